@@ -1,0 +1,146 @@
+"""Facts that apply produces, in the past tense. They are hints: losing all of them costs latency only.
+
+The planner, the dispatcher, watchers and the dashboard listen. Nothing durable may depend on one.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="!"):
+    """Base of every fact."""
+
+
+class RunSubmitted(Event, frozen=True, tag="run.submitted"):
+    """A run became visible."""
+
+    run: RunId
+
+
+class RunChanged(Event, frozen=True, tag="run.changed"):
+    """The run's own state changed; it is over when `over`."""
+
+    run: RunId
+    state: str
+    over: bool
+
+
+class JobChanged(Event, frozen=True, tag="job.changed"):
+    """The job's state (or why it waits) changed."""
+
+    run: RunId
+    job: JobId
+    state: str
+
+
+class JobReady(Event, frozen=True, tag="job.ready"):
+    """The job may be assigned now."""
+
+    run: RunId
+    job: JobId
+
+
+class JobWithdrawn(Event, frozen=True, tag="job.withdrawn"):
+    """The job was ready and is so no longer, without having been assigned."""
+
+    run: RunId
+    job: JobId
+
+
+class AttemptAssigned(Event, frozen=True, tag="attempt.assigned"):
+    """The worker may be told to run it. `fence` is the index of the log that assigned it."""
+
+    attempt: AttemptId
+    fence: int
+    run: RunId
+    job: JobId
+    worker: WorkerId
+
+
+class AttemptFinished(Event, frozen=True, tag="attempt.finished"):
+    """The attempt ended by itself and its result was accepted."""
+
+    attempt: AttemptId
+    run: RunId
+    job: JobId
+    worker: WorkerId
+    exit_code: int
+    duration_us: int
+
+
+class AttemptRevoked(Event, frozen=True, tag="attempt.revoked"):
+    """The attempt is no longer live although it may still be running: its worker must kill it.
+
+    `cause`: cancelled, lost, retracted.
+    """
+
+    attempt: AttemptId
+    run: RunId
+    job: JobId
+    worker: WorkerId
+    cause: str
+
+
+class WorkerJoined(Event, frozen=True, tag="worker.joined"):
+    """The worker is here, for the first time or again."""
+
+    worker: WorkerId
+
+
+class WorkerChanged(Event, frozen=True, tag="worker.changed"):
+    """What the worker offers, or its mode, changed."""
+
+    worker: WorkerId
+
+
+class WorkerExpired(Event, frozen=True, tag="worker.expired"):
+    """The worker is gone."""
+
+    worker: WorkerId
+
+
+class KeyChanged(Event, frozen=True, tag="kv.changed"):
+    """A key was set, changed or removed."""
+
+    key: str
+
+
+class BlobPublished(Event, frozen=True, tag="blob.published"):
+    """Masters hold this blob."""
+
+    digest: Digest
+    size: int
+
+
+class EpochOpened(Event, frozen=True, tag="epoch.opened"):
+    """A leader's reign began."""
+
+    epoch: int
+
+
+class TimerSet(Event, frozen=True, tag="timer.set"):
+    """The earliest timer moved: the leader should look at `State.next_due_ms` again."""
+
+    due_ms: int
+
+
+AnyEvent = (
+    RunSubmitted
+    | RunChanged
+    | JobChanged
+    | JobReady
+    | JobWithdrawn
+    | AttemptAssigned
+    | AttemptFinished
+    | AttemptRevoked
+    | WorkerJoined
+    | WorkerChanged
+    | WorkerExpired
+    | KeyChanged
+    | BlobPublished
+    | EpochOpened
+    | TimerSet
+)

@@ -1,0 +1,32 @@
+"""What applying a command answers: `Applied` or `Rejected`. Refusals are values, not exceptions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from titan.fsm.events import Event
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """The command took effect. `value` is remembered for repeats; `events` are not."""
+
+    value: Any = None  # None, bool, int, str, bytes or a list of those
+    events: tuple[Event, ...] = ()
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """The command had no effect. `code` is stable; `why` is for people and equal on every master.
+
+    Codes: unknown_run, unknown_job, unknown_worker, unknown_attempt, attempt_not_live, run_exists,
+    run_over, duplicate_job, unknown_parent, cycle, invalid_job, not_supported, stage_incomplete,
+    stage_full, not_ready, worker_unavailable, worker_busy, not_capable, no_capacity, not_over,
+    wrong_type, too_large, key_limit, stale_epoch, request_expired, stale_incarnation, invalid.
+    """
+
+    code: str
+    why: str = ""
+
+
+Outcome = Applied | Rejected

@@ -1,0 +1,240 @@
+"""The replicated state: plain records, one container per noun. Only handlers change it.
+
+Everything here is the same on every master at the same index. Fields under "index" are derived:
+they are not in snapshots, are rebuilt by `snapshot.restore` and checked by `invariants.validate`.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+import msgspec
+
+from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
+from titan.spec.model import JobSpec
+
+
+class JobState(enum.StrEnum):
+    """As people see it. PENDING always has a reason (`views.reason`)."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    WAITING = "WAITING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    DEAD = "DEAD"
+    CANCELLED = "CANCELLED"
+    SKIPPED = "SKIPPED"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the job will not change again by itself."""
+        return self in _JOB_OVER
+
+
+_JOB_OVER = (
+    JobState.COMPLETED,
+    JobState.FAILED,
+    JobState.DEAD,
+    JobState.CANCELLED,
+    JobState.SKIPPED,
+)
+
+
+class RunState(enum.StrEnum):
+    """FAILED > RUNNING > WAITING > CANCELLED > COMPLETED > PENDING when jobs differ; see `runs.py`."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    WAITING = "WAITING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class Demand(NamedTuple):
+    """What a job asks of a worker. Equal demands share one object (`State.intern_demand`)."""
+
+    requirement: tuple[str, ...]
+    resources: tuple[tuple[str, int], ...]  # sorted by name; always has "slots"
+
+
+class AttemptRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How an ended attempt ended; the job keeps the last few."""
+
+    attempt: AttemptId
+    worker: WorkerId
+    assigned_ms: int
+    ended_ms: int
+    exit_code: int
+    cause: str  # "" ended by itself; else timeout, start_failed, lost, cancelled, retracted, …
+    detail: str = ""
+    log_bytes: int = 0
+
+
+class Job(msgspec.Struct, kw_only=True):
+    """A vertex of a run."""
+
+    id: JobId
+    seq: int  # order of submission across all runs: FIFO within a priority
+    spec: bytes  # msgpack of JobSpec with defaults omitted; decoded when it is dispatched
+    demand: Demand
+    priority: int
+    parents: tuple[JobId, ...] = ()
+    trigger: str = "all_success"
+    affinity: bool = False
+    state: JobState = JobState.PENDING
+    attempts: int = 0  # assignments so far; an attempt's number within its job
+    retries_used: int = 0
+    live: AttemptId = AttemptId(0)  # the live attempt, 0 when there is none
+    not_before_ms: int = 0  # a delay or back-off holds it until then; 0 when nothing does
+    reason: str = ""  # why it ended or waits when no other field tells
+    exit_code: int | None = None
+    worker: WorkerId = WorkerId("")  # where the last attempt ran
+    started_ms: int = 0
+    ended_ms: int = 0
+    history: tuple[AttemptRecord, ...] = ()
+    output: bytes = b""
+    # index
+    children: list[JobId] = msgspec.field(default_factory=list)
+    waiting_for: int = 0  # parents not over yet
+
+
+class Run(msgspec.Struct, kw_only=True):
+    """One execution of a pipeline."""
+
+    id: RunId
+    name: str
+    created_ms: int
+    jobs: dict[JobId, Job]  # in order of submission
+    bundle: Digest = Digest("")
+    parameters: dict[str, str | int | float | bool | None] = {}
+    agent_run_id: str = ""
+    owner: str = ""
+    ended_ms: int = 0  # 0 while any job is not over
+    revision: int = 0  # the log index of the last change to the graph
+    # index
+    counts: dict[JobState, int] = msgspec.field(default_factory=dict)  # no zeroes
+
+
+class Attempt(msgspec.Struct, kw_only=True):
+    """A live attempt. Ended ones live on in `Job.history`."""
+
+    id: AttemptId
+    fence: int
+    run: RunId
+    job: JobId
+    worker: WorkerId
+    incarnation: int  # the life of the worker it was given to
+    number: int  # 1 for the job's first
+    assigned_ms: int
+
+
+class Worker(msgspec.Struct, kw_only=True):
+    """A worker that is known. `online` until it expires; forgotten a day after."""
+
+    id: WorkerId
+    incarnation: int
+    name: str
+    capabilities: tuple[str, ...]
+    slots: int
+    resources: dict[str, int]
+    mode: str = "open"
+    online: bool = True
+    joined_ms: int = 0
+    expired_ms: int = 0
+    version: str = ""
+    # index
+    live: dict[AttemptId, None] = msgspec.field(default_factory=dict)  # in order of assignment
+
+
+class KvItem(msgspec.Struct, kw_only=True):
+    """A key: a value, or a set when `members` is not None (in order of insertion)."""
+
+    value: bytes = b""
+    binary: bool = False
+    members: dict[str, None] | None = None
+    version: int = 0  # the log index of the last write
+    expires_ms: int = 0  # 0: never; it disappears when its timer fires
+
+
+class Blob(msgspec.Struct, kw_only=True):
+    """A content-addressed file that masters hold on disk."""
+
+    digest: Digest
+    size: int
+    holders: tuple[str, ...]
+    published_ms: int = 0
+
+
+class Session(msgspec.Struct, kw_only=True):
+    """What a client's recent requests answered, so that a repeat has no second effect."""
+
+    floor: int = 0
+    results: dict[int, bytes] = msgspec.field(default_factory=dict)  # request → encoded outcome
+    last_ms: int = 0
+
+
+class Stage(msgspec.Struct, kw_only=True):
+    """Parts of a submission that is not complete."""
+
+    parts: dict[int, tuple[JobSpec, ...]] = msgspec.field(default_factory=dict)
+    size: int = 0
+    expires_ms: int = 0
+
+
+class Timer(NamedTuple):
+    """Something to do at a committed time. Ordered by time, then by order of creation."""
+
+    due_ms: int
+    seq: int
+    kind: str  # job | kv | queue | session | stage | worker
+    key: tuple[str, ...]
+
+
+class State(msgspec.Struct, kw_only=True):
+    """Everything. One per master; equal at equal `index`."""
+
+    index: int = 0  # of the last entry applied
+    digest: bytes = b"\0" * 32  # rolling over every entry and its outcomes
+    cluster_id: str = ""
+    epoch: int = 0
+    now_ms: int = 0  # committed time: never goes backwards
+    next_attempt: int = 1
+    next_job_seq: int = 1
+    next_timer_seq: int = 1
+    runs: dict[RunId, Run] = msgspec.field(default_factory=dict)  # oldest first
+    attempts: dict[AttemptId, Attempt] = msgspec.field(default_factory=dict)  # live ones only
+    workers: dict[WorkerId, Worker] = msgspec.field(default_factory=dict)
+    kv: dict[str, KvItem] = msgspec.field(default_factory=dict)
+    blobs: dict[Digest, Blob] = msgspec.field(default_factory=dict)
+    sessions: dict[str, Session] = msgspec.field(default_factory=dict)  # least recently used first
+    stages: dict[RunId, Stage] = msgspec.field(default_factory=dict)
+    timers: list[Timer] = msgspec.field(default_factory=list)  # a heap; stale ones are skipped
+    # index
+    demands: dict[Demand, Demand] = msgspec.field(default_factory=dict)
+
+    @property
+    def next_due_ms(self) -> int | None:
+        """When the earliest timer is due; None without timers."""
+        return self.timers[0].due_ms if self.timers else None
+
+    def intern_demand(self, demand: Demand) -> Demand:
+        """The one shared object equal to `demand`."""
+        return self.demands.setdefault(demand, demand)
+
+    def job(self, run: RunId, job: JobId) -> Job | None:
+        """The job, or None when the run or the job is unknown."""
+        found = self.runs.get(run)
+        return None if found is None else found.jobs.get(job)
+
+
+def is_ready(job: Job) -> bool:
+    """Whether the planner may assign the job now."""
+    return (
+        job.state is JobState.PENDING
+        and job.waiting_for == 0
+        and job.not_before_ms == 0
+        and not job.live
+    )

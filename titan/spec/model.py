@@ -1,0 +1,71 @@
+"""The declared form of a job and a pipeline, as it travels and as the state machine keeps it.
+
+These structs are the normal form: v1 names are translated, units are integers, defaults are merged,
+files are paths inside a content-addressed bundle. `titan.spec.yaml_file` and `titan.sdk` produce it.
+Encoded with omitted defaults, so a plain job costs tens of bytes. Field names are on disk: adding one
+with a default is safe, renaming or reusing one is not.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from titan.ids import Digest, JobId
+
+JOB_TYPES: Final = ("run", "service", "gate", "pipeline")
+V1_JOB_TYPES: Final = {
+    "RUN_PAYLOAD": "run",
+    "TASK": "run",
+    "SERVICE": "service",
+    "DEPLOY_PAYLOAD": "service",
+}
+TRIGGERS: Final = ("all_success", "all_done", "any_success", "any_failed", "none_failed")
+ISOLATIONS: Final = ("process", "sandbox", "container")
+DEFAULT_CAPABILITY: Final = "GENERAL"
+
+
+class JobSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """One vertex of a run. Exactly one of `file`, `argv`, `shell` is set for a `run` job."""
+
+    id: JobId
+    type: str = "run"
+    file: str = ""  # path inside the bundle; .py by Python, .sh by bash, else executed
+    argv: tuple[bytes, ...] = ()  # a command as an argument list
+    shell: bytes = b""  # a command as a shell line, run by `bash -c`
+    args: tuple[bytes, ...] = ()  # appended to `file`, to `argv`, or given to `shell` as $1, $2, …
+    env: dict[str, str] = {}
+    bundle: Digest = Digest("")  # overrides the run's bundle
+    depends_on: tuple[JobId, ...] = ()
+    trigger: str = "all_success"
+    requirement: tuple[str, ...] = (DEFAULT_CAPABILITY,)  # every tag must be offered
+    resources: dict[str, int] = {}  # slots, cpu_milli, memory_mb, gpus, custom; slots default to 1
+    priority: int = 1  # higher first
+    delay_ms: int = 0  # from the moment the job is unblocked
+    affinity: bool = False  # prefer the worker that ran a parent
+    retries: int = 3
+    retry_backoff_ms: int = 1000
+    retry_backoff_cap_ms: int = 60_000
+    no_retry_exit_codes: tuple[int, ...] = ()
+    timeout_ms: int = 86_400_000
+    queue_timeout_ms: int = 0  # 0: waits for ever
+    isolation: str = "process"
+
+
+class PipelineSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A declared pipeline: what `submit` turns into a run."""
+
+    name: str
+    jobs: tuple[JobSpec, ...]
+    version: str = ""
+    parameters: dict[str, str | int | float | bool | None] = {}
+
+
+def slots_of(resources: dict[str, int]) -> int:
+    """How many of a worker's slots a job takes; 1 unless it says otherwise, 0 is allowed."""
+    return resources.get("slots", 1)
