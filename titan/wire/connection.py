@@ -1,39 +1,445 @@
-"""One multiplexed asyncio connection: calls, channels and notes over a single socket.
+"""One multiplexed connection: calls, channels and notes over a single socket.
 
-Interface (fixed; the implementation is being written):
-
-    class Handler(Protocol):                     # what a side does with what comes in
-        def on_call(self, conn: Connection, message: Message) -> Awaitable[Message] | Message
-        async def on_channel(self, conn: Connection, message: Message, channel: Channel) -> Message
-        def on_note(self, conn: Connection, message: Message) -> None
-        def on_raw(self, conn: Connection, payload: bytes) -> None        # Raft bytes
-        def on_closed(self, conn: Connection) -> None
-
-    A TitanError raised by on_call/on_channel travels to the caller, who gets it raised.
-
-    class Connection:
-        hello: Hello          # what the dialler said (both sides)
-        welcome: Welcome      # what the acceptor answered (both sides)
-        remote: str           # "host:port" of the other end, for people
-        is_closed: bool
-        async def call(self, message, *, timeout_s: float) -> Message   # raises TitanError
-        def open(self, message) -> Channel                             # caller's end of a channel
-        def note(self, message) -> None            # one way; raises ConnectionLost when closed
-        def raw(self, payload: bytes) -> None      # one way bytes
-        async def drain(self) -> None              # until the send buffer is below its high-water mark
-        def close(self) -> None                    # now, without flushing what waits
-        async def wait_closed(self) -> None
-
-    class Channel:            # both ends have the same
-        async def send(self, piece: bytes) -> None     # waits for the window (back-pressure)
-        async def finish(self) -> None                 # caller: no more pieces from this side
-        def __aiter__ -> pieces: bytes                 # until the other side finishes
-        async def result(self, timeout_s: float) -> Message   # caller: the acceptor's last reply
-        def cancel(self) -> None                       # caller: stop it; the acceptor's task is cancelled
-
-    async def dial(address: str, hello: Hello, handler: Handler, *, timeout_s: float = 5.0,
-                   tls: ssl.SSLContext | None = None) -> Connection
-    async def listen(address: str, on_hello, *, tls=None) -> Listener
-        # on_hello(conn, hello) -> (Welcome, Handler): decides by role; raises TitanError to refuse
-    Listener: .address ("host:port" with the real port), .close(), async .wait_closed()
+Owns the socket, the pending calls and the tasks that serve the other side's requests. Never decides
+what a message means: that is the `Handler`'s. `endpoint.py` makes connections (`dial`, `listen`).
+Frames of one loop turn leave in one write; a peer that does not read is cut off at a bound; a silent
+one is pinged and then given up.
 """
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable
+from typing import Any, Final, Protocol, cast
+
+import msgspec
+
+from titan.errors import (
+    ConnectionLost,
+    ProtocolError,
+    TimedOut,
+    TitanError,
+    Unavailable,
+    from_wire,
+    wire_detail,
+)
+from titan.limits import CHANNELS_PER_CONNECTION_MAX, SEND_BUFFER_BYTES_MAX
+from titan.wire.channel import Channel
+from titan.wire.framing import Frame, FrameDecoder, Kind, encode_frame
+from titan.wire.messages import Hello, Message, Welcome, decode, encode
+
+log = logging.getLogger(__name__)
+
+PING_AFTER_S: Final = 1.0  # of hearing nothing
+SILENCE_S: Final = 5.0  # then the peer is taken for dead
+_EARLY_FRAMES_MAX: Final = 64  # that may follow a greeting before it has been looked at
+
+
+class Handler(Protocol):
+    """What a side does with what comes in. A `TitanError` raised here travels to the asker."""
+
+    def on_call(self, connection: Connection, message: Message) -> Awaitable[Message] | Message:
+        """Answer a call, at once or later."""
+
+    async def on_channel(
+        self, connection: Connection, message: Message, channel: Channel
+    ) -> Message:
+        """Serve a channel; what it returns is the last reply."""
+
+    def on_note(self, connection: Connection, message: Message) -> None:
+        """Take a note."""
+
+    def on_raw(self, connection: Connection, payload: bytes) -> None:
+        """Take raw bytes."""
+
+    def on_closed(self, connection: Connection) -> None:
+        """The connection is gone; called once."""
+
+
+class Refusing:
+    """A handler that accepts nothing; the base for sides that are asked little."""
+
+    def on_call(self, connection: Connection, message: Message) -> Awaitable[Message] | Message:
+        """Refuse."""
+        raise ProtocolError(f"unexpected call {type(message).__name__}")
+
+    async def on_channel(
+        self, connection: Connection, message: Message, channel: Channel
+    ) -> Message:
+        """Refuse."""
+        raise ProtocolError(f"unexpected channel {type(message).__name__}")
+
+    def on_note(self, connection: Connection, message: Message) -> None:
+        """Refuse."""
+        raise ProtocolError(f"unexpected note {type(message).__name__}")
+
+    def on_raw(self, connection: Connection, payload: bytes) -> None:
+        """Refuse."""
+        raise ProtocolError("unexpected raw bytes")
+
+    def on_closed(self, connection: Connection) -> None:
+        """Nothing to clean up."""
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, array_like=True):
+    """A `TitanError` on the wire."""
+
+    code: str
+    message: str
+    hint: str = ""
+    detail: str = ""
+
+
+def _encode_error(error: TitanError) -> bytes:
+    info = ErrorInfo(error.code, str(error), error.hint, wire_detail(error))
+    return msgspec.msgpack.encode(info)
+
+
+def decode_error(payload: bytes) -> TitanError:
+    """The error in a REFUSED or ERROR frame."""
+    info = msgspec.msgpack.decode(payload, type=ErrorInfo)
+    return from_wire(info.code, info.message, hint=info.hint, detail=info.detail)
+
+
+class Connection(asyncio.Protocol):
+    """Made by `endpoint.dial` and `endpoint.listen`; all methods belong to the loop's thread."""
+
+    hello: Hello
+    welcome: Welcome
+
+    def __init__(self, *, is_dialler: bool) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._decoder = FrameDecoder()
+        self._handler: Handler | None = None
+        self._next_id = 1 if is_dialler else 2
+        self._calls: dict[int, asyncio.Future[Message]] = {}
+        self._opened: dict[int, Channel] = {}  # ours
+        self._serving: dict[int, tuple[Channel, asyncio.Task[None]]] = {}  # theirs
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._outgoing: list[bytes] = []
+        self._outgoing_bytes = 0
+        self._flush_scheduled = False
+        self._can_write = asyncio.Event()
+        self._can_write.set()
+        self._closed = self._loop.create_future()
+        self._error: TitanError = ConnectionLost("closed")
+        self._heard_s = self._loop.time()
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._early: list[Frame] = []
+        self.greeting: asyncio.Future[Frame] = self._loop.create_future()
+        self.remote = "?"
+
+    # --- asking -------------------------------------------------------------------------------
+
+    async def call(self, message: Message, *, timeout_s: float | None) -> Message:
+        """Ask and wait for the one reply. Raises the other side's error, `TimedOut`, `ConnectionLost`."""
+        ident = self._draw_id()
+        reply: asyncio.Future[Message] = self._loop.create_future()
+        self.send_frame(Kind.CALL, ident, encode(message))
+        self._calls[ident] = reply
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await reply
+        except TimeoutError:
+            raise TimedOut(f"no answer from {self.remote} in {timeout_s} s") from None
+        finally:
+            self._calls.pop(ident, None)
+
+    def open(self, message: Message) -> Channel:
+        """Open a channel. Raises `ConnectionLost`, `Unavailable` when too many are open."""
+        if len(self._opened) >= CHANNELS_PER_CONNECTION_MAX:
+            raise Unavailable("too many open channels on one connection")
+        ident = self._draw_id()
+        self.send_frame(Kind.OPEN, ident, encode(message))
+        channel = self._opened[ident] = Channel(self, ident, is_opener=True)
+        return channel
+
+    def note(self, message: Message) -> None:
+        """Tell without waiting. Raises `ConnectionLost` when it is closed already."""
+        self.send_frame(Kind.NOTE, 0, encode(message))
+
+    def raw(self, payload: bytes) -> None:
+        """Send bytes without waiting. Raises `ConnectionLost` when it is closed already."""
+        self.send_frame(Kind.RAW, 0, payload)
+
+    async def drain(self) -> None:
+        """Wait until the socket takes more."""
+        if not self._can_write.is_set():
+            await self._can_write.wait()
+        if self.is_closed:
+            raise self._error
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What waits to be written, here and in the transport."""
+        waiting = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return self._outgoing_bytes + waiting
+
+    # --- ending -------------------------------------------------------------------------------
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more can be sent."""
+        return self._closed.done()
+
+    def close(self, error: TitanError | None = None) -> None:
+        """End it now; what has not been written is lost."""
+        if self._transport is not None and not self.is_closed:
+            self.flush()
+            self._shut(error or ConnectionLost("closed by this side"))
+            self._transport.abort() if error else self._transport.close()
+
+    async def wait_closed(self) -> None:
+        """Until it is gone."""
+        await asyncio.shield(self._closed)
+
+    def _shut(self, error: TitanError) -> None:
+        if self._closed.done():
+            return
+        self._error = error
+        self._closed.set_result(None)
+        self._can_write.set()
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        if not self.greeting.done():
+            self.greeting.set_exception(error)
+            self.greeting.exception()
+        for reply in self._calls.values():
+            if not reply.done():
+                reply.set_exception(error)
+        for channel in (*self._opened.values(), *(pair[0] for pair in self._serving.values())):
+            channel.fail(error)
+        self._opened.clear()
+        for task in self._tasks:
+            task.cancel()
+        if self._handler is not None:
+            self._handler.on_closed(self)
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def send_frame(self, kind: Kind, ident: int, payload: bytes = b"") -> None:
+        """Queue one frame; everything queued in this loop turn leaves in one write."""
+        if self.is_closed:
+            raise self._error
+        data = encode_frame(kind, ident, payload)
+        self._outgoing.append(data)
+        self._outgoing_bytes += len(data)
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what is queued now rather than at the end of the loop turn."""
+        self._flush_scheduled = False
+        if not self._outgoing or self._transport is None or self.is_closed:
+            return
+        data = self._outgoing[0] if len(self._outgoing) == 1 else b"".join(self._outgoing)
+        self._outgoing.clear()
+        self._outgoing_bytes = 0
+        self._transport.write(data)
+        if self._transport.get_write_buffer_size() > SEND_BUFFER_BYTES_MAX:
+            self.close(ConnectionLost(f"{self.remote} does not read what it is sent"))
+
+    # --- asyncio's side -----------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is open."""
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple):
+            self.remote = f"{peer[0]}:{peer[1]}"
+        self._watchdog = self._loop.call_later(PING_AFTER_S, self._watch)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        self._heard_s = self._loop.time()
+        try:
+            for frame in self._decoder.feed(data):
+                if self.is_closed:
+                    return
+                self._dispatch(frame)
+        except ProtocolError as error:
+            log.warning("closing %s: %s", self.remote, error)
+            self.close(error)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.warning("closing %s: malformed message: %s", self.remote, error)
+            self.close(ProtocolError(f"malformed message: {error}"))
+
+    def eof_received(self) -> bool:
+        """The other side has finished: so do we."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone."""
+        self._shut(
+            ConnectionLost(f"connection to {self.remote} lost" + (f": {exc}" if exc else ""))
+        )
+
+    def pause_writing(self) -> None:
+        """The socket is full."""
+        self._can_write.clear()
+
+    def resume_writing(self) -> None:
+        """The socket takes more."""
+        self._can_write.set()
+
+    def _watch(self) -> None:
+        silent_s = self._loop.time() - self._heard_s
+        if silent_s > SILENCE_S:
+            self.close(ConnectionLost(f"{self.remote} has been silent for {SILENCE_S:.0f} s"))
+            return
+        if silent_s >= PING_AFTER_S and self.greeting.done():
+            self.send_frame(Kind.PING, 0)
+        self._watchdog = self._loop.call_later(PING_AFTER_S, self._watch)
+
+    # --- dispatch -----------------------------------------------------------------------------
+
+    def start(self, handler: Handler) -> None:
+        """The greeting is over: serve the other side with `handler` from the next frame on."""
+        self._handler = handler
+        self._decoder.trust()
+        early, self._early = self._early, []
+        for frame in early:
+            self._dispatch(frame)
+
+    def _greeted(self, frame: Frame) -> None:
+        """Keep what follows the greeting in the same packet until `start`, which comes at once."""
+        if not self.greeting.done():
+            self.greeting.set_result(frame)
+        elif len(self._early) < _EARLY_FRAMES_MAX:
+            self._early.append(frame)
+        else:
+            raise ProtocolError("the peer spoke before it was welcomed")
+
+    def _dispatch(self, frame: Frame) -> None:
+        if self._handler is None:
+            self._greeted(frame)
+            return
+        match frame.kind:
+            case Kind.RAW:
+                self._handler.on_raw(self, frame.payload)
+            case Kind.REPLY:
+                self._on_reply(frame.id, decode(frame.payload))
+            case Kind.CALL:
+                self._on_call(frame.id, decode(frame.payload))
+            case Kind.NOTE:
+                self._handler.on_note(self, decode(frame.payload))
+            case Kind.ERROR:
+                self._on_error(frame.id, decode_error(frame.payload))
+            case Kind.OPEN:
+                self._on_open(frame.id, decode(frame.payload))
+            case Kind.PING:
+                self.send_frame(Kind.PONG, 0)
+            case Kind.PONG:
+                pass
+            case _:
+                self._on_channel_frame(frame)
+
+    def _on_reply(self, ident: int, message: Message) -> None:
+        reply = self._calls.get(ident)
+        if reply is not None:
+            if not reply.done():
+                reply.set_result(message)
+        elif (channel := self._opened.pop(ident, None)) is not None:
+            channel.on_result(message)
+
+    def _on_error(self, ident: int, error: TitanError) -> None:
+        reply = self._calls.get(ident)
+        if reply is not None:
+            if not reply.done():
+                reply.set_exception(error)
+        elif (channel := self._opened.pop(ident, None)) is not None:
+            channel.fail(error)
+
+    def _on_call(self, ident: int, message: Message) -> None:
+        assert self._handler is not None
+        try:
+            answer = self._handler.on_call(self, message)
+        except TitanError as error:
+            self._send_error(ident, error)
+            return
+        if isinstance(answer, Message):
+            self._send_reply(ident, answer)
+        elif isinstance(answer, asyncio.Future):
+            answer.add_done_callback(lambda done: self._settle(ident, done))
+        else:
+            self._spawn(ident, answer, name=f"call {type(message).__name__}")
+
+    def _settle(self, ident: int, done: asyncio.Future[Any]) -> None:
+        if done.cancelled():
+            self._send_error(ident, Unavailable("the request was abandoned"))
+        elif (error := done.exception()) is not None:
+            self._send_error(ident, error)
+        else:
+            self._send_reply(ident, done.result())
+
+    def _on_open(self, ident: int, message: Message) -> None:
+        assert self._handler is not None
+        if ident in self._serving or len(self._serving) >= CHANNELS_PER_CONNECTION_MAX:
+            raise ProtocolError("too many open channels, or one id used twice")
+        channel = Channel(self, ident, is_opener=False)
+        work = self._handler.on_channel(self, message, channel)
+        task = self._spawn(ident, work, name=f"channel {type(message).__name__}")
+        self._serving[ident] = (channel, task)
+        task.add_done_callback(lambda _: self._serving.pop(ident, None))
+
+    def _on_channel_frame(self, frame: Frame) -> None:
+        served = self._serving.get(frame.id)
+        channel = served[0] if served else self._opened.get(frame.id)
+        if channel is None:
+            return  # ended while the frame was on its way
+        match frame.kind:
+            case Kind.PIECE:
+                channel.on_piece(frame.payload)
+            case Kind.CREDIT:
+                channel.on_credit(frame.payload)
+            case Kind.FINISH:
+                channel.on_finish()
+            case Kind.CANCEL if served is not None:
+                served[1].cancel()
+            case _:
+                raise ProtocolError(f"unexpected frame {frame.kind.name}")
+
+    def forget_channel(self, ident: int) -> bool:
+        """Stop tracking a channel of ours; whether it was still open."""
+        return self._opened.pop(ident, None) is not None and not self.is_closed
+
+    def _spawn(self, ident: int, work: Awaitable[Message], *, name: str) -> asyncio.Task[None]:
+        task = self._loop.create_task(self._serve(ident, work), name=f"{name} from {self.remote}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _serve(self, ident: int, work: Awaitable[Message]) -> None:
+        try:
+            self._send_reply(ident, await work)
+        except asyncio.CancelledError:
+            if inspect.iscoroutine(work):
+                work.close()
+            raise
+        except Exception as error:  # the asker must hear of it, whatever it is
+            self._send_error(ident, error)
+
+    def _send_reply(self, ident: int, message: Message) -> None:
+        if not self.is_closed:
+            self.send_frame(Kind.REPLY, ident, encode(message))
+
+    def _send_error(self, ident: int, error: BaseException) -> None:
+        if not isinstance(error, TitanError):
+            log.error("a request from %s failed", self.remote, exc_info=error)
+            error = TitanError(f"internal error: {type(error).__name__}")
+        if not self.is_closed:
+            self.send_frame(Kind.ERROR, ident, _encode_error(error))
+
+    def refuse(self, error: TitanError) -> None:
+        """Answer the greeting with an error and end the connection once it is written."""
+        self.send_frame(Kind.REFUSED, 0, _encode_error(error))
+        self.close()
+
+    def _draw_id(self) -> int:
+        ident = self._next_id
+        self._next_id = ident + 2 if ident < 2**32 - 3 else ident % 2 or 2
+        return ident
