@@ -1,0 +1,282 @@
+"""What clients and other masters may ask of this master, and where each request is served.
+
+Writes and linearizable reads are the leader's; a follower forwards them, once. Watches and stale reads
+are served here. A forwarded request is never forwarded again: it fails with `not_leader`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from titan.consensus.api import Raft, Role
+from titan.errors import NotLeader, ProtocolError, UserError
+from titan.fsm.commands import decode_client_command
+from titan.fsm.outcomes import Rejected
+from titan.fsm.queries import ListWorkers, decode_query
+from titan.fsm.views import read
+from titan.master.blobs import BlobKeeper
+from titan.master.logs import LogReader
+from titan.master.peers import Peers
+from titan.master.proposer import Answer, Proposer, Settled
+from titan.master.replica import Replica
+from titan.master.watches import Watches
+from titan.wire.channel import Channel
+from titan.wire.connection import Connection, Refusing
+from titan.wire.messages import (
+    BlobList,
+    BlobMissing,
+    ClusterInfo,
+    GetBlob,
+    GetCluster,
+    MasterInfo,
+    Message,
+    PutBlob,
+    Read,
+    ReadDone,
+    ReadLog,
+    WatchKeys,
+    WatchRun,
+    Write,
+    WriteDone,
+)
+
+LEADER_WAIT_S: Final = 2.0  # an election is usually over by then
+FORWARD_TIMEOUT_S: Final = 10.0
+READ_TIMEOUT_S: Final = 5.0
+
+_encode = msgspec.msgpack.Encoder().encode
+_BARRIER: Final = Read(query=_encode(ListWorkers()))
+
+
+class Gateway:
+    """Everything a request needs, shared by all client and master connections."""
+
+    def __init__(
+        self,
+        *,
+        raft: Raft,
+        replica: Replica,
+        proposer: Proposer,
+        peers: Peers,
+        blobs: BlobKeeper,
+        logs: LogReader,
+        watches: Watches,
+        own_info: Callable[[], MasterInfo],
+    ) -> None:
+        self._raft = raft
+        self._replica = replica
+        self._proposer = proposer
+        self._peers = peers
+        self._blobs = blobs
+        self._logs = logs
+        self._watches = watches
+        self._own_info = own_info
+        self._changed = asyncio.Event()
+        raft.on_status(lambda _: self._changed.set())
+
+    # --- who serves ---------------------------------------------------------------------------
+
+    async def leader(self) -> str:
+        """The address of a leader that is not this master, or "" when this master leads and is ready.
+
+        Waits a moment for an election to end; raises `NotLeader` when it does not.
+        """
+        deadline_s = time.monotonic() + LEADER_WAIT_S
+        while not self._proposer.reigns:
+            status = self._raft.status
+            if status.role is not Role.LEADER and status.leader:
+                return status.leader
+            await self._wait_for_change(deadline_s)
+        return ""
+
+    async def _wait_for_change(self, deadline_s: float) -> None:
+        if time.monotonic() >= deadline_s:
+            raise NotLeader("no leader is known; an election is going on or a majority is missing")
+        self._changed.clear()
+        # Readiness to reign has no event of its own; look again soon.
+        try:
+            async with asyncio.timeout(0.005):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    async def _forward(self, leader: str, message: Message) -> Message:
+        connection = await self._peers.connect(leader)
+        return await connection.call(message, timeout_s=FORWARD_TIMEOUT_S)
+
+    async def relay(self, leader: str, message: Message, channel: Channel) -> Message:
+        """Serve a channel by opening the same one at the leader."""
+        connection = await self._peers.connect(leader)
+        there = connection.open(message)
+        upload = asyncio.create_task(_pump(channel, there), name="relay up")
+        try:
+            async for piece in there:
+                await channel.send(piece)
+            return await there.result(FORWARD_TIMEOUT_S)
+        except BaseException:
+            there.cancel()
+            raise
+        finally:
+            upload.cancel()
+            await asyncio.wait([upload])
+
+    # --- calls --------------------------------------------------------------------------------
+
+    def write(self, message: Write, *, forwarded: bool) -> Awaitable[Message]:
+        """Commit a client's command, here or at the leader."""
+        try:
+            decode_client_command(message.command)
+        except msgspec.DecodeError as error:
+            raise UserError(f"not a command that clients may give: {error}") from None
+        if self._proposer.reigns:
+            return _when_settled(self._propose(message))
+        if forwarded:
+            raise NotLeader(leader=self._raft.status.leader or None)
+        return self._write_elsewhere(message)
+
+    def _propose(self, message: Write) -> Answer:
+        return self._proposer.submit_encoded(
+            message.command,
+            client=message.client,
+            request=message.request,
+            floor=message.floor,
+            attempt=message.attempt,
+        )
+
+    async def _write_elsewhere(self, message: Write) -> Message:
+        leader = await self.leader()
+        if leader:
+            return await self._forward(leader, message)
+        return _done(await self._propose(message))
+
+    async def read(self, message: Read, *, forwarded: bool) -> Message:
+        """Answer a question, linearizably unless it says `stale`."""
+        try:
+            query = decode_query(message.query)
+        except msgspec.DecodeError as error:
+            raise UserError(f"not a question this master knows: {error}") from None
+        if not message.stale:
+            leader = "" if self._proposer.reigns else await self._leader_unless(forwarded)
+            if leader:
+                return await self._forward(leader, message)
+            await self._raft.read_index(timeout_s=READ_TIMEOUT_S)
+        state = self._replica.state
+        age_ms = self._raft.status.heard_ms_ago if message.stale else 0
+        return ReadDone(index=state.index, value=_encode(read(state, query)), age_ms=age_ms)
+
+    async def _leader_unless(self, forwarded: bool) -> str:
+        if forwarded:
+            raise NotLeader(leader=self._raft.status.leader or None)
+        return await self.leader()
+
+    async def cluster(self) -> ClusterInfo:
+        """The masters as this one sees them."""
+        status = self._raft.status
+        others = await self._peers.infos()
+        return ClusterInfo(
+            cluster_id=self._replica.state.cluster_id,
+            leader=status.leader,
+            masters=(self._own_info(), *others),
+        )
+
+    def own_info(self) -> MasterInfo:
+        """What this master says of itself."""
+        return self._own_info()
+
+    def missing(self, message: BlobMissing) -> BlobList:
+        """Which blobs would have to be uploaded."""
+        return BlobList(digests=self._blobs.missing(message.digests))
+
+    # --- channels -----------------------------------------------------------------------------
+
+    async def channel(self, message: Message, channel: Channel, *, forwarded: bool) -> Message:
+        """Serve a channel here or relay it to the leader."""
+        match message:
+            case GetBlob():
+                return await self._blobs.get(message, channel)
+            case WatchRun() | WatchKeys():
+                await self._catch_up(forwarded)
+                if isinstance(message, WatchRun):
+                    return await self._watches.run(message, channel)
+                return await self._watches.keys(message, channel)
+            case PutBlob(replica=True):
+                return await self._blobs.put(message, channel)
+            case PutBlob() | ReadLog():
+                leader = "" if self._proposer.reigns else await self._leader_unless(forwarded)
+                if leader:
+                    return await self.relay(leader, message, channel)
+                if isinstance(message, PutBlob):
+                    return await self._blobs.put(message, channel)
+                return await self._logs.read(message, channel)
+        raise ProtocolError(f"unexpected channel {type(message).__name__}")
+
+    async def _catch_up(self, forwarded: bool) -> None:
+        """Until this master has applied what was committed when the request came."""
+        done = await self.read(_BARRIER, forwarded=forwarded)
+        assert isinstance(done, ReadDone)
+        await self._replica.wait_applied(done.index, timeout_s=READ_TIMEOUT_S)
+
+
+class ClientHandler(Refusing):
+    """The handler of a connection from a client, or from another master when `forwarded`."""
+
+    def __init__(self, gateway: Gateway, *, forwarded: bool) -> None:
+        self._gateway = gateway
+        self._forwarded = forwarded
+
+    def on_call(self, connection: Connection, message: Message) -> Awaitable[Message] | Message:
+        """Serve a call."""
+        match message:
+            case Write():
+                return self._gateway.write(message, forwarded=self._forwarded)
+            case Read():
+                return self._gateway.read(message, forwarded=self._forwarded)
+            case BlobMissing():
+                return self._gateway.missing(message)
+            case GetCluster():
+                if self._forwarded:
+                    return self._gateway.own_info()
+                return self._gateway.cluster()
+        return super().on_call(connection, message)
+
+    async def on_channel(
+        self, connection: Connection, message: Message, channel: Channel
+    ) -> Message:
+        """Serve a channel."""
+        return await self._gateway.channel(message, channel, forwarded=self._forwarded)
+
+
+def _done(settled: Settled) -> WriteDone:
+    outcome = settled.outcome
+    if isinstance(outcome, Rejected):
+        return WriteDone(index=settled.index, rejected=outcome.code, why=outcome.why)
+    return WriteDone(index=settled.index, value=outcome.value)
+
+
+def _when_settled(answer: Answer) -> asyncio.Future[Message]:
+    """The reply as a future, so that a write costs no task of its own."""
+    reply: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+
+    def settle(done: Answer) -> None:
+        if reply.done():
+            return
+        if done.cancelled():
+            reply.cancel()
+        elif (error := done.exception()) is not None:
+            reply.set_exception(error)
+        else:
+            reply.set_result(_done(done.result()))
+
+    answer.add_done_callback(settle)
+    return reply
+
+
+async def _pump(source: Channel, sink: Channel) -> None:
+    async for piece in source:
+        await sink.send(piece)
+    await sink.finish()

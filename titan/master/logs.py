@@ -1,0 +1,114 @@
+"""Reading a job's output: the worker has the file, the leader has the worker's connection.
+
+A reader asks any master; a follower passes the request on to the leader. Nothing is kept here: pieces
+go from the worker's channel to the reader's, at the reader's pace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from titan.errors import NotFound, TitanError, Unavailable
+from titan.fsm.events import AttemptAssigned, Event, JobChanged
+from titan.fsm.state import Job
+from titan.ids import AttemptId, JobId, RunId, WorkerId
+from titan.master.reigns import Reigns
+from titan.master.replica import Replica
+from titan.wire.channel import Channel
+from titan.wire.messages import LogEnd, ReadLog
+
+
+class LogReader:
+    """Serves `ReadLog` on the leader."""
+
+    def __init__(self, replica: Replica, reigns: Reigns) -> None:
+        self._replica = replica
+        self._reigns = reigns
+        self._waiting: dict[tuple[RunId, JobId], asyncio.Event] = {}
+        replica.listen(self._on_applied)
+
+    async def read(self, message: ReadLog, channel: Channel) -> LogEnd:
+        """Relay one attempt's output; with `follow`, the newest attempt's and those that come after."""
+        job = self._job(message)
+        attempt = message.attempt or _newest(job)
+        if not message.follow:
+            if not attempt:
+                return LogEnd(attempt=AttemptId(0), size=0)
+            return await self._relay(message, attempt, channel, offset=message.offset)
+        end, offset = LogEnd(attempt=AttemptId(0), size=0), message.offset
+        while True:
+            if attempt and attempt != end.attempt:
+                end = await self._relay(message, attempt, channel, offset=offset)
+                offset = 0
+            job = self._job(message)
+            if message.attempt or (job.state.is_over and _newest(job) == end.attempt):
+                return end
+            if _newest(job) in (0, end.attempt):
+                await self._next_change(message)
+            attempt = _newest(self._job(message))
+
+    def _job(self, message: ReadLog) -> Job:
+        job = self._replica.state.job(message.run, message.job)
+        if job is None:
+            raise NotFound(f"there is no job {message.job} in run {message.run}")
+        return job
+
+    async def _next_change(self, message: ReadLog) -> None:
+        key = (message.run, message.job)
+        changed = self._waiting.setdefault(key, asyncio.Event())
+        await changed.wait()
+
+    def _on_applied(self, index: int, events: Sequence[Event]) -> None:
+        if not self._waiting:
+            return
+        for event in events:
+            if isinstance(event, JobChanged | AttemptAssigned):
+                waiting = self._waiting.pop((event.run, event.job), None)
+                if waiting is not None:
+                    waiting.set()
+
+    async def _relay(
+        self, message: ReadLog, attempt: AttemptId, channel: Channel, *, offset: int
+    ) -> LogEnd:
+        job = self._job(message)
+        worker = _worker_of(job, attempt)
+        session = self._reigns.need().sessions.get(worker)
+        if session is None or session.connection is None or not session.is_open:
+            raise Unavailable(
+                f"the output of attempt {attempt} is on worker {worker}, which is not connected",
+                hint="it can be read once the worker is back",
+            )
+        asked = ReadLog(
+            run=message.run,
+            job=message.job,
+            attempt=attempt,
+            offset=offset,
+            follow=message.follow,
+        )
+        source = session.connection.open(asked)
+        try:
+            async for piece in source:
+                await channel.send(piece)
+            end = await source.result(None)
+        except BaseException:
+            source.cancel()
+            raise
+        if not isinstance(end, LogEnd):
+            raise TitanError("the worker did not end the log")
+        return end
+
+
+def _newest(job: Job) -> AttemptId:
+    if job.live:
+        return job.live
+    return job.history[-1].attempt if job.history else AttemptId(0)
+
+
+def _worker_of(job: Job, attempt: AttemptId) -> WorkerId:
+    if attempt == job.live:
+        return job.worker
+    for record in job.history:
+        if record.attempt == attempt:
+            return record.worker
+    raise NotFound(f"attempt {attempt} is not among the last ones of job {job.id}")

@@ -1,0 +1,76 @@
+"""Connections to the other masters for requests: forwarding to the leader, copies of blobs, status.
+
+One connection per master, dialled when it is first needed and again after it breaks. Raft's own
+messages do not travel here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from titan.errors import NotLeader, TimedOut, TitanError
+from titan.wire.connection import Connection, Refusing
+from titan.wire.endpoint import dial
+from titan.wire.messages import ROLE_MASTER, GetCluster, Hello, MasterInfo
+
+DIAL_TIMEOUT_S = 2.0
+STATUS_TIMEOUT_S = 1.0
+
+
+class Peers:
+    """The other masters, by address."""
+
+    def __init__(self, addresses: tuple[str, ...], *, hello: Callable[[], Hello]) -> None:
+        self.addresses = addresses
+        self._hello = hello
+        self._connections: dict[str, Connection] = {}
+        self._dialling: dict[str, asyncio.Lock] = {address: asyncio.Lock() for address in addresses}
+
+    async def connect(self, address: str) -> Connection:
+        """An open connection to a master. Raises `ConnectionLost`, `TimedOut`, or its refusal."""
+        known = self._connections.get(address)
+        if known is not None and not known.is_closed:
+            return known
+        lock = self._dialling.get(address)
+        if lock is None:
+            raise NotLeader(f"{address} is not a master of this cluster")
+        async with lock:
+            known = self._connections.get(address)
+            if known is not None and not known.is_closed:
+                return known
+            fresh = await dial(address, self._hello(), Refusing(), timeout_s=DIAL_TIMEOUT_S)
+            self._connections[address] = fresh
+            return fresh
+
+    async def info(self, address: str) -> MasterInfo:
+        """What a master says of itself; `down` when it does not answer in time."""
+        try:
+            async with asyncio.timeout(STATUS_TIMEOUT_S):
+                connection = await self.connect(address)
+                answer = await connection.call(GetCluster(), timeout_s=STATUS_TIMEOUT_S)
+        except (TitanError, TimeoutError):
+            return MasterInfo(id="", address=address)
+        if not isinstance(answer, MasterInfo):
+            raise TimedOut(f"{address} gave no status")
+        return answer
+
+    async def infos(self) -> list[MasterInfo]:
+        """What each of the other masters says of itself."""
+        return list(await asyncio.gather(*(self.info(address) for address in self.addresses)))
+
+    def close(self) -> None:
+        """End every connection."""
+        for connection in self._connections.values():
+            connection.close()
+
+
+def hello_of_master(*, address: str, cluster_id: str, incarnation: int) -> Hello:
+    """How a master greets another to ask it for something."""
+    return Hello(
+        role=ROLE_MASTER,
+        id=address,
+        address=address,
+        cluster_id=cluster_id,
+        incarnation=incarnation,
+    )

@@ -1,0 +1,229 @@
+"""One master, assembled: what is opened, in which order, and how it is taken down again.
+
+Everything is owned by one `AsyncExitStack`, so that whatever was opened is closed in reverse order,
+also when a later step fails. The side tasks are watched: one that dies takes the process with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar
+
+from titan.consensus.config import RaftConfig
+from titan.consensus.raft import RaftNode
+from titan.consensus.transport import PeerTransport
+from titan.errors import AccessDenied, UserError
+from titan.fsm.events import EpochOpened, Event
+from titan.ids import new_incarnation
+from titan.master.blobs import BlobKeeper, BlobStore
+from titan.master.config import MasterConfig
+from titan.master.gateway import ClientHandler, Gateway
+from titan.master.http import Http
+from titan.master.identity import load_identity, save_identity
+from titan.master.logs import LogReader
+from titan.master.peers import Peers, hello_of_master
+from titan.master.proposer import Proposer
+from titan.master.reigns import Reigns
+from titan.master.replica import Replica
+from titan.master.sessions import Session
+from titan.master.watches import Watches
+from titan.wire.connection import Connection, Handler
+from titan.wire.endpoint import listen
+from titan.wire.messages import (
+    ROLE_CLIENT,
+    ROLE_MASTER,
+    ROLE_PEER,
+    ROLE_WORKER,
+    Hello,
+    MasterInfo,
+    Welcome,
+)
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+def _wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Master:
+    """The parts of one master and how they meet."""
+
+    def __init__(self, config: MasterConfig) -> None:
+        self._config = config
+        self._identity = load_identity(config.data_dir, address=config.listen)
+        self._incarnation = new_incarnation()
+        self._http_address = config.http
+        masters = config.peers or (config.listen,)
+        raft_config = RaftConfig(
+            address=config.listen,
+            members=masters,
+            data_dir=config.data_dir / "raft",
+            member_id=self._identity.member_id,
+            incarnation=self._incarnation,
+            **({"rtt_budget_ms": config.rtt_budget_ms} if config.rtt_budget_ms else {}),
+        )
+        self._replica = Replica()
+        self._transport = PeerTransport(raft_config, cluster_id=self._identity.cluster_id)
+        self._raft = RaftNode(config=raft_config, machine=self._replica, transport=self._transport)
+        self._proposer = Proposer(self._raft, now_ms=_wall_clock_ms)
+        self._peers = Peers(config.others, hello=self._greeting)
+        self._reigns = Reigns(
+            self._raft,
+            self._replica,
+            self._proposer,
+            address=config.listen,
+            masters=masters,
+            now_ms=_wall_clock_ms,
+        )
+        self._blobs = BlobKeeper(
+            BlobStore(config.data_dir / "blobs"),
+            self._replica,
+            self._reigns,
+            self._peers,
+            address=config.listen,
+        )
+        self._gateway = Gateway(
+            raft=self._raft,
+            replica=self._replica,
+            proposer=self._proposer,
+            peers=self._peers,
+            blobs=self._blobs,
+            logs=LogReader(self._replica, self._reigns),
+            watches=Watches(self._replica),
+            own_info=self._own_info,
+        )
+        self._replica.listen(self._learn_cluster_id)
+
+    async def open(self, stack: AsyncExitStack) -> list[Coroutine[Any, Any, None]]:
+        """Open everything; answers the side tasks that must run as long as the master does."""
+        # 1. The port first: a second master on the same address fails before it touches the log.
+        listener = await _bound(listen(self._config.listen, self._on_hello), self._config.listen)
+        stack.callback(listener.close)
+        if self._config.http:
+            http = Http(
+                address=self._config.http,
+                raft=self._raft,
+                replica=self._replica,
+                proposer=self._proposer,
+                gateway=self._gateway,
+            )
+            self._http_address = await _bound(http.open(), self._config.http)
+            stack.push_async_callback(http.close)
+        # 2. The log: snapshot and journal are loaded and checked before anything is answered.
+        await self._raft.open()
+        stack.push_async_callback(self._raft.close)
+        self._learn_cluster_id(0, ())
+        # 3. The ways to the other masters.
+        stack.callback(self._peers.close)
+        return [self._reigns.run(), self._blobs.run()]
+
+    @property
+    def http_address(self) -> str:
+        """Where HTTP is served, "" when it is not."""
+        return self._http_address
+
+    def _greeting(self) -> Hello:
+        return hello_of_master(
+            address=self._config.listen,
+            cluster_id=self._identity.cluster_id,
+            incarnation=self._incarnation,
+        )
+
+    def _on_hello(self, connection: Connection, hello: Hello) -> tuple[Welcome, Handler]:
+        ours = self._identity.cluster_id
+        if hello.cluster_id and ours and hello.cluster_id != ours:
+            raise AccessDenied(
+                f"this master belongs to the cluster {ours}, the caller to {hello.cluster_id}",
+                hint="check the addresses, or whose data directory the caller was started with",
+            )
+        welcome = Welcome(
+            cluster_id=ours,
+            id=self._identity.member_id,
+            leader=self._raft.status.leader,
+            masters=tuple(
+                MasterInfo(id="", address=address)
+                for address in self._config.peers or (self._config.listen,)
+            ),
+        )
+        return welcome, self._handler_for(connection, hello)
+
+    def _handler_for(self, connection: Connection, hello: Hello) -> Handler:
+        if hello.role == ROLE_CLIENT:
+            return ClientHandler(self._gateway, forwarded=False)
+        if hello.role == ROLE_MASTER:
+            return ClientHandler(self._gateway, forwarded=True)
+        if hello.role == ROLE_WORKER:
+            return Session(self._reigns.need().sessions)
+        if hello.role == ROLE_PEER:
+            return self._transport.accept(connection, hello)
+        raise AccessDenied(f"there is no role {hello.role!r}")
+
+    def _own_info(self) -> MasterInfo:
+        status = self._raft.status
+        return MasterInfo(
+            id=self._identity.member_id,
+            address=self._config.listen,
+            http=self._http_address,
+            role=str(status.role),
+            term=status.term,
+            applied_index=status.applied_index,
+        )
+
+    def _learn_cluster_id(self, index: int, events: Sequence[Event]) -> None:
+        named = self._replica.state.cluster_id
+        if named == self._identity.cluster_id or not named:
+            return
+        if events and not any(isinstance(event, EpochOpened) for event in events):
+            return
+        self._identity.cluster_id = named
+        save_identity(self._config.data_dir, self._identity)
+        self._transport.set_cluster_id(named)
+
+
+async def _bound(opening: Coroutine[Any, Any, T], address: str) -> T:
+    try:
+        return await opening
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UserError(
+                f"{address} is in use by another process",
+                hint="stop it, or choose another port",
+            ) from None
+        raise UserError(f"cannot listen on {address}: {error.strerror}") from None
+
+
+async def run_master(
+    config: MasterConfig, *, stop: asyncio.Event, ready: Callable[[str], None] | None = None
+) -> None:
+    """Run one master until `stop` is set. `ready` is told in one line once it serves.
+
+    Raises `UserError` for what the caller can mend and `Fatal` when the data must not be used.
+    """
+    config.check()
+    async with AsyncExitStack() as stack:
+        master = Master(config)
+        tasks = [
+            asyncio.create_task(work, name=work.__qualname__) for work in await master.open(stack)
+        ]
+        stack.push_async_callback(_cancel, tasks)
+        if ready is not None:
+            http = f", http://{master.http_address}/" if master.http_address else ""
+            ready(f"master {config.listen} serves{http}")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        stack.push_async_callback(_cancel, [stopping])
+        done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {stopping}:
+            task.result()  # a side task never ends by itself: this raises what killed it
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,161 @@
+"""Group commit: many commands, one entry. The only way into the log.
+
+Commands gather while an entry is in flight and leave together when it is applied (flow 2), so a busy
+master shares each round of the log among all who wait and an idle one adds no delay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from titan.consensus.api import Raft
+from titan.errors import LimitExceeded, NotLeader, TitanError, Unavailable, UnknownOutcome
+from titan.fsm.commands import ENTRY_FORMAT, Command, OpenEpoch
+from titan.fsm.outcomes import Outcome
+from titan.ids import AttemptId
+from titan.limits import ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX, PROPOSALS_WAITING_MAX
+from titan.master.replica import AppliedEntry
+
+PIPELINE_BYTES: Final = 64 * 1024  # so much waiting is worth a second entry in flight
+IN_FLIGHT_MAX: Final = 8
+_ENTRY_OVERHEAD_BYTES: Final = 64
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Settled(NamedTuple):
+    """A command was applied at `index` with this outcome."""
+
+    index: int
+    outcome: Outcome
+
+
+Answer = asyncio.Future[Settled]
+
+
+class _Waiting(NamedTuple):
+    proposal: bytes
+    answer: Answer
+
+
+class Proposer:
+    """Gathers proposals of the reigning leader; refuses them while this master does not reign."""
+
+    def __init__(self, raft: Raft, *, now_ms: Callable[[], int]) -> None:
+        self._raft = raft
+        self._now_ms = now_ms
+        self._loop = asyncio.get_running_loop()
+        self._epoch = 0
+        self._waiting: list[_Waiting] = []
+        self._waiting_bytes = 0
+        self._in_flight = 0
+        self._flush_scheduled = False
+        self.commands_total = 0
+        self.entries_total = 0
+
+    @property
+    def reigns(self) -> bool:
+        """Whether proposals are accepted now."""
+        return self._epoch != 0
+
+    async def open_epoch(self, command: OpenEpoch) -> Settled:
+        """Commit the first entry of a reign; from then on proposals are accepted."""
+        answer: Answer = self._loop.create_future()
+        self._send([_Waiting(_encode((command,)), answer)], epoch=command.epoch)
+        settled = await answer
+        self._epoch = command.epoch
+        return settled
+
+    def close_epoch(self) -> None:
+        """The reign is over: refuse what waits and what comes."""
+        self._epoch = 0
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        for one in waiting:
+            _fail(one.answer, NotLeader())
+
+    def submit(self, command: Command) -> Answer:
+        """Propose one of the leader's own commands."""
+        return self._enqueue(_encode((command,)))
+
+    def submit_encoded(
+        self, command: bytes, *, client: str, request: int, floor: int, attempt: AttemptId
+    ) -> Answer:
+        """Propose a client's command, which has been checked to decode, without encoding it again."""
+        return self._enqueue(_encode((msgspec.Raw(command), client, request, floor, attempt)))
+
+    def _enqueue(self, proposal: bytes) -> Answer:
+        if not self._epoch:
+            raise NotLeader(leader=self._raft.status.leader or None)
+        if len(proposal) > ENTRY_BYTES_MAX - _ENTRY_OVERHEAD_BYTES:
+            raise LimitExceeded(
+                f"the request takes {len(proposal)} bytes; one entry holds {ENTRY_BYTES_MAX}",
+                hint="store large data as a file and pass its digest",
+            )
+        if len(self._waiting) >= PROPOSALS_WAITING_MAX:
+            raise Unavailable("this master has too many requests waiting")
+        answer: Answer = self._loop.create_future()
+        self._waiting.append(_Waiting(proposal, answer))
+        self._waiting_bytes += len(proposal)
+        if self._may_send() and not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+        return answer
+
+    def _may_send(self) -> bool:
+        if self._in_flight == 0:
+            return True
+        return self._waiting_bytes >= PIPELINE_BYTES and self._in_flight < IN_FLIGHT_MAX
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        while self._waiting and self._epoch and self._may_send():
+            self._send(self._take_batch(), epoch=self._epoch)
+
+    def _take_batch(self) -> list[_Waiting]:
+        size, count = _ENTRY_OVERHEAD_BYTES, 0
+        for one in self._waiting[:ENTRY_COMMANDS_MAX]:
+            if size + len(one.proposal) > ENTRY_BYTES_MAX:
+                break
+            size += len(one.proposal)
+            count += 1
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._waiting_bytes -= size - _ENTRY_OVERHEAD_BYTES
+        return batch
+
+    def _send(self, batch: list[_Waiting], *, epoch: int) -> None:
+        proposals = [msgspec.Raw(one.proposal) for one in batch]
+        entry = _encode((ENTRY_FORMAT, epoch, self._now_ms(), proposals))
+        answers = [one.answer for one in batch]
+        try:
+            applied = self._raft.propose(entry)
+        except TitanError as error:
+            for answer in answers:
+                _fail(answer, error)
+            return
+        self._in_flight += 1
+        self.entries_total += 1
+        self.commands_total += len(batch)
+        applied.add_done_callback(functools.partial(self._settle, answers))
+
+    def _settle(self, answers: list[Answer], applied: asyncio.Future[AppliedEntry]) -> None:
+        self._in_flight -= 1
+        error = UnknownOutcome("cancelled") if applied.cancelled() else applied.exception()
+        if error is not None:
+            for answer in answers:
+                _fail(answer, error)
+        else:
+            index, result = applied.result()
+            for answer, outcome in zip(answers, result.outcomes, strict=True):
+                if not answer.done():
+                    answer.set_result(Settled(index, outcome))
+        self._flush()
+
+
+def _fail(answer: Answer, error: BaseException) -> None:
+    if not answer.done():
+        answer.set_exception(error)
+        answer.exception()  # one who stopped waiting need not hear of it

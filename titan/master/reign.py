@@ -1,0 +1,251 @@
+"""What leading means: the ordered steps of a reign, and everything that exists only during one.
+
+A reign begins when consensus says this master is ready and ends when it says otherwise. Nothing here
+survives it: the planner, the lease table and the sessions are rebuilt from the state by the next
+leader (flow 10). The events of apply drive it (flow 5); losing one costs latency, never correctness.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from titan.errors import TitanError
+from titan.fsm.commands import (
+    AdvanceTime,
+    AssignAttempt,
+    Command,
+    ExpireWorker,
+    OpenEpoch,
+)
+from titan.fsm.events import AttemptAssigned, AttemptRevoked, Event
+from titan.fsm.outcomes import Applied
+from titan.fsm.state import State
+from titan.ids import AttemptId, WorkerId
+from titan.master.proposer import Answer, Proposer, Settled
+from titan.master.replica import Replica
+from titan.master.sessions import Sessions
+from titan.sched.liveness import Liveness
+from titan.sched.planner import Planner
+from titan.wire.messages import Retract
+
+log = logging.getLogger(__name__)
+
+PLAN_LIMIT: Final = 1024  # assignments proposed at once; the rest follows in the next round
+LEASE_CHECK_S: Final = 0.1
+RETRACT_CHECK_S: Final = 0.05
+TIMER_SLACK_MS: Final = 1  # a timer may fire this late, so that it never fires early
+
+
+class Reign:
+    """One reign of this master. Made by `Reigns` when leadership is ready."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        proposer: Proposer,
+        *,
+        epoch: int,
+        masters: tuple[str, ...],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.epoch = epoch
+        self.is_on = False
+        self._replica = replica
+        self._proposer = proposer
+        self._now_ms = now_ms
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due_ms: int | None = None
+        self._advancing = False
+        self._plan_scheduled = False
+        self._expiring: set[WorkerId] = set()
+        self.sessions = Sessions(self, masters=masters)
+        self.planner: Planner | None = None
+        self.liveness: Liveness | None = None
+
+    @property
+    def state(self) -> State:
+        """The replicated state."""
+        return self._replica.state
+
+    async def run(self, *, address: str) -> None:
+        """Reign until cancelled."""
+        # 1. Open the epoch. From here on entries of earlier leaders are refused.
+        cluster_id = os.urandom(8).hex()
+        opening = OpenEpoch(epoch=self.epoch, leader=address, cluster_id=cluster_id)
+        await self._proposer.open_epoch(opening)
+        # 2. Rebuild what is not state from the state: ready queue, capacity, in one step with
+        #    listening, so that no event falls between.
+        self.planner = Planner(self.state)
+        self.liveness = Liveness(self.state, now_ms=self._now_ms())  # 3. every worker gets grace
+        self.is_on = True
+        stop_listening = self._replica.listen(self.on_applied)
+        log.info("reign of epoch %d begins: %d runs", self.epoch, len(self.state.runs))
+        try:
+            # 4. Timers that fell due meanwhile fire; workers may register from now on, and each is
+            #    reconciled before it gets work (`Sessions.register`). 5. Plan.
+            self._arm_timer()
+            self._schedule_plan()
+            await self._keep_watch()
+        finally:
+            stop_listening()
+            self._end()
+
+    async def _keep_watch(self) -> None:
+        while True:
+            await asyncio.sleep(RETRACT_CHECK_S)
+            self._expire_silent_workers()
+            self._retract()
+
+    def _end(self) -> None:
+        self.is_on = False
+        self._proposer.close_epoch()
+        if self._timer is not None:
+            self._timer.cancel()
+        self.sessions.close()
+        log.info("reign of epoch %d ends", self.epoch)
+
+    # --- proposing ----------------------------------------------------------------------------
+
+    def submit(self, command: Command) -> Answer:
+        """Propose a command of the leader's own. Raises when this master does not reign."""
+        return self._proposer.submit(command)
+
+    async def propose(self, command: Command) -> Settled:
+        """Propose and wait for the outcome."""
+        return await self._proposer.submit(command)
+
+    # --- events (flow 5) ----------------------------------------------------------------------
+
+    def on_applied(self, index: int, events: Sequence[Event]) -> None:
+        """An entry was applied on this master."""
+        assert self.planner is not None
+        for event in events:
+            if isinstance(event, AttemptAssigned):
+                self.sessions.run(event.attempt, event.worker)
+            elif isinstance(event, AttemptRevoked) and event.cause != "retracted":
+                self.sessions.kill(event.attempt, event.worker, reason=event.cause)
+        if events:
+            self.planner.observe(events)
+            self._schedule_plan()
+        self._arm_timer()
+
+    # --- planning (flow 6) --------------------------------------------------------------------
+
+    def _schedule_plan(self) -> None:
+        if not self._plan_scheduled:
+            self._plan_scheduled = True
+            self._loop.call_soon(self._plan)
+
+    def _plan(self) -> None:
+        self._plan_scheduled = False
+        if not self.is_on or self.planner is None:
+            return
+        for command in self.planner.plan(now_ms=self._now_ms(), limit=PLAN_LIMIT):
+            self._assign(command)
+
+    def _assign(self, command: AssignAttempt) -> None:
+        try:
+            answer = self._proposer.submit(command)
+        except TitanError as error:
+            log.info("assignment of %s/%s put off: %s", command.run, command.job, error)
+            self._settle(command, accepted=False)
+            return
+        answer.add_done_callback(lambda done: self._settle(command, accepted=_was_applied(done)))
+
+    def _settle(self, command: AssignAttempt, *, accepted: bool) -> None:
+        if self.planner is not None:
+            self.planner.settled(command, accepted=accepted)
+            self._schedule_plan()
+
+    def _retract(self) -> None:
+        assert self.planner is not None
+        for one in self.planner.retractions(now_ms=self._now_ms()):
+            self.sessions.tell(one.worker, Retract(attempt=one.attempt, epoch=self.epoch))
+
+    # --- workers (flow 12) --------------------------------------------------------------------
+
+    def on_session_up(self, worker: WorkerId) -> None:
+        """A worker has registered and may be given work."""
+        assert self.planner is not None
+        assert self.liveness is not None
+        self.liveness.opened(worker, now_ms=self._now_ms())
+        self.planner.session_up(worker)
+        self._schedule_plan()
+
+    def on_session_down(self, worker: WorkerId) -> None:
+        """A worker's connection ended; it has a moment to come back."""
+        if self.is_on and self.planner is not None and self.liveness is not None:
+            self.planner.session_down(worker)
+            self.liveness.closed(worker, now_ms=self._now_ms())
+
+    def on_heartbeat(self, worker: WorkerId, *, started: Iterable[AttemptId]) -> None:
+        """A worker lives."""
+        assert self.planner is not None
+        assert self.liveness is not None
+        self.liveness.heartbeat(worker, now_ms=self._now_ms())
+        for attempt in started:
+            self.planner.started(attempt)
+
+    def _expire_silent_workers(self) -> None:
+        assert self.liveness is not None
+        for worker in self.liveness.expired(now_ms=self._now_ms()):
+            known = self.state.workers.get(worker)
+            if known is None or not known.online or worker in self._expiring:
+                continue
+            log.warning("worker %s (%s) has been silent too long", worker, known.name)
+            self._expire(ExpireWorker(worker=worker, incarnation=known.incarnation))
+
+    def _expire(self, command: ExpireWorker) -> None:
+        try:
+            answer = self._proposer.submit(command)
+        except TitanError:
+            return  # the next look tries again
+        self._expiring.add(command.worker)
+        answer.add_done_callback(lambda _: self._expiring.discard(command.worker))
+        session = self.sessions.get(command.worker)
+        if session is not None and session.connection is not None:
+            session.connection.close()
+
+    # --- time (flow 11) -----------------------------------------------------------------------
+
+    def _arm_timer(self) -> None:
+        due_ms = self.state.next_due_ms
+        if due_ms == self._timer_due_ms or self._advancing:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_due_ms = due_ms
+        if due_ms is not None:
+            wait_ms = max(0, due_ms - self._now_ms()) + TIMER_SLACK_MS
+            self._timer = self._loop.call_later(wait_ms / 1000, self._advance)
+
+    def _advance(self) -> None:
+        self._timer_due_ms = None
+        if not self.is_on:
+            return
+        if self.state.next_due_ms is not None and self.state.next_due_ms > self._now_ms():
+            self._arm_timer()  # the loop's clock ran ahead of the wall clock
+            return
+        try:
+            answer = self._proposer.submit(AdvanceTime())
+        except TitanError:
+            self._arm_timer()
+            return
+        self._advancing = True
+        answer.add_done_callback(self._advanced)
+
+    def _advanced(self, done: Answer) -> None:
+        self._advancing = False
+        if not done.cancelled() and done.exception() is None and self.is_on:
+            self._arm_timer()
+
+
+def _was_applied(done: Answer) -> bool:
+    if done.cancelled() or done.exception() is not None:
+        return False
+    return isinstance(done.result().outcome, Applied)

@@ -1,0 +1,248 @@
+"""Workers that are connected to this leader: registering, results, orders, loss.
+
+A session is one connection of one worker. It exists only while this master reigns; when the reign
+ends every session is closed and the workers look for the new leader. Their processes go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Iterable
+from typing import TYPE_CHECKING, Final
+
+from titan.errors import Conflict, ConnectionLost, NotLeader, TitanError
+from titan.fsm.commands import ExpireWorker, FinishAttempt, JoinWorker, ReleaseAttempt
+from titan.fsm.outcomes import Rejected
+from titan.fsm.state import State
+from titan.ids import AttemptId, WorkerId
+from titan.master.dispatch import kill_message, run_message
+from titan.sched.reconcile import reconcile
+from titan.wire.connection import Connection, Refusing
+from titan.wire.messages import (
+    AttemptEnded,
+    AttemptReleased,
+    Confirmed,
+    Goodbye,
+    Heartbeat,
+    Message,
+    Register,
+    Registered,
+)
+
+if TYPE_CHECKING:
+    from titan.master.reign import Reign
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_MS: Final = 1000
+
+
+class Session(Refusing):
+    """The handler of one worker's connection."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._confirmed: list[AttemptId] = []
+        self.connection: Connection | None = None
+        self.worker = WorkerId("")
+        self.incarnation = 0
+        self.is_open = False
+
+    def on_call(self, connection: Connection, message: Message) -> Awaitable[Message] | Message:
+        """A worker calls once: to register."""
+        if not isinstance(message, Register) or self.worker:
+            return super().on_call(connection, message)
+        self.connection = connection
+        return self._sessions.register(self, message)
+
+    def on_note(self, connection: Connection, message: Message) -> None:
+        """Results and heartbeats. What comes before the registration or after a reign is ignored."""
+        if not self.is_open:
+            return
+        match message:
+            case Heartbeat():
+                self._sessions.on_heartbeat(self, message)
+            case AttemptEnded():
+                self._sessions.on_ended(self, message)
+            case AttemptReleased():
+                self._sessions.on_released(message)
+            case Goodbye():
+                self._sessions.on_goodbye(self)
+            case _:
+                super().on_note(connection, message)
+
+    def on_closed(self, connection: Connection) -> None:
+        """The worker is gone, or only its connection."""
+        self._sessions.on_closed(self)
+
+    def tell(self, message: Message) -> None:
+        """Send an order; a lost connection is noticed elsewhere, and the order repeated by then."""
+        if self.connection is not None and not self.connection.is_closed:
+            self.connection.note(message)
+
+    def confirm(self, attempt: AttemptId) -> None:
+        """Tell the worker that a result is committed; those of one loop turn go together."""
+        if not self._confirmed:
+            asyncio.get_running_loop().call_soon(self._send_confirmed)
+        self._confirmed.append(attempt)
+
+    def _send_confirmed(self) -> None:
+        confirmed, self._confirmed = tuple(self._confirmed), []
+        self.tell(Confirmed(attempts=confirmed))
+
+
+class Sessions:
+    """Every worker's session during one reign."""
+
+    def __init__(self, reign: Reign, *, masters: tuple[str, ...]) -> None:
+        self._reign = reign
+        self._masters = masters
+        self._by_worker: dict[WorkerId, Session] = {}
+
+    def get(self, worker: WorkerId) -> Session | None:
+        """The worker's open session."""
+        return self._by_worker.get(worker)
+
+    def __len__(self) -> int:
+        return len(self._by_worker)
+
+    # --- registering --------------------------------------------------------------------------
+
+    async def register(self, session: Session, message: Register) -> Registered:
+        """Commit that the worker is here, then tell it what is still its own (flow 10)."""
+        self._refuse_double(session, message)
+        session.worker, session.incarnation = message.worker, message.incarnation
+        self._by_worker[message.worker] = session
+        settled = await self._reign.propose(
+            JoinWorker(
+                worker=message.worker,
+                incarnation=message.incarnation,
+                name=message.name,
+                capabilities=message.capabilities,
+                slots=message.slots,
+                resources=message.resources,
+                holds=message.holds,
+                version=message.version,
+            )
+        )
+        if isinstance(settled.outcome, Rejected):
+            raise Conflict(settled.outcome.why, reason=settled.outcome.code)
+        if self._by_worker.get(message.worker) is not session or session.connection is None:
+            raise ConnectionLost("replaced by a newer connection of the same worker")
+        worker = self._state.workers[message.worker]
+        todo = reconcile(self._state, message.worker, holds=message.holds)
+        # The reply is written when this coroutine returns; orders must follow it.
+        asyncio.get_running_loop().call_soon(self._activate, session, todo.redispatch)
+        return Registered(
+            epoch=self._reign.epoch,
+            live=tuple(worker.live),
+            heartbeat_ms=HEARTBEAT_MS,
+            masters=self._masters,
+        )
+
+    def _refuse_double(self, session: Session, message: Register) -> None:
+        old = self._by_worker.get(message.worker)
+        if old is None or old.connection is None or old.connection.is_closed:
+            return
+        if old.incarnation != message.incarnation:
+            raise Conflict(
+                f"a worker with the id {message.worker} is connected already",
+                reason="worker_connected",
+                hint="every worker needs a data directory of its own",
+            )
+        old.is_open = False
+        old.connection.close(ConnectionLost("the worker has connected anew"))
+
+    def _activate(self, session: Session, redispatch: Iterable[AttemptId]) -> None:
+        if self._by_worker.get(session.worker) is not session or not self._reign.is_on:
+            return
+        session.is_open = True
+        for attempt in redispatch:
+            live = self._state.attempts.get(attempt)
+            if live is not None:
+                session.tell(run_message(self._state, live, epoch=self._reign.epoch))
+        self._reign.on_session_up(session.worker)
+
+    # --- what workers say ---------------------------------------------------------------------
+
+    def on_heartbeat(self, session: Session, message: Heartbeat) -> None:
+        """The worker lives."""
+        self._reign.on_heartbeat(session.worker, started=message.started)
+
+    def on_ended(self, session: Session, message: AttemptEnded) -> None:
+        """Propose the result; confirm it once it is committed, also when it was refused for good."""
+        finish = FinishAttempt(
+            attempt=message.attempt,
+            exit_code=message.exit_code,
+            cause=message.cause,
+            detail=message.detail,
+            duration_us=message.duration_us,
+            log_bytes=message.log_bytes,
+            output=message.output,
+        )
+        try:
+            answer = self._reign.submit(finish)
+        except TitanError as error:
+            log.info("result of attempt %d must be repeated: %s", message.attempt, error)
+            return
+        answer.add_done_callback(
+            lambda done: (
+                done.cancelled() or done.exception() is not None or session.confirm(message.attempt)
+            )
+        )
+
+    def on_released(self, message: AttemptReleased) -> None:
+        """The worker gave an attempt back before it started."""
+        try:
+            self._reign.submit(ReleaseAttempt(attempt=message.attempt, cause="retracted"))
+        except TitanError as error:
+            log.info("attempt %d stays assigned: %s", message.attempt, error)
+
+    def on_goodbye(self, session: Session) -> None:
+        """The worker leaves; nothing runs on it any more."""
+        try:
+            self._reign.submit(
+                ExpireWorker(worker=session.worker, incarnation=session.incarnation, cause="left")
+            )
+        except TitanError as error:
+            log.info("worker %s will be missed instead: %s", session.worker, error)
+
+    def on_closed(self, session: Session) -> None:
+        """A connection ended."""
+        session.is_open = False
+        if self._by_worker.get(session.worker) is session:
+            del self._by_worker[session.worker]
+            self._reign.on_session_down(session.worker)
+
+    # --- orders -------------------------------------------------------------------------------
+
+    def run(self, attempt: AttemptId, worker: WorkerId) -> None:
+        """Tell the worker to run an attempt that was just assigned."""
+        session, live = self._by_worker.get(worker), self._state.attempts.get(attempt)
+        if session is not None and session.is_open and live is not None:
+            session.tell(run_message(self._state, live, epoch=self._reign.epoch))
+
+    def kill(self, attempt: AttemptId, worker: WorkerId, *, reason: str) -> None:
+        """Tell the worker to end an attempt that is no longer live."""
+        session = self._by_worker.get(worker)
+        if session is not None and session.is_open:
+            session.tell(kill_message(attempt, epoch=self._reign.epoch, reason=reason))
+
+    def tell(self, worker: WorkerId, message: Message) -> None:
+        """Send an order to a worker if it is connected."""
+        session = self._by_worker.get(worker)
+        if session is not None and session.is_open:
+            session.tell(message)
+
+    def close(self) -> None:
+        """The reign is over: let every worker look for the new leader."""
+        sessions, self._by_worker = list(self._by_worker.values()), {}
+        for session in sessions:
+            session.is_open = False
+            if session.connection is not None:
+                session.connection.close(NotLeader())
+
+    @property
+    def _state(self) -> State:
+        return self._reign.state
