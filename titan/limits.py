@@ -42,6 +42,10 @@ BUNDLE_UNPACKED_BYTES_MAX: Final = 2048 * MIB  # refuses archive bombs
 KV_KEY_BYTES_MAX: Final = 512
 KV_VALUE_BYTES_MAX: Final = 128 * KIB  # larger values are blobs
 KV_SET_MEMBERS_MAX: Final = 65_536
+KV_MEMBER_BYTES_MAX: Final = 4 * KIB  # a full set of the longest members still fits in memory
+KV_KEYS_MAX: Final = 1_000_000  # a runaway loop over fresh keys meets an answer, not a full master
+DURATION_MS_MAX: Final = 315_360_000_000  # ten years; sums of times stay far inside 64 bits
+WORKER_FORGET_MS: Final = 86_400_000  # a lost worker stays listed for a day
 OUTPUT_BYTES_MAX: Final = 64 * KIB  # a job's output in state; larger ones are blobs
 SESSIONS_MAX: Final = 50_000  # client sessions remembered for idempotence
 SESSION_RESULTS_MAX: Final = 1024  # requests one client may have in flight
@@ -58,7 +62,44 @@ PREFILL_PER_SLOT_MAX: Final = 8  # attempts waiting on the worker for each slot
 LOG_READ_BYTES: Final = 256 * KIB
 ERROR_TEXT_BYTES_MAX: Final = 2 * KIB  # a reason kept in state
 WATCHERS_PER_MASTER_MAX: Final = 10_000
+BLOBS_FETCHED_AT_ONCE: Final = 4  # copies between masters share the disk with the journal
 
 # --- disk ----------------------------------------------------------------------------------
 DISK_RESERVE_BYTES: Final = 64 * MIB  # below it a master is read-only and says so
 SEGMENT_BYTES: Final = 64 * MIB
+
+# --- reading declarations -------------------------------------------------------------------
+YAML_DEPTH_MAX: Final = 64  # nobody nests deeper by hand; bounds the reader's stack
+YAML_NODES_MAX: Final = 2_000_000  # counted after aliases are followed: ends a billion laughs early
+PROBLEMS_MAX: Final = 100  # listed at once; a longer list helps nobody
+SUGGESTION_NAMES_MAX: Final = 5_000  # names compared when one is misspelt: keeps an error cheap
+LARGEST_FILES_SHOWN: Final = 5  # in the error about a bundle that is too large
+
+# --- clients --------------------------------------------------------------------------------
+ENTRY_MARGIN_BYTES: Final = 16 * KIB  # room for the envelope around one client command in an entry
+CLIENT_DEADLINE_S: Final = 30.0  # how long a call is retried through failovers by default
+CLIENT_ATTEMPT_TIMEOUT_S: Final = 5.0  # one try at one master, before another one is asked
+CLIENT_BACKOFF_MS: Final = 20  # before the first retry; doubles
+CLIENT_BACKOFF_CAP_MS: Final = 1_000  # an election is over well within this
+STAGES_IN_FLIGHT_MAX: Final = 4  # parts of one submission on their way: bounds memory at a master
+UPLOAD_BYTES_PER_S_MIN: Final = 256 * KIB  # a slower upload is given up and begun again
+
+# --- planning ------------------------------------------------------------------------------
+PREFILL_COVER_US: Final = 50_000  # work a worker holds beyond its slots: several round trips
+DURATIONS_REMEMBERED_MAX: Final = 4096  # names of runs whose typical duration is known
+POOLS_IDLE_MAX: Final = 256  # indexes kept for demands that no job has now
+REFUSED_REST_MS: Final = 250  # a worker whose assignment was refused rests: no hot loop
+RETRACTION_TIMEOUT_MS: Final = 1000  # no answer by then means that the attempt has started
+
+# --- consensus -----------------------------------------------------------------------------
+SEGMENT_PREALLOCATE_BYTES: Final = 8 * MIB  # grown in steps, so that small clusters stay small
+APPEND_BATCH_ENTRIES: Final = 4096  # per message; a laggard is served in pieces, never all at once
+PEER_WINDOW_BYTES: Final = 4 * MIB  # unacknowledged log or snapshot bytes on the way to one peer
+SNAPSHOT_BLOCK_BYTES: Final = 4 * MIB  # one checksummed block of a snapshot file
+SNAPSHOT_CHUNK_BYTES: Final = 256 * KIB  # one piece of a snapshot on its way to a laggard
+SNAPSHOT_GENERATIONS: Final = 2  # the newest may turn out damaged
+PEERS_MAX: Final = 8  # members of a cluster besides this one
+READS_WAITING_MAX: Final = 65_536  # linearizable reads waiting for their round
+DIGEST_EVERY_ENTRIES: Final = 1024  # how often members compare their states
+DIGESTS_KEPT: Final = 16  # how far apart members may be and still compare
+RETRACTIONS_MAX: Final = 256  # unanswered requests to give attempts back; each costs a look per plan

@@ -7,6 +7,7 @@ they are not in snapshots, are rebuilt by `snapshot.restore` and checked by `inv
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -43,7 +44,7 @@ _JOB_OVER = (
 
 
 class RunState(enum.StrEnum):
-    """FAILED > RUNNING > WAITING > CANCELLED > COMPLETED > PENDING when jobs differ; see `runs.py`."""
+    """How a run stands, derived from its jobs by `standing.py`, which states the precedence."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -73,8 +74,12 @@ class AttemptRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     log_bytes: int = 0
 
 
-class Job(msgspec.Struct, kw_only=True):
-    """A vertex of a run."""
+class Job(msgspec.Struct, kw_only=True, array_like=True, gc=False):
+    """A vertex of a run. A snapshot holds it as an array: new fields go to the end, with a default.
+
+    There may be a million of these. So nothing here may refer back to a job (`gc=False` needs trees), and empty
+    containers, worker ids and times are shared between jobs.
+    """
 
     id: JobId
     seq: int  # order of submission across all runs: FIFO within a priority
@@ -96,9 +101,10 @@ class Job(msgspec.Struct, kw_only=True):
     ended_ms: int = 0
     history: tuple[AttemptRecord, ...] = ()
     output: bytes = b""
+    queue_due_ms: int = 0  # when its queue time-out fails it; 0 when it is not ready or has none
     # index
-    children: list[JobId] = msgspec.field(default_factory=list)
-    waiting_for: int = 0  # parents not over yet
+    children: Sequence[JobId] = ()  # in order of submission; grown by `jobs.link` alone
+    waiting_for: int = 0  # parents not over yet; 0 as soon as the trigger holds (any_* may be early)
 
 
 class Run(msgspec.Struct, kw_only=True):
@@ -114,8 +120,11 @@ class Run(msgspec.Struct, kw_only=True):
     owner: str = ""
     ended_ms: int = 0  # 0 while any job is not over
     revision: int = 0  # the log index of the last change to the graph
+    started_ms: int = 0  # when its first attempt was assigned; 0 before
+    cancelled: bool = False  # by `CancelRun`, until a job of it is retried
     # index
     counts: dict[JobState, int] = msgspec.field(default_factory=dict)  # no zeroes
+    state: RunState = RunState.PENDING  # `standing.run_state`, so that changes can be told
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -147,6 +156,7 @@ class Worker(msgspec.Struct, kw_only=True):
     version: str = ""
     # index
     live: dict[AttemptId, None] = msgspec.field(default_factory=dict)  # in order of assignment
+    used: dict[str, int] = msgspec.field(default_factory=dict)  # resources but slots; no zeroes
 
 
 class KvItem(msgspec.Struct, kw_only=True):
@@ -174,6 +184,7 @@ class Session(msgspec.Struct, kw_only=True):
     floor: int = 0
     results: dict[int, bytes] = msgspec.field(default_factory=dict)  # request → encoded outcome
     last_ms: int = 0
+    expires_ms: int = 0  # when its timer looks at it again; only the timer of that time counts
 
 
 class Stage(msgspec.Struct, kw_only=True):
@@ -212,6 +223,7 @@ class State(msgspec.Struct, kw_only=True):
     sessions: dict[str, Session] = msgspec.field(default_factory=dict)  # least recently used first
     stages: dict[RunId, Stage] = msgspec.field(default_factory=dict)
     timers: list[Timer] = msgspec.field(default_factory=list)  # a heap; stale ones are skipped
+    timers_sweep_at: int = 1024  # stale timers are swept out when the heap is this long
     # index
     demands: dict[Demand, Demand] = msgspec.field(default_factory=dict)
 

@@ -25,7 +25,7 @@ from titan.errors import (
     UserError,
 )
 from titan.fsm.commands import PublishBlob
-from titan.fsm.events import BlobPublished, Event
+from titan.fsm.events import AnyEvent, BlobPublished
 from titan.ids import Digest, is_digest
 from titan.limits import BLOBS_FETCHED_AT_ONCE, CHUNK_BYTES, DISK_RESERVE_BYTES
 from titan.master.peers import Peers
@@ -222,7 +222,7 @@ class BlobKeeper:
         channel = connection.open(GetBlob(digest=digest))
         await self.store.write(digest, size, aiter(channel))
 
-    def _on_applied(self, index: int, events: Sequence[Event]) -> None:
+    def _on_applied(self, index: int, events: Sequence[AnyEvent]) -> None:
         for event in events:
             if isinstance(event, BlobPublished) and not self.store.has(event.digest):
                 self._wanted.put_nowait(event.digest)

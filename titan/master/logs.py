@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 
 from titan.errors import NotFound, TitanError, Unavailable
-from titan.fsm.events import AttemptAssigned, Event, JobChanged
+from titan.fsm.events import AnyEvent, AttemptAssigned, JobChanged
 from titan.fsm.state import Job
 from titan.ids import AttemptId, JobId, RunId, WorkerId
 from titan.master.reigns import Reigns
@@ -59,7 +59,7 @@ class LogReader:
         changed = self._waiting.setdefault(key, asyncio.Event())
         await changed.wait()
 
-    def _on_applied(self, index: int, events: Sequence[Event]) -> None:
+    def _on_applied(self, index: int, events: Sequence[AnyEvent]) -> None:
         if not self._waiting:
             return
         for event in events:

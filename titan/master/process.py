@@ -18,7 +18,7 @@ from titan.consensus.config import RaftConfig
 from titan.consensus.raft import RaftNode
 from titan.consensus.transport import PeerTransport
 from titan.errors import AccessDenied, UserError
-from titan.fsm.events import EpochOpened, Event
+from titan.fsm.events import AnyEvent, EpochOpened
 from titan.ids import new_incarnation
 from titan.master.blobs import BlobKeeper, BlobStore
 from titan.master.config import MasterConfig
@@ -101,8 +101,8 @@ class Master:
         )
         self._replica.listen(self._learn_cluster_id)
 
-    async def open(self, stack: AsyncExitStack) -> list[Coroutine[Any, Any, None]]:
-        """Open everything; answers the side tasks that must run as long as the master does."""
+    async def open(self, stack: AsyncExitStack) -> dict[str, Coroutine[Any, Any, None]]:
+        """Open everything; answers the side tasks, by name, that must run as long as the master does."""
         # 1. The port first: a second master on the same address fails before it touches the log.
         listener = await _bound(listen(self._config.listen, self._on_hello), self._config.listen)
         stack.callback(listener.close)
@@ -122,7 +122,7 @@ class Master:
         self._learn_cluster_id(0, ())
         # 3. The ways to the other masters.
         stack.callback(self._peers.close)
-        return [self._reigns.run(), self._blobs.run()]
+        return {"reigns": self._reigns.run(), "blobs": self._blobs.run()}
 
     @property
     def http_address(self) -> str:
@@ -176,7 +176,7 @@ class Master:
             applied_index=status.applied_index,
         )
 
-    def _learn_cluster_id(self, index: int, events: Sequence[Event]) -> None:
+    def _learn_cluster_id(self, index: int, events: Sequence[AnyEvent]) -> None:
         named = self._replica.state.cluster_id
         if named == self._identity.cluster_id or not named:
             return
@@ -210,7 +210,8 @@ async def run_master(
     async with AsyncExitStack() as stack:
         master = Master(config)
         tasks = [
-            asyncio.create_task(work, name=work.__qualname__) for work in await master.open(stack)
+            asyncio.create_task(work, name=name)
+            for name, work in (await master.open(stack)).items()
         ]
         stack.push_async_callback(_cancel, tasks)
         if ready is not None:

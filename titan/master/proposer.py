@@ -27,7 +27,7 @@ _ENTRY_OVERHEAD_BYTES: Final = 64
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Settled(NamedTuple):
+class Settled(msgspec.Struct, frozen=True):
     """A command was applied at `index` with this outcome."""
 
     index: int
@@ -148,10 +148,10 @@ class Proposer:
             for answer in answers:
                 _fail(answer, error)
         else:
-            index, result = applied.result()
-            for answer, outcome in zip(answers, result.outcomes, strict=True):
+            entry = applied.result()
+            for answer, outcome in zip(answers, entry.result.outcomes, strict=True):
                 if not answer.done():
-                    answer.set_result(Settled(index, outcome))
+                    answer.set_result(Settled(entry.index, outcome))
         self._flush()
 
 

@@ -21,22 +21,21 @@ from titan.fsm.commands import (
     ExpireWorker,
     OpenEpoch,
 )
-from titan.fsm.events import AttemptAssigned, AttemptRevoked, Event
+from titan.fsm.events import AnyEvent, AttemptAssigned, AttemptRevoked, WorkerExpired
 from titan.fsm.outcomes import Applied
 from titan.fsm.state import State
 from titan.ids import AttemptId, WorkerId
 from titan.master.proposer import Answer, Proposer, Settled
 from titan.master.replica import Replica
 from titan.master.sessions import Sessions
-from titan.sched.liveness import Liveness
+from titan.sched.liveness import Leases, online_workers
 from titan.sched.planner import Planner
 from titan.wire.messages import Retract
 
 log = logging.getLogger(__name__)
 
 PLAN_LIMIT: Final = 1024  # assignments proposed at once; the rest follows in the next round
-LEASE_CHECK_S: Final = 0.1
-RETRACT_CHECK_S: Final = 0.05
+WATCH_PERIOD_S: Final = 0.05  # leases, rests and retractions are looked at this often
 TIMER_SLACK_MS: Final = 1  # a timer may fire this late, so that it never fires early
 
 
@@ -65,7 +64,7 @@ class Reign:
         self._expiring: set[WorkerId] = set()
         self.sessions = Sessions(self, masters=masters)
         self.planner: Planner | None = None
-        self.liveness: Liveness | None = None
+        self.leases: Leases | None = None
 
     @property
     def state(self) -> State:
@@ -81,7 +80,8 @@ class Reign:
         # 2. Rebuild what is not state from the state: ready queue, capacity, in one step with
         #    listening, so that no event falls between.
         self.planner = Planner(self.state)
-        self.liveness = Liveness(self.state, now_ms=self._now_ms())  # 3. every worker gets grace
+        # 3. Every worker that was online gets a grace period to come back.
+        self.leases = Leases(online_workers(self.state), now_ms=self._now_ms())
         self.is_on = True
         stop_listening = self._replica.listen(self.on_applied)
         log.info("reign of epoch %d begins: %d runs", self.epoch, len(self.state.runs))
@@ -97,8 +97,9 @@ class Reign:
 
     async def _keep_watch(self) -> None:
         while True:
-            await asyncio.sleep(RETRACT_CHECK_S)
+            await asyncio.sleep(WATCH_PERIOD_S)
             self._expire_silent_workers()
+            self._wake_planner()
             self._retract()
 
     def _end(self) -> None:
@@ -121,7 +122,7 @@ class Reign:
 
     # --- events (flow 5) ----------------------------------------------------------------------
 
-    def on_applied(self, index: int, events: Sequence[Event]) -> None:
+    def on_applied(self, index: int, events: Sequence[AnyEvent]) -> None:
         """An entry was applied on this master."""
         assert self.planner is not None
         for event in events:
@@ -129,6 +130,8 @@ class Reign:
                 self.sessions.run(event.attempt, event.worker)
             elif isinstance(event, AttemptRevoked) and event.cause != "retracted":
                 self.sessions.kill(event.attempt, event.worker, reason=event.cause)
+            elif isinstance(event, WorkerExpired) and self.leases is not None:
+                self.leases.forget(event.worker)
         if events:
             self.planner.observe(events)
             self._schedule_plan()
@@ -162,6 +165,12 @@ class Reign:
             self.planner.settled(command, accepted=accepted)
             self._schedule_plan()
 
+    def _wake_planner(self) -> None:
+        assert self.planner is not None
+        wake_at_ms = self.planner.wake_at_ms
+        if wake_at_ms is not None and wake_at_ms <= self._now_ms():
+            self._schedule_plan()
+
     def _retract(self) -> None:
         assert self.planner is not None
         for one in self.planner.retractions(now_ms=self._now_ms()):
@@ -172,30 +181,33 @@ class Reign:
     def on_session_up(self, worker: WorkerId) -> None:
         """A worker has registered and may be given work."""
         assert self.planner is not None
-        assert self.liveness is not None
-        self.liveness.opened(worker, now_ms=self._now_ms())
+        assert self.leases is not None
+        self.leases.opened(worker, now_ms=self._now_ms())
         self.planner.session_up(worker)
         self._schedule_plan()
 
     def on_session_down(self, worker: WorkerId) -> None:
         """A worker's connection ended; it has a moment to come back."""
-        if self.is_on and self.planner is not None and self.liveness is not None:
+        if self.is_on and self.planner is not None and self.leases is not None:
             self.planner.session_down(worker)
-            self.liveness.closed(worker, now_ms=self._now_ms())
+            self.leases.closed(worker, now_ms=self._now_ms())
 
     def on_heartbeat(self, worker: WorkerId, *, started: Iterable[AttemptId]) -> None:
         """A worker lives."""
         assert self.planner is not None
-        assert self.liveness is not None
-        self.liveness.heartbeat(worker, now_ms=self._now_ms())
+        assert self.leases is not None
+        self.leases.heard(worker, now_ms=self._now_ms())
         for attempt in started:
             self.planner.started(attempt)
 
     def _expire_silent_workers(self) -> None:
-        assert self.liveness is not None
-        for worker in self.liveness.expired(now_ms=self._now_ms()):
+        assert self.leases is not None
+        for worker in self.leases.expired(self._now_ms()):
             known = self.state.workers.get(worker)
-            if known is None or not known.online or worker in self._expiring:
+            if known is None or not known.online:
+                self.leases.forget(worker)
+                continue
+            if worker in self._expiring:
                 continue
             log.warning("worker %s (%s) has been silent too long", worker, known.name)
             self._expire(ExpireWorker(worker=worker, incarnation=known.incarnation))

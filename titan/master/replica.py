@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from titan.errors import TimedOut
-from titan.fsm.events import Event
+from titan.fsm.events import AnyEvent
 from titan.fsm.machine import Machine, Result
 from titan.fsm.state import State
 
-Listener = Callable[[int, Sequence[Event]], None]
+Listener = Callable[[int, Sequence[AnyEvent]], None]
 
 
-class AppliedEntry(NamedTuple):
+class AppliedEntry(msgspec.Struct, frozen=True):
     """What `raft.propose` resolves to: where the entry landed and what it did."""
 
     index: int

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 from titan.errors import Conflict, ConnectionLost, NotLeader, TitanError
 from titan.fsm.commands import ExpireWorker, FinishAttempt, JoinWorker, ReleaseAttempt
 from titan.fsm.outcomes import Rejected
-from titan.fsm.state import State
+from titan.fsm.state import Attempt, State
 from titan.ids import AttemptId, WorkerId
 from titan.master.dispatch import kill_message, run_message
+from titan.master.proposer import Answer
 from titan.sched.reconcile import reconcile
 from titan.wire.connection import Connection, Refusing
 from titan.wire.messages import (
@@ -130,13 +131,14 @@ class Sessions:
             raise Conflict(settled.outcome.why, reason=settled.outcome.code)
         if self._by_worker.get(message.worker) is not session or session.connection is None:
             raise ConnectionLost("replaced by a newer connection of the same worker")
-        worker = self._state.workers[message.worker]
-        todo = reconcile(self._state, message.worker, holds=message.holds)
+        todo = reconcile(
+            self._state, message.worker, incarnation=message.incarnation, holds=message.holds
+        )
         # The reply is written when this coroutine returns; orders must follow it.
         asyncio.get_running_loop().call_soon(self._activate, session, todo.redispatch)
         return Registered(
             epoch=self._reign.epoch,
-            live=tuple(worker.live),
+            live=todo.live,
             heartbeat_ms=HEARTBEAT_MS,
             masters=self._masters,
         )
@@ -154,14 +156,13 @@ class Sessions:
         old.is_open = False
         old.connection.close(ConnectionLost("the worker has connected anew"))
 
-    def _activate(self, session: Session, redispatch: Iterable[AttemptId]) -> None:
+    def _activate(self, session: Session, redispatch: Iterable[Attempt]) -> None:
         if self._by_worker.get(session.worker) is not session or not self._reign.is_on:
             return
         session.is_open = True
         for attempt in redispatch:
-            live = self._state.attempts.get(attempt)
-            if live is not None:
-                session.tell(run_message(self._state, live, epoch=self._reign.epoch))
+            if attempt.id in self._state.attempts:
+                session.tell(run_message(self._state, attempt, epoch=self._reign.epoch))
         self._reign.on_session_up(session.worker)
 
     # --- what workers say ---------------------------------------------------------------------
@@ -186,11 +187,12 @@ class Sessions:
         except TitanError as error:
             log.info("result of attempt %d must be repeated: %s", message.attempt, error)
             return
-        answer.add_done_callback(
-            lambda done: (
-                done.cancelled() or done.exception() is not None or session.confirm(message.attempt)
-            )
-        )
+
+        def confirm(done: Answer) -> None:
+            if not done.cancelled() and done.exception() is None:
+                session.confirm(message.attempt)
+
+        answer.add_done_callback(confirm)
 
     def on_released(self, message: AttemptReleased) -> None:
         """The worker gave an attempt back before it started."""

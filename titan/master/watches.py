@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from titan.errors import NotFound, Unavailable
-from titan.fsm.events import Event, JobChanged, KeyChanged, RunChanged, RunSubmitted
+from titan.fsm.events import AnyEvent, JobChanged, KeyChanged, RunChanged, RunSubmitted
 from titan.fsm.queries import GetJob, GetRun, KvGet, KvList
 from titan.fsm.views import read
 from titan.ids import JobId, RunId
@@ -56,7 +56,7 @@ class Watches:
         self._count = 0
         replica.listen(self._on_applied)
 
-    def _on_applied(self, index: int, events: Sequence[Event]) -> None:
+    def _on_applied(self, index: int, events: Sequence[AnyEvent]) -> None:
         if not events and index:
             self._touch_all()  # a snapshot replaced the state: anything may have changed
         for event in events:

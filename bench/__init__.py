@@ -1,0 +1,1 @@
+"""Benchmarks: real processes on this machine, medians with spread, nothing tuned beyond the defaults."""

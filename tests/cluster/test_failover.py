@@ -1,0 +1,110 @@
+"""Runs outlive the death of leaders, of workers, and of all masters at once."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.cluster.pipelines import deploy, levels, starts, write_pipeline
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+
+
+def finished(folder: Path) -> int:
+    return sum(name.endswith(".done") for name in os.listdir(folder))
+
+
+async def wait_finished(cluster: Cluster, folder: Path, at_least: int) -> None:
+    async def look() -> int:
+        return finished(folder)
+
+    await cluster.wait_until(look, lambda count: count >= at_least, timeout_s=60)
+
+
+async def test_a_run_outlives_three_leaders_and_no_job_starts_twice(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    jobs = levels(tmp_path, depth=5, width=12, sleep_s=0.4)
+    run = await deploy(cluster, write_pipeline(tmp_path / "levels.yaml", jobs))
+    for at_least in (6, 22, 38):
+        await wait_finished(cluster, tmp_path, at_least)
+        dead = await cluster.kill_leader()
+        assert finished(tmp_path) < len(jobs), "the kill came too late to prove anything"
+        assert (await cluster.leader()).address != dead.address
+        dead.start()
+    view = await cluster.wait_over(run, timeout_s=90)
+    assert view.jobs == {"COMPLETED": 60}
+    assert set(starts(tmp_path, jobs).values()) == {1}
+    assert {job.attempts for job in (await cluster.jobs(run)).values()} == {1}
+
+
+async def test_jobs_of_a_killed_worker_run_again_elsewhere_and_are_accepted_once(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    jobs = levels(tmp_path, depth=2, width=8, sleep_s=1.5)
+    run = await deploy(cluster, write_pipeline(tmp_path / "levels.yaml", jobs))
+
+    async def running() -> Counter[str]:
+        return Counter(job.worker for job in (await cluster.jobs(run)).values() if job.live)
+
+    spread = await cluster.wait_until(running, lambda seen: len(seen) == 2, timeout_s=20)
+    before = {job.id for job in (await cluster.jobs(run)).values() if job.live}
+    await cluster.kill_worker(0)
+    victim = next(w.id for w in await cluster.list_workers() if w.name == "worker-1")
+    assert spread[victim] > 0
+    view = await cluster.wait_over(run, timeout_s=90)
+    assert view.jobs == {"COMPLETED": 16}
+    after = await cluster.jobs(run)
+    again = [job for job in after.values() if job.attempts > 1]
+    assert again, "the killed worker held nothing"
+    assert {job.id for job in again} <= before | {job.id for job in again if job.history}
+    for job in again:
+        assert job.worker != victim
+        assert job.retries_used == 0, "a lost worker spends no retry"
+        assert [past.worker for past in job.history if past.cause == "lost"] == [victim]
+
+
+async def test_all_masters_killed_at_once_lose_nothing_that_was_acknowledged(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    jobs = levels(tmp_path, depth=4, width=6, sleep_s=0.5)
+    run = await deploy(cluster, write_pipeline(tmp_path / "levels.yaml", jobs))
+    written = 0
+    while finished(tmp_path) < 8:
+        await cluster.client.store_put(f"acknowledged/{written}", str(written))
+        written += 1
+    over_before = {job.id for job in (await cluster.jobs(run)).values() if job.state == "COMPLETED"}
+    cluster.kill_all_masters()
+    for master in cluster.masters:
+        master.start()
+    view = await cluster.wait_over(run, timeout_s=90)
+    # Each job fails when a parent has not left its file, so COMPLETED also says: no child too early.
+    assert view.jobs == {"COMPLETED": 24}
+    after = await cluster.jobs(run)
+    assert all(after[job].attempts == 1 for job in over_before)
+    for number in range(written):
+        assert await cluster.client.store_get(f"acknowledged/{number}") == str(number)
+
+
+async def test_a_paused_leader_is_replaced_and_does_no_harm_when_it_wakes(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    jobs = levels(tmp_path, depth=3, width=6, sleep_s=0.5)
+    run = await deploy(cluster, write_pipeline(tmp_path / "levels.yaml", jobs))
+    await wait_finished(cluster, tmp_path, 3)
+    old = await cluster.leader()
+    cluster.pause(old)
+    others = [member.address for member in cluster.masters if member is not old]
+
+    async def leader_of_the_rest() -> str:
+        return str((await cluster.client.cluster()).leader)
+
+    await cluster.wait_until(leader_of_the_rest, lambda found: found in others, timeout_s=20)
+    cluster.resume(old)
+    view = await cluster.wait_over(run, timeout_s=90)
+    assert view.jobs == {"COMPLETED": 18}
+    assert set(starts(tmp_path, jobs).values()) == {1}

@@ -1,0 +1,201 @@
+"""`titan jobs`, `status`, `cancel` and `retry`: runs and their jobs one by one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from titan.cli import ask, output
+from titan.cli.options import json_option, masters_option
+from titan.cli.runs import run_json
+from titan.fsm.commands import CancelJob, CancelRun, RetryJob
+from titan.fsm.queries import GetJob, GetRun, JobView, ListJobs, ListRuns, ListWorkers, RunView
+from titan.ids import JobId, RunId, is_run_id
+from titan.limits import LIST_PAGE_MAX
+
+if TYPE_CHECKING:
+    from titan.sdk import AsyncClient
+
+JOB_COLUMNS = ("job", "state", "worker", "#attempts", "#exit", "took", "reason")
+
+
+@click.command()
+@click.argument("run")
+@click.option("--state", default="", metavar="STATE", help="Only jobs in this state.")
+@masters_option()
+@json_option()
+def jobs(run: str, state: str, masters: ask.Masters, as_json: bool) -> None:
+    """List the jobs of RUN in the order they were submitted."""
+
+    async def work(client: AsyncClient) -> list[JobView]:
+        return [job async for job in all_jobs(client, RunId(run), state=state.upper())]
+
+    found = ask.run(masters, work)
+    if as_json:
+        output.print_json([job_json(job) for job in found])
+    else:
+        output.print_table(JOB_COLUMNS, [job_row(job) for job in found], empty="no such jobs")
+
+
+async def all_jobs(client: AsyncClient, run: RunId, *, state: str = "") -> AsyncIterator[JobView]:
+    """Every job of a run, page by page."""
+    after = ""
+    while True:
+        page: list[JobView] = await client.query(
+            ListJobs(run=run, after=after, state=state, limit=LIST_PAGE_MAX)
+        )
+        for job in page:
+            yield job
+        if len(page) < LIST_PAGE_MAX:
+            return
+        after = page[-1].id
+
+
+def job_json(job: JobView) -> dict[str, object]:
+    """The published shape of a job."""
+    return {
+        "id": job.id,
+        "state": job.state,
+        "reason": job.reason,
+        "worker": job.worker or None,
+        "attempts": job.attempts,
+        "exit_code": job.exit_code,
+    }
+
+
+def job_row(job: JobView) -> tuple[str, ...]:
+    """A job as a row of `JOB_COLUMNS`."""
+    return (
+        job.id,
+        output.styled(job.state),
+        job.worker or "-",
+        str(job.attempts),
+        "-" if job.exit_code is None else str(job.exit_code),
+        output.took(job.started_ms, job.ended_ms),
+        output.plain(job.reason),
+    )
+
+
+@click.command()
+@click.argument("what", required=False, metavar="[RUN|JOB]")
+@click.option("--run", "in_run", default="", metavar="RUN", help="The run the job belongs to.")
+@masters_option()
+@json_option()
+def status(what: str | None, in_run: str, masters: ask.Masters, as_json: bool) -> None:
+    """Show a run with its jobs, one job with its attempts, or the latest runs and the workers."""
+    if what is None:
+        _overview(masters, as_json=as_json)
+    elif is_run_id(what):
+        _one_run(masters, RunId(what), as_json=as_json)
+    else:
+        _one_job(masters, what, in_run, as_json=as_json)
+
+
+def _overview(masters: ask.Masters, *, as_json: bool) -> None:
+    async def work(client: AsyncClient) -> tuple[Any, ...]:
+        return (
+            await client.cluster(),
+            await client.query(ListRuns(limit=10)),
+            await client.query(ListWorkers()),
+        )
+
+    cluster, latest, workers = ask.run(masters, work)
+    online = sum(worker.state != "lost" for worker in workers)
+    if as_json:
+        summary = {"leader": cluster.leader, "masters": len(cluster.masters), "workers": online}
+        output.print_json({**summary, "runs": [run_json(run) for run in latest]})
+        return
+    up = sum(master.role != "down" for master in cluster.masters)
+    busy = sum(worker.running for worker in workers)
+    slots = sum(worker.slots for worker in workers if worker.state != "lost")
+    click.echo(f"{up} of {len(cluster.masters)} masters up, leader {cluster.leader or 'unknown'}")
+    click.echo(f"{online} workers, {busy} jobs on {slots} slots")
+    output.print_table(
+        ("run", "name", "state", "age", "jobs"),
+        [
+            (
+                run.id,
+                output.plain(run.name),
+                output.styled(run.state),
+                output.ago(run.created_ms),
+                output.count_words(run.jobs),
+            )
+            for run in latest
+        ],
+        empty="no runs yet",
+    )
+
+
+def _one_run(masters: ask.Masters, run: RunId, *, as_json: bool) -> None:
+    async def work(client: AsyncClient) -> tuple[RunView, list[JobView]]:
+        view: RunView = await client.query(GetRun(run=run))
+        return view, [job async for job in all_jobs(client, run)]
+
+    view, rows = ask.run(masters, work)
+    if as_json:
+        output.print_json({**run_json(view), "over": view.over, "ended_ms": view.ended_ms})
+        return
+    output.console().print(
+        f"{view.id} {output.plain(view.name)}: {output.styled(view.state)}, "
+        f"{output.count_words(view.jobs)}, {output.took(view.created_ms, view.ended_ms)}"
+    )
+    output.print_table(JOB_COLUMNS, [job_row(job) for job in rows], empty="no jobs")
+
+
+def _one_job(masters: ask.Masters, job: str, run: str, *, as_json: bool) -> None:
+    view: JobView = ask.query(masters, GetJob(job=job, run=run))
+    if as_json:
+        history = [msgspec.structs.asdict(attempt) for attempt in view.history]
+        output.print_json({**job_json(view), "run": view.run, "history": history})
+        return
+    output.print_table(("run", *JOB_COLUMNS), [(view.run, *job_row(view))], empty="")
+    output.print_table(
+        ("ended attempt", "worker", "#exit", "took", "cause", "detail"),
+        [
+            (
+                str(attempt.attempt),
+                attempt.worker,
+                str(attempt.exit_code),
+                output.took(attempt.assigned_ms, attempt.ended_ms),
+                attempt.cause or "-",
+                output.plain(attempt.detail),
+            )
+            for attempt in view.history
+        ],
+        empty="no attempt has ended yet",
+    )
+
+
+@click.command()
+@click.argument("what", metavar="RUN|JOB")
+@click.option("--run", "in_run", default="", metavar="RUN", help="The run the job belongs to.")
+@masters_option()
+def cancel(what: str, in_run: str, masters: ask.Masters) -> None:
+    """Cancel a run, or a job and its descendants. Running processes are killed with their children."""
+
+    async def work(client: AsyncClient) -> str:
+        if is_run_id(what):
+            await client.command(CancelRun(run=RunId(what)))
+            return f"cancelled run {what}"
+        job: JobView = await client.query(GetJob(job=what, run=in_run))
+        await client.command(CancelJob(run=job.run, job=job.id))
+        return f"cancelled job {job.id} of run {job.run}"
+
+    click.echo(ask.run(masters, work))
+
+
+@click.command()
+@click.argument("run")
+@click.argument("job")
+@masters_option()
+def retry(run: str, job: str, masters: ask.Masters) -> None:
+    """Run JOB of RUN again, and the descendants that ended because of it."""
+
+    async def work(client: AsyncClient) -> None:
+        await client.command(RetryJob(run=RunId(run), job=JobId(job)))
+
+    ask.run(masters, work)
+    click.echo(f"job {job} of run {run} will run again")

@@ -1,0 +1,57 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from titan.config import split_addresses
+from titan.errors import UserError
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _addresses(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    found = split_addresses(value)
+    if not found:
+        raise UserError(f"--{param.name} names no address", hint="e.g. 127.0.0.1:9090")
+    return found
+
+
+def masters_option() -> Decorator:
+    """`--masters a,b,c`: any of them is enough, the rest is learnt."""
+    return click.option(
+        "--masters",
+        envvar="TITAN_MASTERS",
+        metavar="H:P,…",
+        callback=_addresses,
+        help="Masters to ask; one is enough.  [default: $TITAN_MASTERS or 127.0.0.1:9090]",
+    )
+
+
+def json_option() -> Decorator:
+    """`--json`: for programs."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def log_level_option() -> Decorator:
+    """`--log-level`: of the process's own log, on stderr."""
+    return click.option(
+        "--log-level",
+        envvar="TITAN_LOG",
+        default="info",
+        show_default=True,
+        type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+        help="How much to log to stderr.",
+    )
+
+
+def lifeline_option() -> Decorator:
+    """`--die-with-parent`: for processes that another one supervises; not for people."""
+    return click.option("--die-with-parent", type=int, default=0, hidden=True, metavar="PID")

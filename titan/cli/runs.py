@@ -1,0 +1,58 @@
+"""`titan runs`: what was submitted, newest first."""
+
+from __future__ import annotations
+
+import click
+
+from titan.cli import ask, output
+from titan.cli.options import json_option, masters_option
+from titan.fsm.queries import ListRuns, RunView
+from titan.limits import LIST_PAGE_MAX
+
+RUN_STATES = ["PENDING", "RUNNING", "WAITING", "COMPLETED", "FAILED", "CANCELLED"]
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(1, LIST_PAGE_MAX), default=50, show_default=True,
+              help="How many at most.")  # fmt: skip
+@click.option("--before", default="", metavar="RUN", help="Continue after this run of a list.")
+@click.option("--name", default="", help="Only runs of this pipeline.")
+@click.option("--state", default="", type=click.Choice(["", *RUN_STATES], case_sensitive=False),
+              metavar="STATE", help="Only runs in this state.")  # fmt: skip
+@masters_option()
+@json_option()
+def runs(
+    limit: int, before: str, name: str, state: str, masters: ask.Masters, as_json: bool
+) -> None:
+    """List runs, newest first."""
+    query = ListRuns(limit=limit, before=before, name=name, state=state)
+    found: list[RunView] = ask.query(masters, query)
+    if as_json:
+        output.print_json([run_json(run) for run in found])
+        return
+    output.print_table(
+        ("run", "name", "state", "age", "took", "jobs"),
+        [
+            (
+                run.id,
+                output.plain(run.name),
+                output.styled(run.state),
+                output.ago(run.created_ms),
+                output.took(run.created_ms, run.ended_ms),
+                output.count_words(run.jobs),
+            )
+            for run in found
+        ],
+        empty="no runs; submit one with: titan run pipeline.yaml",
+    )
+
+
+def run_json(run: RunView) -> dict[str, object]:
+    """The published shape of a run."""
+    return {
+        "id": run.id,
+        "name": run.name,
+        "state": run.state,
+        "created_ms": run.created_ms,
+        "jobs": run.jobs,
+    }

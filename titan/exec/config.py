@@ -1,0 +1,49 @@
+"""What a worker is told when it starts."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from titan.errors import UserError
+from titan.limits import MIB, SLOTS_PER_WORKER_MAX
+from titan.spec.model import DEFAULT_CAPABILITY
+
+GIB: Final = 1024 * MIB
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerConfig:
+    """Raises `UserError` when a value makes no sense."""
+
+    masters: tuple[str, ...]  # host:port; any of them will do
+    data_dir: Path
+    capabilities: tuple[str, ...] = ()  # besides GENERAL, which every worker offers
+    slots: int = field(default_factory=lambda: os.cpu_count() or 1)
+    resources: dict[str, int] = field(default_factory=dict)  # overrides what is detected
+    name: str = ""  # for people; the host's name when empty
+    python: str = sys.executable  # runs .py files
+    cluster_id: str = ""  # "" accepts any
+    tls: ssl.SSLContext | None = None
+    kill_grace_ms: int = 5_000  # between TERM and KILL
+    logs_bytes_max: int = 16 * GIB  # logs of ended attempts
+    bundles_bytes_max: int = 8 * GIB  # unpacked
+    output_bytes_max: int = 16 * GIB  # of one attempt; then it is killed
+
+    def __post_init__(self) -> None:
+        if not self.masters:
+            raise UserError("a worker needs at least one master", hint="--masters host:port,…")
+        if not 1 <= self.slots <= SLOTS_PER_WORKER_MAX:
+            raise UserError(f"slots must be 1 to {SLOTS_PER_WORKER_MAX}, not {self.slots}")
+        for tag in self.capabilities:
+            if not tag or "," in tag or tag != tag.strip():
+                raise UserError(f"{tag!r} is not a capability tag")
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """Every capability tag, each once, GENERAL first."""
+        return tuple(dict.fromkeys((DEFAULT_CAPABILITY, *self.capabilities)))

@@ -1,0 +1,116 @@
+"""From a job's declaration to the command that runs it.
+
+Owns the choice of interpreter and the look-up of files inside the workspace. Starts nothing. Arguments
+are bytes and stay as they are: no shell ever sees them unless the job is a shell line.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from titan.errors import UserError
+from titan.spec.model import JobSpec
+
+
+class CannotStart(UserError):
+    """The job cannot be started as it is declared; the text says what is missing and where."""
+
+    code = "start_failed"
+
+
+def command(spec: JobSpec, *, cwd: Path, env: Mapping[bytes, bytes], python: str) -> list[bytes]:
+    """The argument list of the job; its first item is the path of the program.
+
+    `cwd` is the attempt's folder with the bundle's files in it; `env` is the job's environment, whose
+    PATH finds programs. Raises `CannotStart`.
+    """
+    if spec.isolation != "process":
+        raise CannotStart(f"this worker has no driver for isolation {spec.isolation!r}")
+    if spec.type != "run":
+        raise CannotStart(f"this worker does not run jobs of type {spec.type!r}")
+    given = [bool(spec.file), bool(spec.argv), bool(spec.shell)]
+    if sum(given) != 1:
+        raise CannotStart("exactly one of file, argv and shell must be set")
+    if spec.shell:
+        return [_bash(), b"-c", spec.shell, b"titan", *spec.args]
+    if spec.argv:
+        name, *rest = spec.argv
+        return [_program(name, cwd=cwd, env=env), *rest, *spec.args]
+    return [*_file_command(spec, cwd=cwd, python=python), *spec.args]
+
+
+def _file_command(spec: JobSpec, *, cwd: Path, python: str) -> list[bytes]:
+    path = _inside(cwd, spec.file)
+    match path.suffix:
+        case ".py":
+            return [os.fsencode(python), os.fsencode(path)]
+        case ".sh":
+            return [_bash(), os.fsencode(path)]
+    if not os.access(path, os.X_OK):
+        raise CannotStart(
+            f"{spec.file!r} is not executable", hint="chmod +x it, or name it .py or .sh"
+        )
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head != b"\x7fELF" and not head.startswith(b"#!"):
+        raise CannotStart(f"{spec.file!r} is neither a program nor a script with a #! line")
+    return [os.fsencode(path)]
+
+
+def _bash() -> bytes:
+    """The worker's bash, whatever PATH the job has given itself."""
+    found = shutil.which("bash")
+    if found is None:
+        raise CannotStart("there is no bash on this worker")
+    return os.fsencode(found)
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """The file `name` of `folder`; refuses whatever leads out of it."""
+    if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise CannotStart(f"{name!r} is not a path inside the bundle")
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise CannotStart(f"{name!r} leads out of the bundle")
+    if not path.exists():
+        raise CannotStart(f"there is no file {name!r} in the bundle; {_contents(folder)}")
+    if not path.is_file():
+        raise CannotStart(f"{name!r} is not a file")
+    return path
+
+
+def _contents(folder: Path) -> str:
+    shown = 5
+    names = sorted(entry.name for entry in folder.iterdir())
+    if not names:
+        return "the job has no bundle, or it is empty"
+    more = ", …" if len(names) > shown else ""
+    return f"it holds {', '.join(names[:shown])}{more}"
+
+
+def _program(name: bytes, *, cwd: Path, env: Mapping[bytes, bytes]) -> bytes:
+    """The path of program `name`, as a shell would find it in the job's folder and PATH."""
+    if b"\0" in name or not name:
+        raise CannotStart(f"{os.fsdecode(name)!r} is not the name of a program")
+    if b"/" in name:
+        path = os.path.join(os.fsencode(cwd), name)  # noqa: PTH118 - bytes
+        _check_program(path, name)
+        return path
+    folders = env.get(b"PATH", b"").split(b":")
+    for folder in folders:
+        path = os.path.join(os.fsencode(cwd), folder, name)  # noqa: PTH118 - bytes
+        if os.path.isfile(path) and os.access(path, os.X_OK):  # noqa: PTH113 - bytes
+            return path
+    where = os.fsdecode(env.get(b"PATH", b""))
+    raise CannotStart(f"there is no program {os.fsdecode(name)!r} in PATH={where}")
+
+
+def _check_program(path: bytes, name: bytes) -> None:
+    shown = os.fsdecode(name)
+    if not os.path.isfile(path):  # noqa: PTH113 - bytes
+        raise CannotStart(f"there is no program {shown!r}")
+    if not os.access(path, os.X_OK):
+        raise CannotStart(f"{shown!r} is not executable")

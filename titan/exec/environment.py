@@ -1,0 +1,56 @@
+"""The environment of a job: a clean base, then the run's, then the job's, then Titan's own.
+
+Nothing of the worker's environment passes but the names in `_INHERITED`, so its secrets do not leak.
+`PYTHONUNBUFFERED` is set because people follow logs live; a job may unset it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from titan.exec.drivers import CannotStart
+from titan.wire.messages import RunAttempt
+
+_INHERITED: Final = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TZ", "USER")
+_FALLBACK: Final = {
+    "HOME": "/",
+    "LANG": "C.UTF-8",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PYTHONUNBUFFERED": "1",
+}
+OUTPUT_FILE_NAME: Final = "TITAN_OUTPUT"
+
+
+def base(source: Mapping[str, str], *, worker: str, capabilities: tuple[str, ...]) -> dict[str, str]:
+    """What every job of this worker gets; `source` is the worker's own environment."""
+    inherited = {name: source[name] for name in _INHERITED if source.get(name)}
+    own = {"TITAN_WORKER_ID": worker, "TITAN_CAPABILITIES": ",".join(capabilities)}
+    return {**_FALLBACK, **inherited, **own}
+
+
+def of_attempt(
+    order: RunAttempt, *, base: Mapping[str, str], masters: str, tmp: Path, output: Path
+) -> dict[bytes, bytes]:
+    """The environment of one attempt. Raises `CannotStart` for names no environment can hold."""
+    own = {
+        "TITAN_RUN_ID": order.run,
+        "TITAN_JOB_ID": order.spec.id,
+        "TITAN_ATTEMPT": str(order.attempt),
+        "TITAN_ATTEMPT_NUMBER": str(order.number),
+        "TITAN_FENCE": str(order.fence),
+        "TITAN_MASTERS": masters,
+        "TITAN_WORKER_ID": base["TITAN_WORKER_ID"],
+        "TITAN_CAPABILITIES": base["TITAN_CAPABILITIES"],
+        OUTPUT_FILE_NAME: str(output),
+    }
+    merged = {**base, "TMPDIR": str(tmp), **order.env, **order.spec.env, **own}
+    for name, value in merged.items():
+        if not name or "=" in name or "\0" in name or "\0" in value:
+            raise CannotStart(f"the environment variable {name!r} cannot be set")
+    try:
+        return {os.fsencode(name): os.fsencode(value) for name, value in merged.items()}
+    except UnicodeEncodeError as error:
+        raise CannotStart(f"the environment cannot be encoded: {error.reason}") from None

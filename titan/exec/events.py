@@ -1,0 +1,137 @@
+"""What the worker's core is told, besides the leader's messages, and what it orders.
+
+Values only. The shell (`worker.py`) turns the outside world into these events and these instructions
+into effects; `core.py` stands between them and touches nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from titan.ids import AttemptId
+from titan.wire.messages import (
+    AttemptEnded,
+    AttemptReleased,
+    Confirmed,
+    Goodbye,
+    KillAttempt,
+    LeaveNow,
+    Registered,
+    Retract,
+    RunAttempt,
+)
+
+# --- events --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProcessStarted:
+    """The attempt's process exists."""
+
+    attempt: AttemptId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartFailed:
+    """The attempt's process could not be started; `detail` is one line for people."""
+
+    attempt: AttemptId
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProcessEnded:
+    """The attempt's process has ended and nothing of it is left. `detail` says what went wrong."""
+
+    attempt: AttemptId
+    exit_code: int
+    duration_us: int = 0
+    log_bytes: int = 0
+    output: bytes = b""
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputTooLarge:
+    """The attempt has printed more than it may."""
+
+    attempt: AttemptId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimePassed:
+    """It is `now_ms`; something may be due."""
+
+
+Event = (
+    RunAttempt
+    | KillAttempt
+    | Retract
+    | Confirmed
+    | Registered
+    | LeaveNow
+    | ProcessStarted
+    | StartFailed
+    | ProcessEnded
+    | OutputTooLarge
+    | TimePassed
+)
+
+# --- instructions --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Prepare the attempt and start its process; answered by `ProcessStarted` or `StartFailed`."""
+
+    order: RunAttempt
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Ask the attempt's processes to end (TERM), or stop preparing it."""
+
+    attempt: AttemptId
+
+
+@dataclass(frozen=True, slots=True)
+class Escalate:
+    """End the attempt's processes (KILL)."""
+
+    attempt: AttemptId
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Keep the result in the outbox, then send it until it is confirmed."""
+
+    result: AttemptEnded
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The results are confirmed: drop them from the outbox."""
+
+    attempts: tuple[AttemptId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Tell the leader, if there is one now."""
+
+    message: AttemptReleased | Goodbye
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseLeader:
+    """The leader belongs to an older epoch than one seen before: leave it for another master."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Nothing runs and nothing will: the worker may exit."""
+
+
+Instruction = Start | Kill | Escalate | Report | Forget | Send | RefuseLeader | Stop

@@ -1,0 +1,175 @@
+"""The jobs' output on disk: one file per attempt, written by the processes themselves.
+
+Owns `logs/<run>/<job>.<attempt>.log` and the time index beside each. A log outlives its attempt; when
+all of them exceed the configured bytes, those of the attempts that ended first are removed. What this
+module does with a running log is look at its size; `log_reader.py` serves the bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from titan.errors import NotFound
+from titan.ids import AttemptId, JobId, RunId, is_job_id
+
+_SUFFIX: Final = ".log"
+_INDEX_SUFFIX: Final = ".idx"
+_SAMPLE: Final = struct.Struct("<QQ")  # wall-clock ms, size of the log at that moment
+_RUN_CHARS_MAX: Final = 128
+
+
+@dataclass(slots=True)
+class _Running:
+    path: Path
+    size_bytes: int = 0
+    sampled_ms: int = 0
+
+
+class LogStore:
+    """All logs of a worker."""
+
+    def __init__(self, root: Path, *, bytes_max: int, sample_ms: int = 100) -> None:
+        self._root = root
+        self._bytes_max = bytes_max
+        self._sample_ms = sample_ms
+        self._running: dict[AttemptId, _Running] = {}
+        self._ended: OrderedDict[Path, int] = OrderedDict()  # → bytes, the longest ended first
+        self._ended_bytes = 0
+        self._folders: set[Path] = set()
+        root.mkdir(parents=True, exist_ok=True)
+        self._load()
+
+    def begin(self, run: RunId, job: JobId, attempt: AttemptId) -> Path:
+        """The file for a new attempt's output. Raises `ValueError` when the ids name no file."""
+        path = self._folder(run) / f"{_checked_job(job)}.{attempt}{_SUFFIX}"
+        if path.parent not in self._folders:
+            path.parent.mkdir(exist_ok=True)
+            self._folders.add(path.parent)
+        self._running[attempt] = _Running(path)
+        return path
+
+    def end(self, attempt: AttemptId, *, now_ms: int) -> None:
+        """The attempt prints no more: complete its index and make room if there is too much."""
+        running = self._running.pop(attempt, None)
+        if running is None:
+            return
+        self._sample(running, now_ms=now_ms)
+        self._keep(running.path)
+        self._make_room()
+
+    def sample(self, *, now_ms: int) -> Iterator[tuple[AttemptId, int]]:
+        """Look at every running log; its attempt and its size in bytes."""
+        for attempt, running in self._running.items():
+            if now_ms - running.sampled_ms >= self._sample_ms:
+                self._sample(running, now_ms=now_ms)
+            yield attempt, running.size_bytes
+
+    def is_running(self, attempt: AttemptId) -> bool:
+        """Whether more output may come."""
+        return attempt in self._running
+
+    def find(self, run: RunId, job: JobId, attempt: AttemptId) -> tuple[AttemptId, Path]:
+        """The log of an attempt, or of the job's newest here when `attempt` is 0. Raises `NotFound`."""
+        try:
+            folder, stem = self._folder(run), _checked_job(job)
+        except ValueError as error:
+            raise NotFound(str(error)) from None
+        found = _attempts_in(folder, stem)
+        chosen = attempt or max(found, default=AttemptId(0))
+        if chosen not in found:
+            raise NotFound(f"this worker has no log of attempt {chosen} of {run}/{job}")
+        return chosen, found[chosen]
+
+    def offset_at(self, path: Path, at_ms: int) -> int:
+        """How many bytes the log had at `at_ms` (wall clock), as far as the index knows."""
+        offset = 0
+        with contextlib.suppress(FileNotFoundError):
+            for sampled_ms, size_bytes in _SAMPLE.iter_unpack(_whole_samples(_index(path))):
+                if sampled_ms > at_ms:
+                    break
+                offset = size_bytes
+        return offset
+
+    @property
+    def ended_bytes(self) -> int:
+        """What the logs of ended attempts take."""
+        return self._ended_bytes
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _folder(self, run: RunId) -> Path:
+        ok = 0 < len(run) <= _RUN_CHARS_MAX and run.replace("-", "").isalnum() and run.isascii()
+        if not ok:
+            raise ValueError(f"{run!r} is not a run id")
+        return self._root / run
+
+    def _sample(self, running: _Running, *, now_ms: int) -> None:
+        running.sampled_ms = now_ms
+        try:
+            size_bytes = running.path.stat().st_size
+        except FileNotFoundError:
+            return  # not opened yet
+        if size_bytes != running.size_bytes:
+            running.size_bytes = size_bytes
+            with _index(running.path).open("ab", buffering=0) as file:
+                file.write(_SAMPLE.pack(now_ms, size_bytes))
+
+    def _keep(self, path: Path) -> None:
+        try:
+            size_bytes = path.stat().st_size
+        except FileNotFoundError:
+            return
+        self._ended[path] = size_bytes
+        self._ended_bytes += size_bytes
+
+    def _make_room(self) -> None:
+        while self._ended_bytes > self._bytes_max:
+            path, size_bytes = self._ended.popitem(last=False)
+            self._ended_bytes -= size_bytes
+            path.unlink(missing_ok=True)
+            _index(path).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # another attempt of the run still has its log there
+                path.parent.rmdir()
+                self._folders.discard(path.parent)
+
+    def _load(self) -> None:
+        """Take over the logs of earlier lives, the ones written last being the last to go."""
+        found: list[tuple[float, Path]] = []
+        for folder, _names, files in os.walk(self._root):
+            paths = (Path(folder, name) for name in files if name.endswith(_SUFFIX))
+            found += ((path.stat().st_mtime, path) for path in paths)
+        for _written, path in sorted(found):
+            self._keep(path)
+        self._make_room()
+
+
+def _index(path: Path) -> Path:
+    return path.with_suffix(_INDEX_SUFFIX)
+
+
+def _whole_samples(path: Path) -> bytes:
+    data = path.read_bytes()
+    return data[: len(data) - len(data) % _SAMPLE.size]  # a kill may have cut the last one
+
+
+def _checked_job(job: JobId) -> str:
+    if not is_job_id(job):
+        raise ValueError(f"{job!r} is not a job id")
+    return job
+
+
+def _attempts_in(folder: Path, job: str) -> dict[AttemptId, Path]:
+    found: dict[AttemptId, Path] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for path in folder.iterdir():
+            stem, _dot, number = path.name.removesuffix(_SUFFIX).rpartition(".")
+            if path.suffix == _SUFFIX and stem == job and number.isdigit():
+                found[AttemptId(int(number))] = path
+    return found

@@ -1,0 +1,339 @@
+"""The warden: a small process that starts, reaps and kills every process of a worker.
+
+It is the jobs' parent and their subreaper, so whatever a job leaves behind, daemons included, becomes
+its child. When its socket ends, which happens however the worker dies, it kills all of them and exits:
+nothing runs without a worker. It decides nothing else: no time-outs, no retries, no limits.
+
+`warden_client.py` runs it in an isolated interpreter without `site`; importing anything but the standard
+library and `procfs` here would cost every worker memory and start-up time. Both ends are one program at
+one version, so the frames are a length and a `marshal` tuple. A job's output never
+passes through it: the process writes to its log file itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import marshal
+import os
+import select
+import signal
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from titan.exec import procfs
+
+_HEADER = struct.Struct("<I")
+_READ_BYTES = 1 << 18
+_SHUTDOWN_PATIENCE_S = 10.0  # a process in an uninterruptible wait cannot be killed by anyone
+_SWEEP_PAUSE_MS = 10
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_ATTEMPT_MARK = b"TITAN_ATTEMPT"
+_LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+
+
+class Order:
+    """Everything needed to start one job."""
+
+    __slots__ = ("argv", "cwd", "env", "key", "log")
+
+    def __init__(
+        self, key: int, argv: list[bytes], cwd: bytes, env: dict[bytes, bytes], log: bytes
+    ) -> None:
+        self.key, self.argv, self.cwd, self.env, self.log = key, argv, cwd, env, log
+
+
+class Job:
+    """A job whose main process has not been reaped. It leads its own session and group."""
+
+    __slots__ = ("key", "log", "pid", "started_ns", "started_ticks")
+
+    def __init__(self, key: int, pid: int, log: bytes, started_ns: int) -> None:
+        self.key, self.pid, self.log, self.started_ns = key, pid, log, started_ns
+        self.started_ticks = -1  # read only when a stray has to be told apart
+
+
+def spawn(order: Order, log_fd: int, null_fd: int) -> int:
+    """Start the job by `posix_spawn`, which shares memory until exec instead of copying it.
+
+    `posix_spawn` cannot change folder, so this process does: it has one thread and no other use
+    for its own. A different way to start jobs replaces this one function.
+    """
+    os.chdir(order.cwd)
+    return os.posix_spawn(
+        order.argv[0],
+        order.argv,
+        order.env,
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, null_fd, 0),
+            (os.POSIX_SPAWN_DUP2, log_fd, 1),
+            (os.POSIX_SPAWN_DUP2, log_fd, 2),
+        ],
+        setsid=True,
+        setsigmask=(),
+        setsigdef=(signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
+    )
+
+
+class Warden:
+    """The jobs of one worker, and the socket it orders them by."""
+
+    def __init__(self, socket_fd: int, *, parent: int, spawn: Callable[..., int] = spawn) -> None:
+        self._socket = socket_fd
+        self._parent = parent
+        self._spawn = spawn
+        self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        self._by_pid: dict[int, Job] = {}
+        self._by_key: dict[int, Job] = {}
+        self._inbox = bytearray()
+        self._outbox = bytearray()
+        self._is_over = False
+        self._own_pid = os.getpid()
+
+    # --- the loop ---------------------------------------------------------------------------
+
+    def run(self, wakeup_fd: int) -> None:
+        """Serve until the worker closes its end, then leave nothing behind."""
+        os.set_blocking(self._socket, False)
+        poll = select.poll()
+        poll.register(wakeup_fd, select.POLLIN)
+        while not self._is_over:
+            wanted = select.POLLIN | (select.POLLOUT if self._outbox else 0)
+            poll.register(self._socket, wanted)
+            for fd, _events in poll.poll():
+                if fd == wakeup_fd:
+                    os.read(wakeup_fd, 4096)
+                else:
+                    self._receive()
+            self._reap()
+            self._flush()
+            if os.getppid() != self._parent:
+                self._is_over = True
+        self._end_everything(wakeup_fd)
+
+    def _receive(self) -> None:
+        try:
+            data = os.read(self._socket, _READ_BYTES)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self._is_over = True
+            return
+        self._inbox += data
+        for frame in _take_frames(self._inbox):
+            self._obey(frame)
+
+    def _obey(self, frame: tuple[Any, ...]) -> None:
+        match frame:
+            case ("spawn", key, argv, cwd, env, log):
+                self._start(Order(key, argv, cwd, env, log))
+            case ("signal", key, signum):
+                self._signal(key, signum)
+            case _:
+                raise ValueError(f"unknown order {frame[:1]!r}")
+
+    def _say(self, *frame: Any) -> None:
+        body = marshal.dumps(frame)
+        self._outbox += _HEADER.pack(len(body)) + body
+
+    def _flush(self) -> None:
+        try:
+            while self._outbox:
+                del self._outbox[: os.write(self._socket, self._outbox[:_READ_BYTES])]
+        except BlockingIOError:
+            return
+        except (BrokenPipeError, ConnectionResetError):
+            self._is_over = True
+
+    # --- starting and ending jobs -----------------------------------------------------------
+
+    def _start(self, order: Order) -> None:
+        try:
+            log_fd = os.open(order.log, _LOG_FLAGS, 0o640)
+        except OSError as error:
+            self._say("failed", order.key, error.errno, f"cannot open the log: {error.strerror}")
+            return
+        started_ns = time.monotonic_ns()
+        try:
+            pid = self._spawn(order, log_fd, self._null)
+        except (OSError, ValueError) as error:
+            self._say("failed", order.key, getattr(error, "errno", None) or 0, str(error))
+            return
+        finally:
+            os.close(log_fd)
+        job = Job(order.key, pid, order.log, started_ns)
+        self._by_pid[pid] = self._by_key[order.key] = job
+        self._say("started", order.key, pid)
+
+    def _reap(self) -> None:
+        ended = False
+        while True:
+            try:
+                # Look before reaping: while the leader is a zombie its group number cannot be
+                # given to a stranger, so the group can be killed without a race.
+                seen = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if seen is None:
+                break
+            ended = True
+            job = self._by_pid.pop(seen.si_pid, None)
+            if job is not None:
+                _kill_group(job.pid, signal.SIGKILL)
+            _pid, status = os.waitpid(seen.si_pid, 0)
+            if job is not None:
+                self._ended(job, os.waitstatus_to_exitcode(status))
+        if ended:
+            self._sweep()
+
+    def _ended(self, job: Job, code: int) -> None:
+        del self._by_key[job.key]
+        duration_us = (time.monotonic_ns() - job.started_ns) // 1000
+        log_bytes = _size(job.log)
+        self._say("exited", job.key, code if code >= 0 else 128 - code, duration_us, log_bytes)
+
+    def _signal(self, key: int, signum: int) -> None:
+        job = self._by_key.get(key)
+        if job is None:
+            return  # it ended while the order was on its way
+        _kill_group(job.pid, signum)
+        for pid in self._outside_the_group(job):
+            _kill(pid, signum)
+
+    def _outside_the_group(self, job: Job) -> list[int]:
+        """Descendants that left the group, and daemons that were handed to this process."""
+        found = procfs.descendants(job.pid)
+        for stray in self._strays():
+            if self._owner(stray) is job:
+                found += [stray, *procfs.descendants(stray)]
+        return [
+            pid for pid in found if (seen := procfs.stat(pid)) is None or seen.group != job.pid
+        ]
+
+    # --- strays -----------------------------------------------------------------------------
+
+    def _strays(self) -> list[int]:
+        return [pid for pid in procfs.children(self._own_pid) if pid not in self._by_pid]
+
+    def _sweep(self) -> None:
+        """Kill what ended jobs left behind. Each death brings another sweep until none is left."""
+        for pid in self._strays():
+            if not self._may_live(pid):
+                for victim in (pid, *procfs.descendants(pid)):
+                    _kill(victim, signal.SIGKILL)
+
+    def _may_live(self, pid: int) -> bool:
+        seen = procfs.stat(pid)
+        if seen is None or seen.state == "Z":
+            return True  # reaped in its turn
+        if self._owner(pid) is not None:
+            return True
+        if procfs.environ_value(pid, _ATTEMPT_MARK) is not None:
+            return False
+        # It hid its environment. It may belong to any job that is older than itself.
+        return any(self._ticks(job) <= seen.started_ticks for job in self._by_pid.values())
+
+    def _owner(self, pid: int) -> Job | None:
+        seen = procfs.stat(pid)
+        if seen is None:
+            return None
+        if (job := self._by_pid.get(seen.session)) is not None:
+            return job
+        mark = procfs.environ_value(pid, _ATTEMPT_MARK)
+        return self._by_key.get(int(mark)) if mark is not None and mark.isdigit() else None
+
+    def _ticks(self, job: Job) -> int:
+        if job.started_ticks < 0:
+            seen = procfs.stat(job.pid)
+            job.started_ticks = seen.started_ticks if seen is not None else 0
+        return job.started_ticks
+
+    def _end_everything(self, wakeup_fd: int) -> None:
+        poll = select.poll()
+        poll.register(wakeup_fd, select.POLLIN)
+        deadline = time.monotonic() + _SHUTDOWN_PATIENCE_S
+        while time.monotonic() < deadline:
+            for job in self._by_pid.values():
+                _kill_group(job.pid, signal.SIGKILL)
+            for pid in procfs.descendants(self._own_pid):
+                _kill(pid, signal.SIGKILL)
+            if not self._reap_all():
+                return
+            for fd, _events in poll.poll(_SWEEP_PAUSE_MS):
+                os.read(fd, 4096)
+
+    def _reap_all(self) -> bool:
+        """Reap whatever ended; whether children remain."""
+        while True:
+            try:
+                pid, _status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            self._by_pid.pop(pid, None)
+
+
+def _size(path: bytes) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0  # removed under the running job
+
+
+def _kill(pid: int, signum: int) -> None:
+    try:
+        os.kill(pid, signum)
+    except (ProcessLookupError, PermissionError):
+        return  # gone, or a program that changed its user: nothing more we may do
+
+
+def _kill_group(group: int, signum: int) -> None:
+    try:
+        os.killpg(group, signum)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _take_frames(buffer: bytearray) -> Iterator[tuple[Any, ...]]:
+    at = 0
+    while len(buffer) - at >= _HEADER.size:
+        (length,) = _HEADER.unpack_from(buffer, at)
+        end = at + _HEADER.size + length
+        if len(buffer) < end:
+            break
+        yield marshal.loads(buffer[at + _HEADER.size : end])  # noqa: S302 - our own parent wrote it
+        at = end
+    del buffer[:at]
+
+
+def _prctl(option: int, value: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, value, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def become_subreaper() -> None:
+    """Make orphaned descendants children of this process instead of init."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def main() -> None:
+    """Serve the socket named by the first argument on behalf of the second, the worker's pid."""
+    wakeup_fd, signal_fd = os.pipe()
+    os.set_blocking(wakeup_fd, False)
+    os.set_blocking(signal_fd, False)
+    signal.set_wakeup_fd(signal_fd, warn_on_full_buffer=False)
+    # The signals only wake the loop. A stray SIGTERM must not leave jobs without a parent;
+    # the one the kernel sends when the worker dies is told apart by the changed parent.
+    for signum in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, lambda _signum, _frame: None)
+    become_subreaper()
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    Warden(int(sys.argv[1]), parent=int(sys.argv[2])).run(wakeup_fd)

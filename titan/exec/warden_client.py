@@ -1,0 +1,206 @@
+"""The worker's side of the warden: orders out in batches, reports in as callbacks.
+
+Owns the warden process and the socket to it. Must be opened on the thread that lives as long as the
+worker, since the kernel ties the warden to that thread. See `warden.py` for what the other end does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import marshal
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import titan
+from titan.errors import Fatal
+from titan.exec import procfs
+from titan.exec.warden import become_subreaper
+from titan.ids import AttemptId
+
+log = logging.getLogger(__name__)
+
+_HEADER: Final = struct.Struct("<I")
+_READ_BYTES: Final = 1 << 18
+_EXIT_PATIENCE_S: Final = 15.0  # longer than the warden's own patience with unkillable processes
+_PACKAGE_ROOT: Final = str(Path(titan.__file__).parent.parent)
+_PROGRAM: Final = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from titan.exec.warden import main; main()"
+)
+
+
+class Reports(Protocol):
+    """What the warden tells. Called on the event loop."""
+
+    def on_started(self, attempt: AttemptId, pid: int) -> None:
+        """The process runs."""
+
+    def on_start_failed(self, attempt: AttemptId, errno: int, text: str) -> None:
+        """The process could not be started."""
+
+    def on_exited(
+        self, attempt: AttemptId, *, exit_code: int, duration_us: int, log_bytes: int
+    ) -> None:
+        """The process has ended and whatever it left behind has been killed."""
+
+    def on_warden_lost(self) -> None:
+        """The warden died; no process can be controlled any more."""
+
+
+class Warden:
+    """A running warden."""
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+        self._loop = asyncio.get_running_loop()
+        self._inbox = bytearray()
+        self._outbox = bytearray()
+        self._flush_scheduled = False
+        self._is_closing = False
+        # If the warden is killed, its orphans come here to be killed instead of escaping to init.
+        become_subreaper()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                self._command(theirs.fileno()),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C at the worker's terminal is not for the warden
+                env={},
+            )
+        ours.setblocking(False)
+        self._socket = ours
+        self._loop.add_reader(ours.fileno(), self._receive)
+
+    @staticmethod
+    def _command(fd: int) -> list[str]:
+        program = [sys.executable, "-I", "-S", "-c", _PROGRAM]
+        return [*program, _PACKAGE_ROOT, str(fd), str(os.getpid())]
+
+    @property
+    def pid(self) -> int:
+        """The warden's process id."""
+        return self._process.pid
+
+    def spawn(
+        self,
+        attempt: AttemptId,
+        *,
+        argv: Sequence[bytes],
+        cwd: Path,
+        env: Mapping[bytes, bytes],
+        log: Path,
+    ) -> None:
+        """Order a process: `argv[0]` is a path, both output streams are appended to `log`."""
+        self._order(
+            "spawn", attempt, list(argv), os.fsencode(cwd), dict(env), os.fsencode(log)
+        )
+
+    def terminate(self, attempt: AttemptId) -> None:
+        """Ask the whole group of the attempt, and its daemons, to end."""
+        self._order("signal", attempt, int(signal.SIGTERM))
+
+    def kill(self, attempt: AttemptId) -> None:
+        """End the whole group of the attempt, and its daemons."""
+        self._order("signal", attempt, int(signal.SIGKILL))
+
+    async def close(self) -> None:
+        """Kill everything that still runs and wait until it is gone."""
+        self._is_closing = True
+        self._loop.remove_reader(self._socket.fileno())
+        self._loop.remove_writer(self._socket.fileno())
+        self._socket.close()
+        try:
+            await asyncio.to_thread(self._process.wait, _EXIT_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
+            raise Fatal("the warden did not exit; processes may be left running") from None
+
+    # --- frames -----------------------------------------------------------------------------
+
+    def _order(self, *frame: Any) -> None:
+        body = marshal.dumps(frame)
+        self._outbox += _HEADER.pack(len(body)) + body
+        if not self._flush_scheduled and not self._is_closing:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Write what this turn of the loop ordered; the rest follows when the socket takes more."""
+        self._flush_scheduled = False
+        if self._is_closing:
+            return
+        try:
+            while self._outbox:
+                sent = self._socket.send(memoryview(self._outbox)[:_READ_BYTES].tobytes())
+                del self._outbox[:sent]
+        except BlockingIOError:
+            self._loop.add_writer(self._socket.fileno(), self._flush)
+            return
+        except (BrokenPipeError, ConnectionResetError):
+            self._lost()
+            return
+        self._loop.remove_writer(self._socket.fileno())
+
+    def _receive(self) -> None:
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self._lost()
+            return
+        self._inbox += data
+        at = 0
+        while len(self._inbox) - at >= _HEADER.size:
+            (length,) = _HEADER.unpack_from(self._inbox, at)
+            end = at + _HEADER.size + length
+            if len(self._inbox) < end:
+                break
+            self._report(marshal.loads(self._inbox[at + _HEADER.size : end]))  # noqa: S302
+            at = end
+        del self._inbox[:at]
+
+    def _report(self, frame: tuple[Any, ...]) -> None:
+        match frame:
+            case ("started", attempt, pid):
+                self._reports.on_started(attempt, pid)
+            case ("failed", attempt, errno, text):
+                self._reports.on_start_failed(attempt, errno, text)
+            case ("exited", attempt, code, duration_us, log_bytes):
+                self._reports.on_exited(
+                    attempt, exit_code=code, duration_us=duration_us, log_bytes=log_bytes
+                )
+            case _:
+                raise Fatal(f"unknown report {frame[:1]!r} from the warden")
+
+    def _lost(self) -> None:
+        if self._is_closing:
+            return
+        self._is_closing = True
+        self._loop.remove_reader(self._socket.fileno())
+        self._loop.remove_writer(self._socket.fileno())
+        self._socket.close()
+        self._process.wait()  # it is dead or dying: its socket is closed
+        for pid in procfs.descendants(os.getpid()):
+            if procfs.environ_value(pid, b"TITAN_ATTEMPT") is not None:
+                _kill(pid)
+        self._reports.on_warden_lost()
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,240 @@
+"""Attempts: assigning them, accepting how they end, taking them back.
+
+The planner may be wrong or late, so every assignment is checked again here. A result counts once, and
+only while its attempt is live: that is what makes acceptance exactly once.
+"""
+
+from __future__ import annotations
+
+from titan.fsm import jobs
+from titan.fsm.commands import AssignAttempt, FinishAttempt, ReleaseAttempt
+from titan.fsm.events import AttemptAssigned, AttemptFinished, AttemptRevoked
+from titan.fsm.handling import Stamp, Turn, handles
+from titan.fsm.outcomes import Outcome, Rejected
+from titan.fsm.policy import policy_of
+from titan.fsm.state import (
+    Attempt,
+    AttemptRecord,
+    Demand,
+    Job,
+    JobState,
+    Run,
+    State,
+    Worker,
+    is_ready,
+)
+from titan.ids import AttemptId
+from titan.limits import (
+    ATTEMPT_HISTORY_MAX,
+    ERROR_TEXT_BYTES_MAX,
+    OUTPUT_BYTES_MAX,
+    PREFILL_PER_SLOT_MAX,
+)
+
+_RELEASE_CAUSES = ("retracted", "lost")
+_NOT_LIVE = Rejected("attempt_not_live", "the attempt has ended or was superseded")
+
+
+@handles(AssignAttempt)
+def assign_attempt(state: State, cmd: AssignAttempt, at: Stamp) -> Outcome:
+    """Give a ready job to a worker. Answers the id of the attempt."""
+    run = state.runs.get(cmd.run)
+    if run is None:
+        return Rejected("unknown_run", f"there is no run {cmd.run}")
+    job = run.jobs.get(cmd.job)
+    if job is None:
+        return Rejected("unknown_job", f"run {cmd.run} has no job '{cmd.job}'")
+    if not is_ready(job):
+        return Rejected("not_ready", f"'{cmd.job}' is {job.state.value} and not ready")
+    worker = state.workers.get(cmd.worker)
+    if worker is None:
+        return Rejected("unknown_worker", f"there is no worker {cmd.worker}")
+    refusal = _why_not(worker, job.demand)
+    if refusal is not None:
+        return refusal
+    turn = Turn(state, at)
+    attempt = _open(turn, run, job, worker=worker)
+    jobs.start(turn, run, job, attempt=attempt)
+    jobs.refresh_run(turn, run)
+    return turn.done(attempt.id)
+
+
+def _why_not(worker: Worker, demand: Demand) -> Rejected | None:
+    """Why the worker cannot take one more such job; None when it can."""
+    if not worker.online or worker.mode != "open":
+        mode = worker.mode if worker.online else "offline"
+        return Rejected("worker_unavailable", f"worker {worker.id} is {mode}")
+    for tag in demand.requirement:
+        if tag not in worker.capabilities:
+            return Rejected("not_capable", f"worker {worker.id} does not offer {tag}")
+    if len(worker.live) >= worker.slots * (1 + PREFILL_PER_SLOT_MAX):
+        return Rejected("worker_busy", f"worker {worker.id} holds {len(worker.live)} attempts")
+    for name, amount in demand.resources:
+        if name == "slots":
+            total, free = worker.slots, worker.slots  # a slot may be waited for on the worker
+        else:
+            total = worker.resources.get(name, 0)
+            free = total - worker.used.get(name, 0)
+        if amount > free:
+            why = f"worker {worker.id} has {free} of {total} {name} free, {amount} are needed"
+            return Rejected("no_capacity", why)
+    return None
+
+
+def _open(turn: Turn, run: Run, job: Job, *, worker: Worker) -> Attempt:
+    state, at = turn.state, turn.at
+    attempt = Attempt(
+        id=AttemptId(state.next_attempt),
+        fence=at.index,
+        run=run.id,
+        job=job.id,
+        worker=worker.id,
+        incarnation=worker.incarnation,
+        number=job.attempts + 1,
+        assigned_ms=at.now_ms,
+    )
+    state.next_attempt += 1
+    state.attempts[attempt.id] = attempt
+    worker.live[attempt.id] = None
+    for name, amount in job.demand.resources:
+        if amount and name != "slots":
+            worker.used[name] = worker.used.get(name, 0) + amount
+    turn.events.append(AttemptAssigned(attempt.id, at.index, run.id, job.id, worker.id))
+    return attempt
+
+
+@handles(FinishAttempt)
+def finish_attempt(state: State, cmd: FinishAttempt, at: Stamp) -> Outcome:
+    """Accept how a live attempt ended, and decide what that means for its job."""
+    attempt = state.attempts.get(cmd.attempt)
+    if attempt is None:
+        return _NOT_LIVE
+    run = state.runs[attempt.run]
+    job = run.jobs[attempt.job]
+    cause = cmd.cause
+    if len(cmd.output) > OUTPUT_BYTES_MAX and not cause:
+        cause = "output_limit"  # the result must be accepted somehow, or the job would hang
+    turn = Turn(state, at)
+    _close(
+        turn,
+        attempt,
+        cause=cause,
+        exit_code=cmd.exit_code,
+        detail=_clip(cmd.detail),
+        log_bytes=cmd.log_bytes,
+    )
+    turn.events.append(
+        AttemptFinished(
+            attempt.id, run.id, job.id, attempt.worker, cmd.exit_code, cmd.duration_us
+        )
+    )
+    job.exit_code = cmd.exit_code
+    if cmd.exit_code == 0 and not cause:
+        job.output = cmd.output
+        jobs.end(turn, run, job, to=JobState.COMPLETED)
+        jobs.settle(turn, run, [job])
+    else:
+        _fail(turn, run, job, cause=cause, detail=_clip(cmd.detail))
+    jobs.refresh_run(turn, run)
+    return turn.done()
+
+
+def _fail(turn: Turn, run: Run, job: Job, *, cause: str, detail: str) -> None:
+    """Retry, or end the job: FAILED when trying again is pointless or not wanted, DEAD when it was tried."""
+    policy = policy_of(job)
+    reason = _why_failed(job, cause=cause, detail=detail)
+    is_deterministic = cause == "start_failed" or job.exit_code in policy.no_retry_exit_codes
+    if is_deterministic or not policy.retries:
+        jobs.end(turn, run, job, to=JobState.FAILED, reason=reason)
+    elif job.retries_used >= policy.retries:
+        jobs.end(turn, run, job, to=JobState.DEAD, reason=reason)
+    else:
+        job.reason = reason
+        jobs.retry_later(turn, run, job, policy=policy)
+        return
+    jobs.settle(turn, run, [job])
+
+
+def _why_failed(job: Job, *, cause: str, detail: str) -> str:
+    code = job.exit_code or 0
+    if cause == "start_failed":
+        what = "could not start"
+    elif cause == "timeout":
+        what = "timed out"
+    elif cause == "output_limit":
+        what = "wrote too much output"
+    elif cause:
+        what = cause
+    else:
+        what = f"killed by signal {code - 128}" if 128 < code < 193 else f"exit code {code}"
+    return f"{what}: {detail}" if detail else what
+
+
+@handles(ReleaseAttempt)
+def release_attempt(state: State, cmd: ReleaseAttempt, at: Stamp) -> Outcome:
+    """Take an attempt back from its worker; its job is ready again and spends no retry."""
+    if cmd.cause not in _RELEASE_CAUSES:
+        return Rejected("invalid", f"an attempt is released as {' or '.join(_RELEASE_CAUSES)}")
+    attempt = state.attempts.get(cmd.attempt)
+    if attempt is None:
+        return _NOT_LIVE
+    turn = Turn(state, at)
+    release(turn, attempt, cause=cmd.cause)
+    return turn.done()
+
+
+def release(turn: Turn, attempt: Attempt, *, cause: str) -> None:
+    """Close an attempt that came to nothing and make its job ready again."""
+    run = turn.state.runs[attempt.run]
+    revoke(turn, attempt, cause=cause)
+    jobs.give_back(turn, run, run.jobs[attempt.job])
+    jobs.refresh_run(turn, run)
+
+
+def revoke(turn: Turn, attempt: Attempt, *, cause: str) -> None:
+    """Close an attempt that may still be running: its worker must kill it. The caller moves its job."""
+    _close(turn, attempt, cause=cause, exit_code=-1)
+    turn.events.append(
+        AttemptRevoked(attempt.id, attempt.run, attempt.job, attempt.worker, cause)
+    )
+
+
+def _close(
+    turn: Turn,
+    attempt: Attempt,
+    *,
+    cause: str,
+    exit_code: int,
+    detail: str = "",
+    log_bytes: int = 0,
+) -> None:
+    """Take an attempt out of the state and write it into its job's history."""
+    state = turn.state
+    job = state.runs[attempt.run].jobs[attempt.job]
+    worker = state.workers[attempt.worker]
+    del state.attempts[attempt.id]
+    del worker.live[attempt.id]
+    for name, amount in job.demand.resources:
+        if amount and name != "slots":
+            worker.used[name] -= amount
+            if not worker.used[name]:
+                del worker.used[name]
+    job.live = AttemptId(0)
+    record = AttemptRecord(
+        attempt.id,
+        worker.id,
+        attempt.assigned_ms,
+        turn.at.now_ms,
+        exit_code,
+        cause,
+        detail,
+        log_bytes,
+    )
+    job.history = (*job.history, record)[-ATTEMPT_HISTORY_MAX:]
+
+
+def _clip(text: str) -> str:
+    """One reason for people, bounded in bytes."""
+    if len(text) * 4 <= ERROR_TEXT_BYTES_MAX:
+        return text
+    return text.encode()[:ERROR_TEXT_BYTES_MAX].decode(errors="ignore")

@@ -1,0 +1,82 @@
+"""Committed time moves: what each kind of timer does when it is due. See `timers.py` for the heap."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Final
+
+from titan.fsm import jobs, timers
+from titan.fsm.commands import AdvanceTime
+from titan.fsm.events import KeyChanged, WorkerChanged
+from titan.fsm.handling import Stamp, Turn, handles
+from titan.fsm.outcomes import Outcome
+from titan.fsm.policy import policy_of
+from titan.fsm.state import JobState, State
+from titan.ids import JobId, RunId, WorkerId
+from titan.limits import SESSION_IDLE_MS
+
+Key = tuple[str, ...]
+
+
+@handles(AdvanceTime)
+def advance_time(state: State, cmd: AdvanceTime, at: Stamp) -> Outcome:
+    """Fire every timer that is due, earliest first, each once. Answers how many still counted."""
+    turn = Turn(state, at)
+    fired = 0
+    while state.timers and state.timers[0].due_ms <= at.now_ms:
+        timer = heapq.heappop(state.timers)
+        if timers.counts(state, timer):
+            _FIRE[timer.kind](turn, timer.key)
+            fired += 1
+    return turn.done(fired)
+
+
+def _hold_ends(turn: Turn, key: Key) -> None:
+    run = turn.state.runs[RunId(key[0])]
+    job = run.jobs[JobId(key[1])]
+    jobs.make_ready(turn, run, job, policy=policy_of(job))
+
+
+def _queue_timeout(turn: Turn, key: Key) -> None:
+    run = turn.state.runs[RunId(key[0])]
+    job = run.jobs[JobId(key[1])]
+    reason = f"no worker took it within {policy_of(job).queue_timeout_ms} ms"
+    jobs.end(turn, run, job, to=JobState.FAILED, reason=reason)
+    jobs.settle(turn, run, [job])
+    jobs.refresh_run(turn, run)
+
+
+def _key_expires(turn: Turn, key: Key) -> None:
+    del turn.state.kv[key[0]]
+    turn.events.append(KeyChanged(key[0]))
+
+
+def _session_idles(turn: Turn, key: Key) -> None:
+    """Using a session does not set a timer each time, so look again if it was used meanwhile."""
+    session = turn.state.sessions[key[0]]
+    idle_at_ms = session.last_ms + SESSION_IDLE_MS
+    if idle_at_ms <= turn.at.now_ms:
+        del turn.state.sessions[key[0]]
+        return
+    session.expires_ms = idle_at_ms
+    timers.set_timer(turn.state, timers.SESSION, key[0], due_ms=idle_at_ms)
+
+
+def _stage_expires(turn: Turn, key: Key) -> None:
+    del turn.state.stages[RunId(key[0])]
+
+
+def _worker_forgotten(turn: Turn, key: Key) -> None:
+    del turn.state.workers[WorkerId(key[0])]
+    turn.events.append(WorkerChanged(WorkerId(key[0])))
+
+
+_FIRE: Final[dict[str, Callable[[Turn, Key], None]]] = {
+    timers.JOB: _hold_ends,
+    timers.QUEUE: _queue_timeout,
+    timers.KV: _key_expires,
+    timers.SESSION: _session_idles,
+    timers.STAGE: _stage_expires,
+    timers.WORKER: _worker_forgotten,
+}

@@ -1,0 +1,63 @@
+"""How a command meets its handler: the stamp it gets, the turn it takes, the registry.
+
+Owns no state and decides nothing. The handlers are in one file per noun; `machine.py` calls them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+
+from titan.fsm.commands import Command
+from titan.fsm.events import Event
+from titan.fsm.outcomes import Applied, Outcome
+from titan.fsm.state import State
+
+C = TypeVar("C", bound=Command)
+Handler: TypeAlias = Callable[[State, Any, "Stamp"], Outcome]
+
+
+class Stamp(NamedTuple):
+    """Where and when in the log a command stands; the only clock a handler has."""
+
+    index: int
+    now_ms: int
+    epoch: int
+
+
+class Turn(msgspec.Struct):
+    """One command's turn at the state: what changes it, and the facts it has produced so far.
+
+    A handler opens a turn once it has decided to apply; from then on it can no longer refuse.
+    """
+
+    state: State
+    at: Stamp
+    events: list[Event] = msgspec.field(default_factory=list)
+
+    def done(self, value: Any = None) -> Applied:
+        """The outcome of the turn."""
+        return Applied(value, tuple(self.events))
+
+
+HANDLERS: dict[type[Command], Handler] = {}
+
+
+def handles(
+    kind: type[C],
+) -> Callable[[Callable[[State, C, Stamp], Outcome]], Callable[[State, C, Stamp], Outcome]]:
+    """Register the one handler of a command.
+
+    A handler validates fully before it changes anything: whatever it refuses had no effect.
+    """
+
+    def register(
+        handler: Callable[[State, C, Stamp], Outcome],
+    ) -> Callable[[State, C, Stamp], Outcome]:
+        assert kind not in HANDLERS, f"{kind.__name__} has two handlers"
+        HANDLERS[kind] = handler
+        return handler
+
+    return register

@@ -1,0 +1,140 @@
+"""The replicated state machine: one committed entry in, outcomes and events out.
+
+Owns the order of things: decode, stamp, fence by epoch, deduplicate, fence by attempt, hand over to the
+command's handler, digest. It is total: whatever is in the log has an outcome. Only two things leave it as
+exceptions: bytes that this version does not understand (`Fatal`: skipping them would make this master differ
+from the others) and a fault in a handler (consensus then stops the process).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from titan.errors import Fatal
+from titan.fsm import attempts, blobs, cancels, clock, cluster, kv, reruns, runs, snapshot, stages, workers
+from titan.fsm.commands import ENTRY_FORMAT, Entry, OpenEpoch, Proposal, decode_entry
+from titan.fsm.events import AnyEvent, TimerSet
+from titan.fsm.handling import HANDLERS, Stamp
+from titan.fsm.outcomes import Applied, Outcome, Rejected
+from titan.fsm.sessions import encode_outcome, recall, remember
+from titan.fsm.state import State
+
+HANDLER_FILES: Final = (
+    attempts,
+    blobs,
+    cancels,
+    clock,
+    cluster,
+    kv,
+    reruns,
+    runs,
+    stages,
+    workers,
+)  # imported for their handlers
+_ATTEMPT_NOT_LIVE: Final = Rejected("attempt_not_live", "the attempt that asks was superseded")
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What one entry led to."""
+
+    outcomes: tuple[Outcome, ...]  # one per proposal, in order
+    events: tuple[AnyEvent, ...]  # of all of them, in order
+
+
+class Machine:
+    """A state and the log's way into it. `state` is replaced by `restore`: do not keep it elsewhere."""
+
+    def __init__(self) -> None:
+        self.state = State()
+
+    @property
+    def digest(self) -> bytes:
+        """32 bytes, equal on every master at the same index."""
+        return self.state.digest
+
+    def apply(self, index: int, payload: bytes) -> Result:
+        """Apply the entry at `index` of the log. Raises `Fatal` when this version cannot read it."""
+        state = self.state
+        assert index > state.index, f"entry {index} after entry {state.index}"
+        entry = _decode(index, payload)
+        due_ms = state.next_due_ms
+        if entry.epoch >= state.epoch:
+            state.now_ms = max(state.now_ms, entry.now_ms)
+        at = Stamp(index, state.now_ms, entry.epoch)
+        outcomes: list[Outcome] = []
+        answers: list[bytes] = []
+        events: list[AnyEvent] = []
+        for proposal in entry.proposals:
+            outcome, answer = _take(state, proposal, at)
+            outcomes.append(outcome)
+            answers.append(answer)
+            if isinstance(outcome, Applied):
+                events.extend(outcome.events)  # type: ignore[arg-type]
+        if state.next_due_ms not in (None, due_ms):
+            events.append(TimerSet(state.next_due_ms))  # type: ignore[arg-type]
+        state.index = index
+        state.digest = _digest(state.digest, index, payload, answers)
+        return Result(tuple(outcomes), tuple(events))
+
+    def freeze(self) -> Iterator[bytes]:
+        """The whole state as of now, in blocks that later entries do not touch."""
+        return iter(snapshot.encode(self.state))
+
+    def restore(self, blocks: Iterable[bytes]) -> None:
+        """Replace the whole state. Raises `Fatal` and keeps the old one when the blocks are not a state."""
+        self.state = snapshot.decode(blocks)
+
+
+def _decode(index: int, payload: bytes) -> Entry:
+    try:
+        entry = decode_entry(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _too_old(index, str(error)) from error
+    if entry.format != ENTRY_FORMAT:
+        raise _too_old(index, f"format {entry.format}, {ENTRY_FORMAT} is known")
+    return entry
+
+
+def _too_old(index: int, why: str) -> Fatal:
+    return Fatal(
+        f"this master is too old for entry {index} of the log ({why})",
+        hint="start it with the version that the other masters run",
+    )
+
+
+def _take(state: State, proposal: Proposal, at: Stamp) -> tuple[Outcome, bytes]:
+    """One proposal: fences, memory, handler. Answers the outcome, also encoded."""
+    command = proposal.command
+    if at.epoch < state.epoch and not isinstance(command, OpenEpoch):
+        # Not remembered: the client repeats it to the leader of today, and then it must take effect.
+        why = f"entry of epoch {at.epoch}, epoch {state.epoch} is open"
+        outcome: Outcome = Rejected("stale_epoch", why)
+        return outcome, encode_outcome(outcome)
+    if proposal.client:
+        known = recall(state, proposal, now_ms=at.now_ms)
+        if known is not None:
+            return known, encode_outcome(known)
+    if proposal.attempt and proposal.attempt not in state.attempts:
+        outcome = _ATTEMPT_NOT_LIVE
+    else:
+        outcome = HANDLERS[type(command)](state, command, at)
+    answer = encode_outcome(outcome)
+    if proposal.client:
+        remember(state, proposal, answer)
+    return outcome, answer
+
+
+def _digest(before: bytes, index: int, payload: bytes, answers: list[bytes]) -> bytes:
+    """Chain the entry to the digest before it. Lengths are hashed too, so that no two chains look alike."""
+    digest = hashlib.blake2b(before, digest_size=32)
+    digest.update(index.to_bytes(8, "big"))
+    digest.update(len(payload).to_bytes(8, "big"))
+    digest.update(payload)
+    for answer in answers:
+        digest.update(len(answer).to_bytes(4, "big"))
+        digest.update(answer)
+    return digest.digest()

@@ -1,0 +1,53 @@
+"""What a job's declaration says about delays and retries, read from its spec only when it matters.
+
+Keeping these fields out of `Job` saves memory for every job that ends at the first try.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from titan.fsm.state import Job
+from titan.spec.model import JobSpec
+
+
+class Policy(msgspec.Struct, frozen=True, gc=False):
+    """The few fields of `JobSpec` that the state machine acts on after submission."""
+
+    delay_ms: int = 0
+    queue_timeout_ms: int = 0
+    retries: int = 3
+    retry_backoff_ms: int = 1000
+    retry_backoff_cap_ms: int = 60_000
+    no_retry_exit_codes: tuple[int, ...] = ()
+
+
+_encoder = msgspec.msgpack.Encoder()
+_policy_decoder = msgspec.msgpack.Decoder(Policy)
+_spec_decoder = msgspec.msgpack.Decoder(JobSpec)
+
+
+def encode_spec(spec: JobSpec) -> bytes:
+    """The bytes that `Job.spec` keeps."""
+    return _encoder.encode(spec)
+
+
+def decode_spec(job: Job) -> JobSpec:
+    """What the job was declared to be."""
+    return _spec_decoder.decode(job.spec)
+
+
+def policy_of(job: Job) -> Policy:
+    """The job's delays and retries."""
+    return _policy_decoder.decode(job.spec)
+
+
+def backoff_ms(attempt: int, *, base_ms: int, cap_ms: int) -> int:
+    """Delay before the `attempt`-th retry (1 is the first), in milliseconds.
+
+    Doubles from `base_ms` and never exceeds `cap_ms`. No jitter: this runs inside apply, where
+    every replica must get the same number. Callers outside the state machine add their own.
+    """
+    assert attempt >= 1
+    doublings = min(attempt - 1, 64)  # beyond that every base has met the cap
+    return min(base_ms << doublings, cap_ms)

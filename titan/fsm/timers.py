@@ -1,0 +1,86 @@
+"""The heap of timers: setting one, telling whether it still counts, sweeping out those that do not.
+
+A timer is never taken out of the middle of the heap. It counts only while the record it is about still
+names its due time, so a stale one fires into nothing. What a timer does when it is due: `clock.py`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Final
+
+from titan import limits
+from titan.fsm.state import State, Timer, is_ready
+from titan.ids import JobId, RunId, WorkerId
+
+JOB: Final = "job"  # a delay or a back-off ends; key: run, job
+QUEUE: Final = "queue"  # a ready job was not assigned in time; key: run, job
+KV: Final = "kv"  # a key reaches its time to live; key: the key
+SESSION: Final = "session"  # a client may have been silent too long; key: the client
+STAGE: Final = "stage"  # a submission was never completed; key: run
+WORKER: Final = "worker"  # a lost worker is forgotten; key: the worker
+
+_SWEEP_MIN: Final = 1024  # below it a sweep saves nothing
+
+
+def set_timer(state: State, kind: str, *key: str, due_ms: int) -> None:
+    """Add a timer. The record it is about must already name `due_ms`."""
+    if len(state.timers) >= state.timers_sweep_at:
+        sweep(state)
+    heapq.heappush(state.timers, Timer(due_ms, state.next_timer_seq, kind, key))
+    state.next_timer_seq += 1
+
+
+def sweep(state: State) -> None:
+    """Drop the timers that no longer count; runs when the heap has doubled, so its cost is spread."""
+    state.timers = [timer for timer in state.timers if counts(state, timer)]
+    heapq.heapify(state.timers)
+    state.timers_sweep_at = max(_SWEEP_MIN, 2 * len(state.timers))
+
+
+def counts(state: State, timer: Timer) -> bool:
+    """Whether the record that the timer is about still waits for exactly this time."""
+    return _AWAITED_MS[timer.kind](state, timer.key) == timer.due_ms
+
+
+def _job_ms(state: State, key: tuple[str, ...]) -> int:
+    job = state.job(RunId(key[0]), JobId(key[1]))
+    return job.not_before_ms if job else 0
+
+
+def _queue_ms(state: State, key: tuple[str, ...]) -> int:
+    job = state.job(RunId(key[0]), JobId(key[1]))
+    return job.queue_due_ms if job and is_ready(job) else 0
+
+
+def _kv_ms(state: State, key: tuple[str, ...]) -> int:
+    item = state.kv.get(key[0])
+    return item.expires_ms if item else 0
+
+
+def _session_ms(state: State, key: tuple[str, ...]) -> int:
+    session = state.sessions.get(key[0])
+    return session.expires_ms if session else 0
+
+
+def _stage_ms(state: State, key: tuple[str, ...]) -> int:
+    stage = state.stages.get(RunId(key[0]))
+    return stage.expires_ms if stage else 0
+
+
+def _worker_ms(state: State, key: tuple[str, ...]) -> int:
+    worker = state.workers.get(WorkerId(key[0]))
+    if worker is None or worker.online:
+        return 0
+    return worker.expired_ms + limits.WORKER_FORGET_MS
+
+
+_AWAITED_MS: Final[dict[str, Callable[[State, tuple[str, ...]], int]]] = {
+    JOB: _job_ms,
+    QUEUE: _queue_ms,
+    KV: _kv_ms,
+    SESSION: _session_ms,
+    STAGE: _stage_ms,
+    WORKER: _worker_ms,
+}

@@ -1,0 +1,112 @@
+"""Workers: joining, leaving, and whether they take work. Heartbeats are not here: they never enter the log."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from titan.fsm import attempts, timers
+from titan.fsm.commands import ExpireWorker, JoinWorker, SetWorkerMode
+from titan.fsm.events import WorkerChanged, WorkerExpired, WorkerJoined
+from titan.fsm.handling import Stamp, Turn, handles
+from titan.fsm.outcomes import Applied, Outcome, Rejected
+from titan.fsm.state import State, Worker
+from titan.limits import NAME_CHARS_MAX, SLOTS_PER_WORKER_MAX, WORKER_FORGET_MS, WORKERS_MAX
+
+MODES: Final = ("open", "cordoned", "draining")
+
+
+@handles(JoinWorker)
+def join_worker(state: State, cmd: JoinWorker, at: Stamp) -> Outcome:
+    """A worker is here, for the first time, again, or in a new life.
+
+    Attempts of its former life that it does not hold died with it and are closed as lost. Whether
+    another live process uses the same id is for the leader to find out before it proposes this.
+    """
+    refusal = _why_not(state, cmd)
+    if refusal is not None:
+        return refusal
+    turn = Turn(state, at)
+    worker = state.workers.get(cmd.worker)
+    if worker is None:
+        worker = Worker(
+            id=cmd.worker,
+            incarnation=cmd.incarnation,
+            name=cmd.name,
+            capabilities=(),
+            slots=cmd.slots,
+            resources={},
+            joined_ms=at.now_ms,
+        )
+        state.workers[cmd.worker] = worker
+    elif worker.incarnation != cmd.incarnation:
+        _begin_new_life(turn, worker, cmd)
+    worker.name = cmd.name
+    worker.capabilities = cmd.capabilities
+    worker.slots = cmd.slots
+    worker.resources = cmd.resources
+    worker.version = cmd.version
+    worker.online = True
+    worker.expired_ms = 0
+    turn.events.append(WorkerJoined(worker.id))
+    return turn.done()
+
+
+def _why_not(state: State, cmd: JoinWorker) -> Rejected | None:
+    if not cmd.worker or len(cmd.worker) > NAME_CHARS_MAX:
+        return Rejected("invalid", f"a worker id has 1 to {NAME_CHARS_MAX} characters")
+    if not 1 <= cmd.slots <= SLOTS_PER_WORKER_MAX:
+        return Rejected("invalid", f"a worker has 1 to {SLOTS_PER_WORKER_MAX} slots")
+    if any(amount < 0 for amount in cmd.resources.values()):
+        return Rejected("invalid", "a worker cannot offer less than nothing")
+    if cmd.worker not in state.workers and len(state.workers) >= WORKERS_MAX:
+        return Rejected("too_large", f"the cluster already knows {WORKERS_MAX} workers")
+    return None
+
+
+def _begin_new_life(turn: Turn, worker: Worker, cmd: JoinWorker) -> None:
+    for number in list(worker.live):
+        attempt = turn.state.attempts[number]
+        if number in cmd.holds:
+            attempt.incarnation = cmd.incarnation
+        else:
+            attempts.release(turn, attempt, cause="lost")
+    worker.incarnation = cmd.incarnation
+    worker.joined_ms = turn.at.now_ms
+    if worker.mode == "draining":
+        worker.mode = "open"  # it has left, as it was told to; it is here because it was started again
+
+
+@handles(ExpireWorker)
+def expire_worker(state: State, cmd: ExpireWorker, at: Stamp) -> Outcome:
+    """The worker is gone: its attempts are lost, and so is the worker itself a day later."""
+    worker = state.workers.get(cmd.worker)
+    if worker is None:
+        return Rejected("unknown_worker", f"there is no worker {cmd.worker}")
+    if worker.incarnation != cmd.incarnation:
+        return Rejected("stale_incarnation", f"worker {cmd.worker} has begun another life")
+    if not worker.online:
+        return Applied()
+    turn = Turn(state, at)
+    worker.online = False
+    worker.expired_ms = at.now_ms
+    turn.events.append(WorkerExpired(worker.id))
+    for number in list(worker.live):
+        attempts.release(turn, state.attempts[number], cause="lost")
+    timers.set_timer(state, timers.WORKER, worker.id, due_ms=at.now_ms + WORKER_FORGET_MS)
+    return turn.done()
+
+
+@handles(SetWorkerMode)
+def set_worker_mode(state: State, cmd: SetWorkerMode, at: Stamp) -> Outcome:
+    """Open, cordon or drain a worker."""
+    if cmd.mode not in MODES:
+        return Rejected("invalid", f"a worker is {', '.join(MODES[:-1])} or {MODES[-1]}")
+    worker = state.workers.get(cmd.worker)
+    if worker is None:
+        return Rejected("unknown_worker", f"there is no worker {cmd.worker}")
+    if worker.mode == cmd.mode:
+        return Applied()
+    turn = Turn(state, at)
+    worker.mode = cmd.mode
+    turn.events.append(WorkerChanged(worker.id))
+    return turn.done()

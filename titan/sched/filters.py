@@ -1,0 +1,56 @@
+"""Whether a worker may have a job: one small predicate per reason, each answering a code or "".
+
+Placement and `explain` share them, so that what is explained is what is done.
+"""
+
+from __future__ import annotations
+
+from titan.sched.need import Need
+from titan.sched.seat import Seat
+
+
+def closed(seat: Seat) -> str:
+    """Why the worker takes no work at all: offline, no_session, cordoned, draining, resting."""
+    if not seat.online:
+        return "offline"
+    if not seat.session:
+        return "no_session"
+    if seat.mode != "open":
+        return seat.mode
+    return "resting" if seat.rests_until_ms else ""
+
+
+def lacks_tags(capabilities: tuple[str, ...], requirement: tuple[str, ...]) -> str:
+    """The first required tag that is not offered."""
+    for tag in requirement:
+        if tag not in capabilities:
+            return tag
+    return ""
+
+
+def too_small(seat: Seat, need: Need) -> str:
+    """The first resource of which even the idle worker has too little."""
+    if need.slots > seat.slots:
+        return "slots"
+    for name, amount in need.others:
+        if amount > seat.totals.get(name, 0):
+            return name
+    return ""
+
+
+def lacks_room(seat: Seat, need: Need) -> str:
+    """The first resource besides slots of which too little is free now.
+
+    `attempts`: it holds as many as the state machine allows, whatever they need.
+    """
+    if seat.count >= seat.count_max:
+        return "attempts"
+    for name, amount in need.others:
+        if amount > seat.free.get(name, 0):
+            return name
+    return ""
+
+
+def lacks_slots(seat: Seat, need: Need) -> str:
+    """`slots` when too few are free now; a job that takes no slot always finds enough."""
+    return "slots" if need.slots and need.slots > seat.slots - seat.used else ""

@@ -1,0 +1,98 @@
+"""Which worker gets the job at the head of a lane: filters, then rankers, as three stages.
+
+1. *Pinned*: a job with affinity waits for the worker that ran its parent as long as that one is usable.
+2. *Free slot*: the least loaded worker that has room now.
+3. *Pre-fill*: a job known to be short waits on a worker, so that a slot need not wait for a round trip.
+
+Only looks; `planner.py` acts.
+"""
+
+from __future__ import annotations
+
+from titan.sched import filters
+from titan.sched.durations import prefill_depth
+from titan.sched.fleet import Fleet, Pool
+from titan.sched.queue import Lane, Ready, ReadyQueue
+from titan.sched.seat import FULL, SATURATED, Seat
+
+
+def pinned_seat(fleet: Fleet, lane: Lane) -> Seat | None:
+    """The worker that the lane's jobs must wait for; None when any worker will do.
+
+    The preferred worker counts while it is usable: open, capable, and large enough when idle.
+    """
+    if not lane.prefers:
+        return None
+    seat = fleet.seats.get(lane.prefers)
+    if seat is None or filters.closed(seat):
+        return None
+    if filters.lacks_tags(seat.capabilities, lane.need.requirement):
+        return None
+    return None if filters.too_small(seat, lane.need) else seat
+
+
+class Placement:
+    """Chooses among the workers of a fleet for the lanes of a queue."""
+
+    def __init__(self, fleet: Fleet, queue: ReadyQueue) -> None:
+        self._fleet = fleet
+        self._queue = queue
+        self._lane: Lane | None = None  # what the pool's members were set aside for
+        self._pool: Pool | None = None
+
+    def choose(self, lane: Lane, head: Ready, *, typical_us: int | None) -> Seat | None:
+        """The worker for the job, or None when no usable worker has room for it."""
+        if lane.prefers:
+            pinned = pinned_seat(self._fleet, lane)
+            if pinned is not None:
+                return pinned if self.has_place(pinned, lane, head, typical_us=typical_us) else None
+        pool = self._open(lane)
+        need = lane.need
+        below = FULL if need.slots else SATURATED + 1
+        seat = pool.pick(need, below=below, queued=False, veto=None)
+        depth = prefill_depth(typical_us)
+        if seat is not None or not depth or need.slots != 1:
+            return seat
+        return pool.pick(
+            need, below=FULL * (1 + depth), queued=True, veto=lambda s: self._is_awaited(s, head)
+        )
+
+    def has_place(self, seat: Seat, lane: Lane, head: Ready, *, typical_us: int | None) -> bool:
+        """Whether this worker, known to be usable and capable, can have the job now."""
+        need = lane.need
+        if filters.lacks_room(seat, need):
+            return False
+        if not filters.lacks_slots(seat, need):
+            return True
+        if need.slots != 1 or seat.load >= FULL * (1 + prefill_depth(typical_us)):
+            return False
+        return not self._is_awaited(seat, head)
+
+    def done(self) -> None:
+        """The batch is over: what was set aside counts again."""
+        if self._pool is not None:
+            self._pool.restore()
+        self._pool = self._lane = None
+
+    def waiting_room(self, lane: Lane) -> dict[int, Lane]:
+        """Where a lane without a place waits: at the one worker it wants, or at its pool."""
+        pinned = pinned_seat(self._fleet, lane)
+        return self._fleet.pool(lane.need.shape).parked if pinned is None else pinned.waiting
+
+    def _open(self, lane: Lane) -> Pool:
+        if self._lane is not lane or self._pool is None:
+            self.done()
+            self._lane = lane
+            self._pool = self._fleet.pool(lane.need.shape)
+        return self._pool
+
+    def _is_awaited(self, seat: Seat, head: Ready) -> bool:
+        """Whether a more urgent job waits for a slot here: queueing before it would starve it."""
+        rooms = [pool.parked for pool in seat.pools if pool.parked]
+        if seat.waiting:
+            rooms.append(seat.waiting)
+        for room in rooms:
+            for other in room.values():
+                if self._queue.head(other) < head and not filters.too_small(seat, other.need):
+                    return True
+        return False

@@ -1,0 +1,275 @@
+"""What the leader should propose next: assignments, and attempts to pull back.
+
+Incremental: events say what changed, and only that is looked at. Everything here can be rebuilt from
+the state, which is what an election does. Reads the state, never changes it. Read `placement.py` next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from titan.fsm.commands import AssignAttempt
+from titan.fsm.events import (
+    AnyEvent,
+    AttemptAssigned,
+    AttemptFinished,
+    AttemptRevoked,
+    JobReady,
+    JobWithdrawn,
+    WorkerChanged,
+    WorkerExpired,
+    WorkerJoined,
+)
+from titan.fsm.state import Attempt, Job, Run, State, is_ready
+from titan.ids import AttemptId, JobId, RunId, WorkerId
+from titan.limits import REFUSED_REST_MS
+from titan.sched.durations import Durations, is_short
+from titan.sched.fleet import Fleet
+from titan.sched.need import need_of
+from titan.sched.placement import Placement, pinned_seat
+from titan.sched.queue import Lane, Ready, ReadyQueue
+from titan.sched.retraction import Retraction, Retractions
+from titan.sched.seat import Hold, JobKey, Seat
+
+
+class Planner:
+    """The scheduler of one leader's reign. Workers get work once `session_up` has named them."""
+
+    def __init__(self, state: State, *, durations: Durations | None = None) -> None:
+        """Build everything from the state; costs time in proportion to what is live in it."""
+        self.queue = ReadyQueue()
+        self.fleet = Fleet()
+        self.durations = durations or Durations()
+        self._state = state
+        self._placement = Placement(self.fleet, self.queue)
+        self._retractions = Retractions(self.fleet)
+        self._in_flight: dict[JobKey, WorkerId] = {}
+        self._now_ms = 0
+        for worker in state.workers:
+            self._count_afresh(worker)
+        for run in state.runs.values():
+            if not run.ended_ms:
+                for job in run.jobs.values():
+                    self._enqueue(run, job)
+
+    # --- what the leader tells -----------------------------------------------------------------
+
+    def observe(self, events: Iterable[AnyEvent]) -> None:
+        """Take in what an applied entry changed. Events that do not concern planning are ignored."""
+        for event in events:
+            match event:
+                case JobReady() | JobWithdrawn():
+                    self._look_at(event.run, event.job)
+                case AttemptAssigned():
+                    self._on_assigned(event)
+                case AttemptFinished():
+                    self._on_finished(event)
+                case AttemptRevoked():
+                    self._on_ended(event.worker, event.attempt)
+                case WorkerJoined() | WorkerChanged() | WorkerExpired():
+                    self._count_afresh(event.worker)
+                case _:
+                    pass
+
+    def session_up(self, worker: WorkerId) -> None:
+        """The worker is connected to this leader and has registered."""
+        self.fleet.set_session(worker, is_up=True)
+
+    def session_down(self, worker: WorkerId) -> None:
+        """The worker's connection ended: it gets nothing, and keeps what it has until it expires."""
+        self.fleet.set_session(worker, is_up=False)
+        seat = self.fleet.seats.get(worker)
+        for attempt in () if seat is None else seat.held:
+            self._retractions.forget(attempt)
+
+    def started(self, attempt: AttemptId) -> None:
+        """The worker says that the attempt's process has started: it cannot be pulled back."""
+        live = self._state.attempts.get(attempt)
+        seat = None if live is None else self.fleet.seats.get(live.worker)
+        if seat is not None and attempt in seat.held:
+            seat.started[attempt] = None
+        self._retractions.forget(attempt)
+
+    def settled(self, command: AssignAttempt, *, accepted: bool) -> None:
+        """A proposal was applied, or was refused or failed on its way.
+
+        When the job is still to be placed, the refusal was about the worker: it rests for a moment,
+        so that a disagreement with the state machine cannot become a hot loop.
+        """
+        key = (command.run, command.job)
+        if self._in_flight.get(key) != command.worker:
+            return
+        del self._in_flight[key]
+        run = self._state.runs.get(command.run)
+        job = None if run is None else run.jobs.get(command.job)
+        live = None if job is None else self._state.attempts.get(job.live)
+        if accepted and live is not None:
+            self._hold(live)
+        self.fleet.unreserve(command.worker, key)
+        if run is not None and job is not None and is_ready(job):
+            self._enqueue(run, job)
+            if not accepted:
+                self.fleet.rest(command.worker, until_ms=self._now_ms + REFUSED_REST_MS)
+
+    # --- what the leader asks ------------------------------------------------------------------
+
+    def plan(self, *, now_ms: int, limit: int) -> list[AssignAttempt]:
+        """At most `limit` proposals, most urgent first. Each counts as made until it is `settled`."""
+        self._now_ms = now_ms
+        self.fleet.end_rests(now_ms)
+        self._wake_lanes()
+        proposals: list[AssignAttempt] = []
+        while len(proposals) < limit:
+            lane = self.queue.best()
+            if lane is None:
+                break
+            proposal = self._place_head(lane)
+            if proposal is not None:
+                proposals.append(proposal)
+        self._placement.done()
+        self.fleet.prune(self.queue.has_shape)
+        return proposals
+
+    def retractions(self, *, now_ms: int) -> list[Retraction]:
+        """Queued attempts to ask back, once planning has left idle workers without work."""
+        if self.queue.best() is not None or self.fleet.freed:
+            return []
+        return self._retractions.propose(now_ms=now_ms)
+
+    @property
+    def wake_at_ms(self) -> int | None:
+        """When to plan again although nothing happened: a resting worker is back then."""
+        rests = [self.fleet.seats[w].rests_until_ms for w in self.fleet.resting]
+        return min(rests, default=None)
+
+    def proposed_to(self, run: RunId, job: JobId) -> WorkerId | None:
+        """The worker that the job has been proposed for, while that is unsettled."""
+        return self._in_flight.get((run, job))
+
+    # --- placing -------------------------------------------------------------------------------
+
+    def _place_head(self, lane: Lane) -> AssignAttempt | None:
+        """Place the lane's most urgent job, or park the lane when there is no room for it."""
+        head = self.queue.head(lane)
+        run = self._state.runs.get(head.run)
+        job = None if run is None else run.jobs.get(head.job)
+        if run is None or job is None or not is_ready(job):
+            self.queue.discard(head.seq)
+            return None
+        typical_us = self.durations.typical_us(run.name)
+        seat = self._placement.choose(lane, head, typical_us=typical_us)
+        if seat is None:
+            lane.park(self._placement.waiting_room(lane))
+            return None
+        self.queue.discard(head.seq)
+        key = (head.run, head.job)
+        self._in_flight[key] = seat.id
+        pinned = lane.prefers == seat.id
+        hold = Hold(job=key, need=lane.need, is_short=is_short(typical_us), is_pinned=pinned)
+        self.fleet.reserve(seat, hold)
+        return AssignAttempt(run=head.run, job=head.job, worker=seat.id)
+
+    def _wake_lanes(self) -> None:
+        """Let lanes compete again for which a worker that changed may have room."""
+        for seat in self.fleet.take_freed():
+            for lane in list(seat.waiting.values()):
+                if pinned_seat(self.fleet, lane) is not seat or self._has_place(seat, lane):
+                    self.queue.wake(lane)
+            if seat.is_closed:
+                continue
+            for pool in seat.pools:
+                for lane in list(pool.parked.values()):
+                    if self._has_place(seat, lane):
+                        self.queue.wake(lane)
+
+    def _has_place(self, seat: Seat, lane: Lane) -> bool:
+        head = self.queue.head(lane)
+        return self._placement.has_place(seat, lane, head, typical_us=self._typical_us(head.run))
+
+    def _typical_us(self, run: RunId) -> int | None:
+        found = self._state.runs.get(run)
+        return None if found is None else self.durations.typical_us(found.name)
+
+    # --- keeping up ----------------------------------------------------------------------------
+
+    def _look_at(self, run: RunId, job: JobId) -> None:
+        found = self._state.runs.get(run)
+        known = None if found is None else found.jobs.get(job)
+        if found is not None and known is not None:
+            self._enqueue(found, known)
+
+    def _enqueue(self, run: Run, job: Job) -> None:
+        """Queue the job if it is to be placed; make sure that it is not queued otherwise."""
+        if not is_ready(job) or (run.id, job.id) in self._in_flight:
+            self.queue.discard(job.seq)
+            return
+        entry = Ready(-job.priority, job.seq, run.id, job.id)
+        prefers = _parents_worker(run, job) if job.affinity else WorkerId("")
+        self.queue.add(entry, demand=job.demand, prefers=prefers)
+
+    def _on_assigned(self, event: AttemptAssigned) -> None:
+        key = (event.run, event.job)
+        live = self._state.attempts.get(event.attempt)
+        if live is not None:
+            self._hold(live)
+        if self._in_flight.get(key) == event.worker:
+            del self._in_flight[key]
+            self.fleet.unreserve(event.worker, key)
+        self._look_at(event.run, event.job)
+
+    def _on_finished(self, event: AttemptFinished) -> None:
+        run = self._state.runs.get(event.run)
+        if run is not None:
+            self.durations.observe(run.name, event.duration_us)
+        self._on_ended(event.worker, event.attempt)
+
+    def _on_ended(self, worker: WorkerId, attempt: AttemptId) -> None:
+        self.fleet.release(worker, attempt)
+        self._retractions.forget(attempt)
+
+    def _hold(self, attempt: Attempt) -> None:
+        hold = self._hold_of(attempt)
+        if hold is not None:
+            self.fleet.hold(attempt.worker, attempt.id, hold)
+
+    def _hold_of(self, attempt: Attempt) -> Hold | None:
+        run = self._state.runs.get(attempt.run)
+        job = None if run is None else run.jobs.get(attempt.job)
+        if run is None or job is None:
+            return None
+        short = is_short(self.durations.typical_us(run.name))
+        return Hold(
+            job=(run.id, job.id),
+            need=need_of(job.demand),
+            is_short=short,
+            is_pinned=job.affinity and _parents_worker(run, job) == attempt.worker,
+        )
+
+    def _count_afresh(self, worker: WorkerId) -> None:
+        """The worker came, changed or went: start again from its record."""
+        record = self._state.workers.get(worker)
+        if record is None:
+            seat = self.fleet.remove(worker)
+            for lane in [] if seat is None else list(seat.waiting.values()):
+                self.queue.wake(lane)
+            return
+        known = self.fleet.seats.get(worker)
+        holds: dict[AttemptId, Hold] = {}
+        for attempt in record.live:
+            hold = None if known is None else known.held.get(attempt)
+            live = self._state.attempts.get(attempt)
+            if hold is None and live is not None:
+                hold = self._hold_of(live)
+            if hold is not None:
+                holds[attempt] = hold
+        self.fleet.replace(record, holds)
+
+
+def _parents_worker(run: Run, job: Job) -> WorkerId:
+    """Where the parent that ended last ran; "" when no parent ran anywhere."""
+    best = (-1, WorkerId(""))
+    for name in job.parents:
+        parent = run.jobs.get(name)
+        if parent is not None and parent.worker and parent.ended_ms > best[0]:
+            best = (parent.ended_ms, parent.worker)
+    return best[1]

@@ -1,0 +1,168 @@
+"""Ready jobs: one lane per demand and preferred worker, ordered by priority, then by submission.
+
+A lane whose head finds no worker is parked by the planner and costs nothing until room appears; lanes
+that are not parked compete by their heads. Removal is lazy: an entry left in a heap is stale unless
+the queue still knows it. Order between runs is submission order within a priority, nothing else.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import NamedTuple
+
+from titan.fsm.state import Demand
+from titan.ids import JobId, RunId, WorkerId
+from titan.sched.need import Need, Shape, need_of
+
+LaneKey = tuple[Demand, WorkerId]
+
+
+class Ready(NamedTuple):
+    """A ready job. Compares by who goes first: `seq` differs between any two jobs."""
+
+    urgency: int  # the priority, negated
+    seq: int
+    run: RunId
+    job: JobId
+
+
+class Lane:
+    """Ready jobs that ask for exactly the same thing, so what one cannot have none can."""
+
+    __slots__ = ("entered", "entries", "key", "need", "number", "parked_in", "prefers", "size")
+
+    def __init__(self, key: LaneKey, *, need: Need, number: int) -> None:
+        self.key = key
+        self.need = need
+        self.number = number
+        self.prefers: WorkerId = key[1]
+        self.entries: list[Ready] = []  # a heap with stale entries
+        self.entered: Ready | None = None  # the head it competes with
+        self.size = 0  # live entries
+        self.parked_in: dict[int, Lane] | None = None  # the waiting room, while parked
+
+    def wake(self) -> bool:
+        """Leave the waiting room; answers whether it was in one."""
+        if self.parked_in is None:
+            return False
+        del self.parked_in[self.number]
+        self.parked_in = None
+        return True
+
+    def park(self, room: dict[int, Lane]) -> None:
+        """Wait in `room` until somebody wakes it."""
+        self.parked_in = room
+        room[self.number] = self
+
+
+class ReadyQueue:
+    """All lanes. The lane that `best` answers has a live job as `entered`."""
+
+    def __init__(self) -> None:
+        self.lanes: dict[LaneKey, Lane] = {}
+        self._where: dict[int, tuple[Ready, Lane]] = {}  # seq → entry
+        self._race: list[tuple[int, int, int, Lane]] = []  # heads of lanes that are not parked
+        self._shapes: dict[Shape, int] = {}  # how many lanes have each
+        self._lane_count = 0
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def find(self, seq: int) -> tuple[Ready, Lane] | None:
+        """The queued job with this number and its lane."""
+        return self._where.get(seq)
+
+    def add(self, entry: Ready, *, demand: Demand, prefers: WorkerId) -> None:
+        """Queue a job; one that is queued already moves when its place has changed."""
+        known = self._where.get(entry.seq)
+        if known is not None:
+            if known[0] == entry and known[1].key == (demand, prefers):
+                return
+            self.discard(entry.seq)
+        key = (demand, prefers)
+        lane = self.lanes.get(key) or self._open(key)
+        heapq.heappush(lane.entries, entry)
+        lane.size += 1
+        self._where[entry.seq] = (entry, lane)
+        if lane.parked_in is None and lane.entries[0] is entry:
+            self._enter(lane)
+
+    def discard(self, seq: int) -> None:
+        """Take a job out; no effect when it is not queued."""
+        known = self._where.pop(seq, None)
+        if known is None:
+            return
+        lane = known[1]
+        lane.size -= 1
+        if lane.size == 0:
+            self._close(lane)
+        elif len(lane.entries) > 2 * lane.size + 64:
+            lane.entries = [e for e in lane.entries if self._is_live(e, lane)]
+            heapq.heapify(lane.entries)
+
+    def best(self) -> Lane | None:
+        """The lane that is not parked with the most urgent head; None when all wait."""
+        race = self._race
+        while race:
+            urgency, seq, _, lane = race[0]
+            entered = lane.entered
+            if entered is None or entered.seq != seq or entered.urgency != urgency:
+                heapq.heappop(race)  # the lane has entered again with another head
+            elif lane.parked_in is not None or not lane.size:
+                heapq.heappop(race)
+                lane.entered = None
+            elif self._is_live(entered, lane):
+                return lane
+            else:
+                heapq.heappop(race)
+                self._enter(lane)
+        return None
+
+    def head(self, lane: Lane) -> Ready:
+        """The lane's most urgent job."""
+        self._drop_stale(lane)
+        return lane.entries[0]
+
+    def wake(self, lane: Lane) -> None:
+        """Let a parked lane compete again."""
+        if lane.wake():
+            self._enter(lane)
+
+    def has_shape(self, shape: Shape) -> bool:
+        """Whether any queued job has this shape."""
+        return shape in self._shapes
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every lane waits for room: planning on would change nothing."""
+        return self.best() is None
+
+    def _open(self, key: LaneKey) -> Lane:
+        self._lane_count += 1
+        lane = self.lanes[key] = Lane(key, need=need_of(key[0]), number=self._lane_count)
+        shape = lane.need.shape
+        self._shapes[shape] = self._shapes.get(shape, 0) + 1
+        return lane
+
+    def _close(self, lane: Lane) -> None:
+        lane.wake()
+        del self.lanes[lane.key]
+        shape = lane.need.shape
+        self._shapes[shape] -= 1
+        if not self._shapes[shape]:
+            del self._shapes[shape]
+
+    def _enter(self, lane: Lane) -> None:
+        self._drop_stale(lane)
+        head = lane.entries[0]
+        if head is not lane.entered:
+            lane.entered = head
+            heapq.heappush(self._race, (head.urgency, head.seq, lane.number, lane))
+
+    def _drop_stale(self, lane: Lane) -> None:
+        while not self._is_live(lane.entries[0], lane):
+            heapq.heappop(lane.entries)
+
+    def _is_live(self, entry: Ready, lane: Lane) -> bool:
+        known = self._where.get(entry.seq)
+        return known is not None and known[0] is entry and known[1] is lane

@@ -1,0 +1,47 @@
+"""The client library: submit work to a cluster, follow it, and share data with it.
+
+    from titan.sdk import TitanClient, TitanJob
+
+    client = TitanClient()
+    run = client.submit_dag("nightly", [TitanJob("a", "a.py"), TitanJob("b", "b.py", parents=["a"])])
+    print(run, run.wait())
+
+Importing it is light on purpose: what talks to the network is loaded by the first client. `aio.py` is
+the one implementation, `client.py` its face for code without asyncio, `transport.py` the only place
+that knows of connections, leaders and retries.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from titan.sdk.client import RunHandle, TitanClient
+from titan.sdk.context import TaskContext, current
+from titan.sdk.jobs import TitanJob
+
+if TYPE_CHECKING:
+    from titan.sdk.aio import AsyncClient
+    from titan.sdk.runs import AsyncRunHandle
+
+__all__ = [
+    "AsyncClient",
+    "AsyncRunHandle",
+    "RunHandle",
+    "TaskContext",
+    "TitanClient",
+    "TitanJob",
+    "current",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load the asyncio side on first use."""
+    if name == "AsyncClient":
+        from titan.sdk.aio import AsyncClient
+
+        return AsyncClient
+    if name == "AsyncRunHandle":
+        from titan.sdk.runs import AsyncRunHandle
+
+        return AsyncRunHandle
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

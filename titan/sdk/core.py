@@ -1,0 +1,86 @@
+"""Writes and reads: what every part of the client is made of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from titan.errors import NotLeader, ProtocolError
+from titan.fsm.commands import Command, encode_command
+from titan.fsm.queries import Query
+from titan.ids import AttemptId
+from titan.limits import CLIENT_DEADLINE_S
+from titan.sdk.context import attempt_id
+from titan.sdk.discovery import first_masters
+from titan.sdk.refusals import refusal
+from titan.sdk.session import Session
+from titan.sdk.transport import Transport
+from titan.wire.connection import Connection
+from titan.wire.messages import Message, Read, ReadDone, Write, WriteDone
+
+T = TypeVar("T")
+M = TypeVar("M", bound=Message)
+
+
+class Core:
+    """One client of a cluster: its session and its transport. Belongs to one event loop.
+
+    `masters`: "host:port,host:port" or a list; by default from the environment (`discovery.py`).
+    `deadline_s`: how long every call is retried through failovers.
+    Inside a task every write carries the attempt's id, and is refused once the attempt is superseded.
+    """
+
+    def __init__(
+        self, masters: str | Iterable[str] | None = None, *, deadline_s: float = CLIENT_DEADLINE_S
+    ) -> None:
+        self._session = Session()
+        self._transport = Transport(
+            first_masters(masters), client_id=self._session.client, deadline_s=deadline_s
+        )
+        self._attempt = AttemptId(attempt_id(os.environ))
+
+    async def close(self) -> None:
+        """End the connection."""
+        await self._transport.close()
+
+    async def _write(self, command: Command, *, timeout_s: float | None = None) -> Any:
+        """Give one command; answers its value. Raises what `refusals.py` makes of a refusal."""
+        payload = encode_command(command)
+        async with self._session.request() as number:
+
+            async def ask(connection: Connection, left_s: float) -> WriteDone:
+                write = Write(
+                    client=self._session.client,
+                    request=number,
+                    floor=self._session.floor,
+                    command=payload,
+                    attempt=self._attempt,
+                )
+                reply = await connection.call(write, timeout_s=self._transport.try_s(left_s))
+                done = _expect(reply, WriteDone)
+                if done.rejected == "stale_epoch":  # that leader's reign is over
+                    raise NotLeader("the leader has changed")
+                return done
+
+            done = await self._transport.retry(ask, timeout_s=timeout_s, changes=True)
+        refused = refusal(done)
+        if refused is not None:
+            raise refused
+        return done.value
+
+    async def _read(self, query: Query, answer: type[T]) -> T:
+        """Ask one question, linearizable; `answer` is the type of the view."""
+        reply = await self._transport.call(Read(query=msgspec.msgpack.encode(query)))
+        return msgspec.msgpack.decode(_expect(reply, ReadDone).value, type=answer)
+
+    async def _ask(self, message: Message, answer: type[M]) -> M:
+        return _expect(await self._transport.call(message), answer)
+
+
+def _expect(reply: Message, kind: type[M]) -> M:
+    if not isinstance(reply, kind):
+        raise ProtocolError(f"expected {kind.__name__}, got {type(reply).__name__}")
+    return cast(M, reply)

@@ -1,0 +1,41 @@
+"""The state machine's refusals as the exceptions that callers know."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from titan.errors import (
+    Conflict,
+    InvalidSpec,
+    LimitExceeded,
+    NotFound,
+    TitanError,
+    UnknownOutcome,
+)
+from titan.wire.messages import WriteDone
+
+_NOT_FOUND: Final = ("unknown_run", "unknown_job", "unknown_worker", "unknown_attempt")
+_INVALID: Final = ("duplicate_job", "unknown_parent", "cycle", "invalid_job", "not_supported")
+_TOO_LARGE: Final = ("too_large", "key_limit", "stage_full")
+_HINTS: Final = {
+    "attempt_not_live": "another attempt of this task has replaced this one; its effects no longer count",
+    "run_over": "the run has ended: submit a new one, or retry one of its jobs",
+    "wrong_type": "the key holds a set and not a value, or the other way round",
+}
+
+
+def refusal(done: WriteDone) -> TitanError | None:
+    """The exception for a refused write, or None for one that took effect."""
+    code = done.rejected
+    if not code:
+        return None
+    text = f"{done.why} ({code})" if done.why else code.replace("_", " ")
+    if code in _NOT_FOUND:
+        return NotFound(text)
+    if code in _INVALID:
+        return InvalidSpec(text, problems=(text,))
+    if code in _TOO_LARGE:
+        return LimitExceeded(text)
+    if code == "request_expired":  # it was answered once, too long ago for the answer to be known
+        return UnknownOutcome(text)
+    return Conflict(text, hint=_HINTS.get(code, ""), reason=code)

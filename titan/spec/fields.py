@@ -1,0 +1,238 @@
+"""The one table of what a pipeline and its jobs may declare.
+
+The YAML loader, the editors' JSON Schema and the SDK's job all read it; a field exists in all of them
+or in none. Values are turned into the model's by the functions of `values.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from titan.limits import RETRIES_MAX
+from titan.spec import unavailable, values
+from titan.spec.model import ISOLATIONS, JOB_TYPES, TRIGGERS, V1_JOB_TYPES
+
+_INT_MAX = 2**31 - 1
+_SCALAR: Final[Mapping[str, Any]] = {"type": ["string", "number", "boolean"]}
+_STRINGS: Final[Mapping[str, Any]] = {"type": "array", "items": _SCALAR}
+
+
+class Field(NamedTuple):
+    """One field. `read` turns what was written into the value of `attr`, or raises `ValueError`.
+
+    With an empty `attr`, `read` answers several attributes as a mapping. `verbatim` fields see scalars
+    as they are spelt (`1.10`, `yes`), not as YAML understands them.
+    """
+
+    name: str
+    attr: str
+    read: Callable[[Any], Any]
+    schema: Mapping[str, Any]
+    about: str
+    verbatim: bool = False
+    aliases: tuple[str, ...] = ()  # names that v1 and the SDK use
+    per_job: bool = True  # False: `defaults` cannot set it
+
+
+def _options(field: str, options: tuple[str, ...]) -> tuple[str, ...]:
+    closed = unavailable.VALUES.get(field, ())
+    return tuple(option for option in options if option not in closed)
+
+
+def _whole(low: int, high: int) -> tuple[Callable[[Any], int], Mapping[str, Any]]:
+    schema = {"type": "integer", "minimum": low, "maximum": high}
+    return partial(values.whole, low=low, high=high), schema
+
+
+def _seconds() -> tuple[Callable[[Any], int], Mapping[str, Any]]:
+    return values.seconds, {"type": "number", "minimum": 0}
+
+
+def _choice(
+    field: str, options: tuple[str, ...], aliases: Mapping[str, str] | None = None
+) -> tuple[Callable[[Any], str], Mapping[str, Any]]:
+    open_options = _options(field, options)
+    spelt = [alias for alias, meant in (aliases or {}).items() if meant in open_options]
+    read = partial(values.choice, options=options, aliases=aliases)
+    return read, {"enum": [*open_options, *spelt]}
+
+
+_LIST_OR_ONE: Final[Mapping[str, Any]] = {"anyOf": [_SCALAR, _STRINGS]}
+
+JOB_FIELDS: Final[tuple[Field, ...]] = (
+    Field(
+        "id",
+        "id",
+        values.job_id,
+        {"type": ["string", "integer"], "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+        "Unique within the run.",
+        verbatim=True,
+        aliases=("job_id", "name"),
+        per_job=False,
+    ),
+    Field(
+        "type",
+        "type",
+        *_choice("type", JOB_TYPES, V1_JOB_TYPES),
+        "What kind of job it is.",
+        aliases=("job_type",),
+    ),
+    Field(
+        "file",
+        "file",
+        values.text_of,
+        {"type": "string"},
+        "Script or executable: .py by Python, .sh by bash, anything else executed.",
+        verbatim=True,
+        aliases=("filename", "script"),
+        per_job=False,
+    ),
+    Field(
+        "command",
+        "",
+        values.command,
+        _LIST_OR_ONE,
+        "An argument list, or a line for bash, instead of a file.",
+        verbatim=True,
+    ),
+    Field(
+        "args",
+        "args",
+        values.words,
+        _LIST_OR_ONE,
+        "A string, split as a shell splits words, or a list.",
+        verbatim=True,
+    ),
+    Field(
+        "env",
+        "env",
+        values.environment,
+        {
+            "type": "object",
+            "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+        },
+        "Extra environment.",
+        verbatim=True,
+    ),
+    Field(
+        "depends_on",
+        "depends_on",
+        values.parents,
+        _LIST_OR_ONE,
+        "Ids of the parents.",
+        verbatim=True,
+        aliases=("parents",),
+        per_job=False,
+    ),
+    Field(
+        "trigger",
+        "trigger",
+        *_choice("trigger", TRIGGERS),
+        "Which outcomes of the parents let it run.",
+    ),
+    Field(
+        "requirement",
+        "requirement",
+        values.tags,
+        _LIST_OR_ONE,
+        "Capability tag of the worker; a list means all of them.",
+        verbatim=True,
+        aliases=("capability",),
+    ),
+    Field(
+        "resources",
+        "resources",
+        values.resources,
+        {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}},
+        "What it takes of its worker: slots, cpus, memory_mb, gpus, or custom counts.",
+    ),
+    Field("priority", "priority", *_whole(-_INT_MAX, _INT_MAX), "Higher first."),
+    Field("delay", "delay_ms", *_seconds(), "Seconds to wait once it is unblocked."),
+    Field(
+        "affinity",
+        "affinity",
+        values.flag,
+        {"type": "boolean"},
+        "Run where a parent ran, when that worker is still there.",
+    ),
+    Field("retries", "retries", *_whole(0, RETRIES_MAX), "Further attempts after the first."),
+    Field(
+        "retry_backoff_ms",
+        "retry_backoff_ms",
+        *_whole(0, _INT_MAX),
+        "Milliseconds before the first retry; doubles.",
+    ),
+    Field(
+        "retry_backoff_cap_ms",
+        "retry_backoff_cap_ms",
+        *_whole(0, _INT_MAX),
+        "The longest wait before a retry, in milliseconds.",
+    ),
+    Field(
+        "no_retry_exit_codes",
+        "no_retry_exit_codes",
+        values.exit_codes,
+        {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}},
+        "Exit codes that end the job at once.",
+    ),
+    Field("timeout", "timeout_ms", *_seconds(), "Seconds until the process group is killed."),
+    Field(
+        "queue_timeout",
+        "queue_timeout_ms",
+        *_seconds(),
+        "Seconds until a job that found no worker fails; 0 waits for ever.",
+    ),
+    Field("isolation", "isolation", *_choice("isolation", ISOLATIONS), "How it is fenced off."),
+)
+
+ROOT_FIELDS: Final[tuple[Field, ...]] = (
+    Field(
+        "name",
+        "name",
+        values.name,
+        {"type": "string"},
+        "Name of the pipeline; the file's stem when it is missing.",
+        verbatim=True,
+        aliases=("dag", "dag_name", "pipeline"),
+    ),
+    Field(
+        "version",
+        "version",
+        values.text_of,
+        {"type": ["string", "number"]},
+        "For people; not interpreted.",
+        verbatim=True,
+    ),
+    Field(
+        "project",
+        "project",
+        values.flag,
+        {"type": "boolean"},
+        "true: the folder of this file travels with the run; false: only the named files.",
+    ),
+    Field(
+        "parameters",
+        "parameters",
+        dict,
+        {"type": "object", "additionalProperties": True},
+        "Names and default values, handed to every job as TITAN_PARAM_<NAME>.",
+    ),
+    Field("defaults", "defaults", dict, {}, "Values for every job that does not set its own."),
+    Field("jobs", "jobs", list, {}, "The jobs, in any order.", aliases=("tasks",)),
+)
+
+
+def by_name(fields: tuple[Field, ...]) -> dict[str, Field]:
+    """Every accepted spelling → its field."""
+    table = {alias: field for field in fields for alias in field.aliases}
+    table.update({field.name: field for field in fields})
+    return table
+
+
+JOB_FIELD: Final[Mapping[str, Field]] = by_name(JOB_FIELDS)
+ROOT_FIELD: Final[Mapping[str, Field]] = by_name(ROOT_FIELDS)
+DEFAULT_FIELD: Final[Mapping[str, Field]] = by_name(
+    tuple(field for field in JOB_FIELDS if field.per_job)
+)

@@ -1,0 +1,47 @@
+"""What declarations may ask for one day and this version does not run: refused by name, never ignored.
+
+One table. A feature that is built deletes its rows here and adds its row to `fields.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+_V1_GATE_WAIT_S = 172_800
+
+# Field → values that ask for nothing, so that a v1 declaration which spells out a default still runs.
+FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
+    "when": (),
+    "foreach": (),
+    "hitl_message": (None, ""),
+    "max_wait_seconds": (None, _V1_GATE_WAIT_S),
+    "secrets": (None, [], ()),
+    "artifacts": (None, {}),
+    "port": (None, 0),
+    "health": (None,),
+    "restart": (None,),
+    "image": (None,),
+}
+
+# Field → values of an available field that are not available.
+VALUES: Final[Mapping[str, tuple[str, ...]]] = {
+    "type": ("service", "gate", "pipeline"),
+    "isolation": ("sandbox", "container"),
+}
+
+# Fields of the pipeline itself.
+ROOT_FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {"schedule": (None,)}
+
+
+def refusal(field: str, value: object, *, root: bool = False) -> str | None:
+    """Why `field: value` cannot be run by this version, or None when it can."""
+    table = ROOT_FIELDS if root else FIELDS
+    if field in table:
+        asks_for_nothing = any(
+            value == neutral and type(value) is type(neutral) for neutral in table[field]
+        )
+        return None if asks_for_nothing else f"this version does not run {field!r} yet; remove it"
+    if field in VALUES and value in VALUES[field]:
+        return f"this version does not run {field} {value!r} yet"
+    return None

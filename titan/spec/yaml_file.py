@@ -1,0 +1,315 @@
+"""A pipeline's YAML file into a `PipelineSpec`, with every mistake found at once and located.
+
+Owns the order of reading: tree, known names, what this version does not run, values, defaults, files,
+graph. What a field means is in `fields.py`. Reads the file itself and looks whether named files exist;
+packing them is `bundle.py`'s.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from titan.errors import InvalidSpec, LimitExceeded
+from titan.ids import JobId
+from titan.limits import JOB_SPEC_BYTES_MAX, JOBS_PER_RUN_MAX, YAML_BYTES_MAX
+from titan.spec import graph, unavailable
+from titan.spec.bundle import Bundle, bundle_files, bundle_project
+from titan.spec.fields import DEFAULT_FIELD, JOB_FIELD, ROOT_FIELD, Field
+from titan.spec.layout import lay_out
+from titan.spec.model import JobSpec, PipelineSpec
+from titan.spec.problems import Place, Problems, did_you_mean
+from titan.spec.values import kind_of
+from titan.spec.yaml_tree import Node, read_tree
+
+_MERGED_WITH_DEFAULTS = ("env", "resources")
+_WORK = ("file", "argv", "shell")
+
+
+class LoadedPipeline(NamedTuple):
+    """What a file declares, and which local files it needs.
+
+    `project_dir` is the folder that travels (project mode), else None; then `files` maps paths in the
+    bundle to local files. `spec.jobs[*].file` are paths in the bundle either way.
+    """
+
+    spec: PipelineSpec
+    path: Path
+    project_dir: Path | None
+    files: Mapping[str, Path]
+
+    def pack(self) -> Bundle | None:
+        """The bundle that the jobs need, or None when none of them names a file.
+
+        In project mode the folder travels whenever the pipeline says so, also for jobs that are only
+        commands. Raises `LimitExceeded`, and `InvalidSpec` when an ignore rule leaves a job's file out.
+        """
+        if self.project_dir is None:
+            return bundle_files(self.files) if self.files else None
+        bundle = bundle_project(self.project_dir)
+        missing = [job for job in self.spec.jobs if job.file and job.file not in bundle.names]
+        if missing:
+            bundle.close()
+            raise InvalidSpec(
+                problems=tuple(
+                    f"{self.path}: job {job.id!r}: {job.file} is left out of the bundle"
+                    for job in missing
+                ),
+                hint="an ignore rule excludes it: add '!<path>' to .titanignore",
+            )
+        return bundle
+
+
+def load_pipeline(path: str | os.PathLike[str]) -> LoadedPipeline:
+    """Read a pipeline's YAML file.
+
+    Raises `FileNotFoundError` (or another `OSError`) when it cannot be opened, `InvalidSpec` with all
+    problems when it cannot run, `LimitExceeded` when it is too large.
+    """
+    file = Path(path)
+    with file.open("rb") as stream:
+        data = stream.read(YAML_BYTES_MAX + 1)
+    if len(data) > YAML_BYTES_MAX:
+        raise LimitExceeded(
+            f"{file} is larger than {YAML_BYTES_MAX} bytes",
+            hint="generate the jobs with the Python SDK, or split the pipeline",
+        )
+    return parse_pipeline(data, path=file)
+
+
+def parse_pipeline(data: bytes, *, path: Path) -> LoadedPipeline:
+    """Read a pipeline from bytes as if `path` held them: names in it are relative to its folder."""
+    problems = Problems(str(path))
+    tree = read_tree(data, problems=problems)
+    if tree is None or tree.kind != "mapping":
+        if not problems:
+            problems.add("must be a mapping with the key 'jobs'", place=Place(1, 1))
+        problems.raise_if_any()
+        raise AssertionError("unreachable: a problem was just added")
+    return _Reader(problems, path).pipeline(tree)
+
+
+class _Read(NamedTuple):
+    """A job as read, with what later checks need to point at."""
+
+    attrs: dict[str, Any]
+    label: str
+    places: Mapping[str, Place]
+    place: Place
+
+
+class _Reader:
+    """Reads one file; every method reports into `problems` and goes on."""
+
+    def __init__(self, problems: Problems, path: Path) -> None:
+        self._problems = problems
+        self._path = path
+        self._folder = Path(os.path.abspath(path)).parent  # noqa: PTH100 - keeps symlinks
+
+    def pipeline(self, tree: Node) -> LoadedPipeline:
+        root = dict(self._known(tree, ROOT_FIELD, label="", root=True))
+        plain = {
+            name: self._value(ROOT_FIELD[name], node, label=name)
+            for name, node in root.items()
+            if name in ("name", "version", "project")
+        }
+        parameters = self._parameters(root.get("parameters"))
+        defaults = self._defaults(root.get("defaults"))
+        reads = list(self._jobs(root.get("jobs"), defaults, tree.place))
+        is_project = plain.get("project")
+        files = self._files(reads, is_project=is_project is not False)
+        self._graph(reads)
+        self._problems.raise_if_any()
+        spec = PipelineSpec(
+            name=plain.get("name") or self._path.stem,
+            version=plain.get("version") or "",
+            parameters=parameters,
+            jobs=tuple(self._spec(read) for read in reads),
+        )
+        self._problems.raise_if_any()
+        folder = None if is_project is False else self._folder
+        return LoadedPipeline(spec, self._path, folder, files)
+
+    # --- names and values -----------------------------------------------------------------------
+
+    def _known(
+        self, node: Node, table: Mapping[str, Field], *, label: str, root: bool = False
+    ) -> Iterator[tuple[str, Node]]:
+        """The entries under their proper names; reports unknown, repeated and unavailable ones."""
+        seen: dict[str, str] = {}
+        for spelt, value in node.entries.items():
+            place = node.keys[spelt]
+            where = f"{label}.{spelt}" if label else spelt
+            refused = unavailable.refusal(spelt, value.plain(), root=root)
+            field = table.get(spelt)
+            if refused is not None:
+                self._problems.add(refused, field=where, place=place)
+            elif field is not None and field.name in seen:
+                why = f"means the same as {seen[field.name]!r}, which is set too"
+                self._problems.add(why, field=where, place=place)
+            elif field is not None:
+                seen[field.name] = spelt
+                yield field.name, value
+            elif spelt not in (unavailable.ROOT_FIELDS if root else unavailable.FIELDS):
+                names = [name for name, known in table.items() if known.name == name]
+                hint = did_you_mean(spelt, names)
+                self._problems.add(f"unknown field{hint}", field=where, place=place)
+
+    def _value(self, field: Field, node: Node, *, label: str) -> Any:
+        """What the field's reader makes of the node; None when it has none or is refused."""
+        value = node.plain(verbatim=field.verbatim)
+        if value is None:
+            return None
+        try:
+            read = field.read(value)
+        except ValueError as why:
+            self._problems.add(str(why), field=label, place=node.place)
+            return None
+        refused = unavailable.refusal(field.name, read)
+        if refused is not None:
+            self._problems.add(refused, field=label, place=node.place)
+            return None
+        return read
+
+    def _attrs(self, node: Node, table: Mapping[str, Field], *, label: str) -> _Read:
+        attrs: dict[str, Any] = {}
+        places: dict[str, Place] = {}
+        for name, value in self._known(node, table, label=label):
+            field = table[name]
+            read = self._value(field, value, label=f"{label}.{name}")
+            places[name] = value.place
+            if read is not None:
+                attrs.update({field.attr: read} if field.attr else read)
+        return _Read(attrs, label, places, node.place)
+
+    def _parameters(self, node: Node | None) -> dict[str, Any]:
+        if node is None or (node.kind == "scalar" and node.value is None):
+            return {}
+        if node.kind != "mapping":
+            message = f"must be a mapping of names to values, not {kind_of(node.plain())}"
+            self._problems.add(message, field="parameters", place=node.place)
+            return {}
+        for name, value in node.entries.items():
+            if value.kind != "scalar" or isinstance(value.value, bytes):
+                message = "must be text, a number, true, false or null"
+                self._problems.add(message, field=f"parameters.{name}", place=value.place)
+        return {name: value.value for name, value in node.entries.items() if value.kind == "scalar"}
+
+    def _defaults(self, node: Node | None) -> dict[str, Any]:
+        if node is None or (node.kind == "scalar" and node.value is None):
+            return {}
+        if node.kind != "mapping":
+            message = f"must be a mapping of job fields, not {kind_of(node.plain())}"
+            self._problems.add(message, field="defaults", place=node.place)
+            return {}
+        return self._attrs(node, DEFAULT_FIELD, label="defaults").attrs
+
+    # --- jobs -----------------------------------------------------------------------------------
+
+    def _jobs(self, node: Node | None, defaults: Mapping[str, Any], root: Place) -> Iterator[_Read]:
+        if node is None or node.kind != "list" or not node.items:
+            place = root if node is None else node.place
+            self._problems.add("must be a list of at least one job", field="jobs", place=place)
+            return
+        if len(node.items) > JOBS_PER_RUN_MAX:
+            message = f"a run holds at most {JOBS_PER_RUN_MAX} jobs, not {len(node.items)}"
+            self._problems.add(message, field="jobs", place=node.place)
+            return
+        for position, item in enumerate(node.items):
+            label = f"jobs[{position}]"
+            if item.kind != "mapping":
+                self._problems.add("must be a mapping", field=label, place=item.place)
+                continue
+            read = self._attrs(item, JOB_FIELD, label=label)
+            self._require(read)
+            yield read._replace(attrs=_merge(defaults, read.attrs))
+
+    def _require(self, read: _Read) -> None:
+        """A job needs an id and exactly one thing to run; both are judged by what is written."""
+        if "id" not in read.places:
+            self._problems.add("is missing", field=f"{read.label}.id", place=read.place)
+        work = [name for name in ("file", "command") if name in read.places]
+        if len(work) > 1:
+            message = "a job has either a file or a command, not both"
+            self._problems.add(message, field=read.label, place=read.places["command"])
+
+    def _files(self, reads: list[_Read], *, is_project: bool) -> dict[str, Path]:
+        """Check the named files and turn their names into paths in the bundle."""
+        for read in reads:
+            if not any(read.attrs.get(name) for name in _WORK) and not (
+                {"file", "command"} & read.places.keys()
+            ):
+                message = "has nothing to run: give it a file or a command"
+                self._problems.add(message, field=read.label, place=read.place)
+        named = [read for read in reads if read.attrs.get("file")]
+        if is_project:
+            for read in named:
+                self._in_project(read)
+            return {}
+        sources = [(self._folder / read.attrs["file"]) for read in named]
+        placed = lay_out(sources, base=self._folder)
+        for read, source in zip(named, sources, strict=True):
+            self._exists(read, source)
+            read.attrs["file"] = placed[source]
+        return {placed[source]: source for source in sources}
+
+    def _in_project(self, read: _Read) -> None:
+        name = os.path.normpath(read.attrs["file"])
+        if Path(name).is_absolute() or ".." in Path(name).parts[:1]:
+            message = f"{name} is outside the project; with 'project: false' it may be anywhere"
+            self._problems.add(message, field=f"{read.label}.file", place=read.places.get("file"))
+            return
+        read.attrs["file"] = name.replace(os.sep, "/")
+        self._exists(read, self._folder / name)
+
+    def _exists(self, read: _Read, source: Path) -> None:
+        if source.is_file():
+            return
+        hint = ""
+        if source.parent.is_dir():
+            hint = did_you_mean(source.name, (entry.name for entry in os.scandir(source.parent)))
+        message = f"no such file: {source}{hint}"
+        self._problems.add(message, field=f"{read.label}.file", place=read.places.get("file"))
+
+    # --- the whole ------------------------------------------------------------------------------
+
+    def _graph(self, reads: list[_Read]) -> None:
+        jobs = [  # a job without a valid id still has parents worth checking
+            graph.Vertex(read.attrs.get("id", read.label), read.attrs.get("depends_on", ()))
+            for read in reads
+        ]
+        for fault in graph.find_faults(jobs):
+            read = reads[fault.job]
+            label = f"{read.label}.{fault.field}" if fault.field else "jobs"
+            place = read.places.get(fault.field, read.place)
+            self._problems.add(fault.message, field=label, place=place)
+            if self._problems.is_full:
+                return
+
+    def _spec(self, read: _Read) -> JobSpec:
+        spec = JobSpec(**read.attrs)
+        size = len(msgspec.msgpack.encode(msgspec.structs.replace(spec, depends_on=())))
+        if size > JOB_SPEC_BYTES_MAX:
+            message = f"takes {size} bytes; at most {JOB_SPEC_BYTES_MAX}: put data into a file"
+            self._problems.add(message, field=read.label, place=read.place)
+        return spec
+
+
+def _merge(defaults: Mapping[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """A job's own values over the defaults; what a job runs is never mixed from both."""
+    merged = {
+        name: value
+        for name, value in defaults.items()
+        if name not in _WORK or not any(work in own for work in _WORK)
+    }
+    for name in _MERGED_WITH_DEFAULTS:
+        if name in merged and name in own:
+            own = {**own, name: {**merged[name], **own[name]}}
+    merged.update(own)
+    if "id" in merged:
+        merged["id"] = JobId(merged["id"])
+    return merged
