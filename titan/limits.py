@@ -103,3 +103,4 @@ READS_WAITING_MAX: Final = 65_536  # linearizable reads waiting for their round
 DIGEST_EVERY_ENTRIES: Final = 1024  # how often members compare their states
 DIGESTS_KEPT: Final = 16  # how far apart members may be and still compare
 RETRACTIONS_MAX: Final = 256  # unanswered requests to give attempts back; each costs a look per plan
+PEER_UNSENT_BYTES: Final = 16 * MIB  # towards a peer that reads too slowly; more is not queued

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from titan.cli.local import LocalCluster, Member, quiet_ports
-from titan.fsm.queries import GetRun, JobView, ListJobs, ListWorkers, RunView, WorkerView
-from titan.ids import RunId
+from titan.fsm.queries import JobView, RunView, WorkerView
 from titan.sdk import AsyncClient
 
 Look = Callable[[], Awaitable[Any]]
@@ -77,7 +76,7 @@ class Cluster:
     async def leader(self, *, timeout_s: float = 15) -> Member:
         """The master that leads now."""
         info = await self.wait_until(
-            self.client.cluster, lambda info: bool(info.leader), timeout_s=timeout_s
+            self.client.cluster_info, lambda info: bool(info.leader), timeout_s=timeout_s
         )
         return next(member for member in self.masters if member.address == info.leader)
 
@@ -108,17 +107,14 @@ class Cluster:
     # --- looking ------------------------------------------------------------------------------
 
     async def run_view(self, run: str) -> RunView:
-        view: RunView = await self.client.query(GetRun(run=RunId(run)))
-        return view
+        return await self.client.get_run(run)
 
     async def jobs(self, run: str) -> dict[str, JobView]:
-        """The jobs of a run of at most a page, by id."""
-        page: list[JobView] = await self.client.query(ListJobs(run=RunId(run)))
-        return {str(job.id): job for job in page}
+        """The jobs of a run by id."""
+        return {str(job.id): job for job in await self.client.list_jobs(run)}
 
     async def list_workers(self) -> list[WorkerView]:
-        found: list[WorkerView] = await self.client.query(ListWorkers())
-        return found
+        return await self.client.list_workers()
 
     async def wait_over(self, run: str, *, timeout_s: float) -> RunView:
         """Until every job of the run has ended."""
@@ -167,7 +163,10 @@ async def wait_until(look: Look, is_enough: Callable[[Any], bool], *, timeout_s:
 
 
 async def titan(
-    *arguments: str, timeout_s: float = 30, env: dict[str, str] | None = None, cwd: Path | None = None
+    *arguments: str,
+    timeout_s: float = 30,
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> tuple[int, str, str]:
     """Run one `titan` command as a process; its exit code, stdout and stderr."""
     process = await asyncio.create_subprocess_exec(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -14,8 +13,12 @@ from tests.cluster.pipelines import deploy, levels, starts, write_pipeline
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
 
+def listed(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
 def finished(folder: Path) -> int:
-    return sum(name.endswith(".done") for name in os.listdir(folder))
+    return sum(name.endswith(".done") for name in listed(folder))
 
 
 async def wait_finished(cluster: Cluster, folder: Path, at_least: int) -> None:
@@ -101,7 +104,7 @@ async def test_a_paused_leader_is_replaced_and_does_no_harm_when_it_wakes(
     others = [member.address for member in cluster.masters if member is not old]
 
     async def leader_of_the_rest() -> str:
-        return str((await cluster.client.cluster()).leader)
+        return str((await cluster.client.cluster_info()).leader)
 
     await cluster.wait_until(leader_of_the_rest, lambda found: found in others, timeout_s=20)
     cluster.resume(old)

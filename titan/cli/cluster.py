@@ -8,7 +8,7 @@ import click
 
 from titan.cli import ask, output
 from titan.cli.options import json_option, masters_option
-from titan.fsm.queries import ListWorkers, WorkerView
+from titan.fsm.queries import WorkerView
 from titan.wire.messages import ClusterInfo
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def cluster() -> None:
 @cluster.command()
 @masters_option()
 @json_option()
-def status(masters: ask.Masters, as_json: bool) -> None:
+def status(*, masters: ask.Masters, as_json: bool) -> None:
     """Show masters with their role, and workers."""
     info, workers = ask.run(masters, look)
     if as_json:
@@ -64,11 +64,11 @@ def status(masters: ask.Masters, as_json: bool) -> None:
 
 
 async def look(client: AsyncClient) -> tuple[ClusterInfo, list[WorkerView]]:
-    """The cluster as the asked master sees it; the workers as that master last knew them.
-
-    Stale on purpose: this must answer while there is no leader.
-    """
-    return await client.cluster(), await client.query(ListWorkers(), stale=True)
+    """The masters as the asked one sees them, and the workers; without a leader, no workers."""
+    info = await client.cluster_info()
+    if not info.leader:
+        return info, []
+    return info, await client.list_workers()
 
 
 def cluster_json(info: ClusterInfo, workers: list[WorkerView]) -> dict[str, object]:

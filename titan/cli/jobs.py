@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,10 +10,8 @@ import msgspec
 from titan.cli import ask, output
 from titan.cli.options import json_option, masters_option
 from titan.cli.runs import run_json
-from titan.fsm.commands import CancelJob, CancelRun, RetryJob
-from titan.fsm.queries import GetJob, GetRun, JobView, ListJobs, ListRuns, ListWorkers, RunView
-from titan.ids import JobId, RunId, is_run_id
-from titan.limits import LIST_PAGE_MAX
+from titan.fsm.queries import JobView, RunView
+from titan.ids import RunId, is_run_id
 
 if TYPE_CHECKING:
     from titan.sdk import AsyncClient
@@ -27,31 +24,17 @@ JOB_COLUMNS = ("job", "state", "worker", "#attempts", "#exit", "took", "reason")
 @click.option("--state", default="", metavar="STATE", help="Only jobs in this state.")
 @masters_option()
 @json_option()
-def jobs(run: str, state: str, masters: ask.Masters, as_json: bool) -> None:
+def jobs(*, run: str, state: str, masters: ask.Masters, as_json: bool) -> None:
     """List the jobs of RUN in the order they were submitted."""
 
     async def work(client: AsyncClient) -> list[JobView]:
-        return [job async for job in all_jobs(client, RunId(run), state=state.upper())]
+        return await client.list_jobs(run, state=state.upper())
 
     found = ask.run(masters, work)
     if as_json:
         output.print_json([job_json(job) for job in found])
     else:
         output.print_table(JOB_COLUMNS, [job_row(job) for job in found], empty="no such jobs")
-
-
-async def all_jobs(client: AsyncClient, run: RunId, *, state: str = "") -> AsyncIterator[JobView]:
-    """Every job of a run, page by page."""
-    after = ""
-    while True:
-        page: list[JobView] = await client.query(
-            ListJobs(run=run, after=after, state=state, limit=LIST_PAGE_MAX)
-        )
-        for job in page:
-            yield job
-        if len(page) < LIST_PAGE_MAX:
-            return
-        after = page[-1].id
 
 
 def job_json(job: JobView) -> dict[str, object]:
@@ -84,7 +67,7 @@ def job_row(job: JobView) -> tuple[str, ...]:
 @click.option("--run", "in_run", default="", metavar="RUN", help="The run the job belongs to.")
 @masters_option()
 @json_option()
-def status(what: str | None, in_run: str, masters: ask.Masters, as_json: bool) -> None:
+def status(*, what: str | None, in_run: str, masters: ask.Masters, as_json: bool) -> None:
     """Show a run with its jobs, one job with its attempts, or the latest runs and the workers."""
     if what is None:
         _overview(masters, as_json=as_json)
@@ -96,11 +79,7 @@ def status(what: str | None, in_run: str, masters: ask.Masters, as_json: bool) -
 
 def _overview(masters: ask.Masters, *, as_json: bool) -> None:
     async def work(client: AsyncClient) -> tuple[Any, ...]:
-        return (
-            await client.cluster(),
-            await client.query(ListRuns(limit=10)),
-            await client.query(ListWorkers()),
-        )
+        return await client.cluster_info(), await client.list_runs(10), await client.list_workers()
 
     cluster, latest, workers = ask.run(masters, work)
     online = sum(worker.state != "lost" for worker in workers)
@@ -131,8 +110,7 @@ def _overview(masters: ask.Masters, *, as_json: bool) -> None:
 
 def _one_run(masters: ask.Masters, run: RunId, *, as_json: bool) -> None:
     async def work(client: AsyncClient) -> tuple[RunView, list[JobView]]:
-        view: RunView = await client.query(GetRun(run=run))
-        return view, [job async for job in all_jobs(client, run)]
+        return await client.get_run(run), await client.list_jobs(run)
 
     view, rows = ask.run(masters, work)
     if as_json:
@@ -146,7 +124,10 @@ def _one_run(masters: ask.Masters, run: RunId, *, as_json: bool) -> None:
 
 
 def _one_job(masters: ask.Masters, job: str, run: str, *, as_json: bool) -> None:
-    view: JobView = ask.query(masters, GetJob(job=job, run=run))
+    async def work(client: AsyncClient) -> JobView:
+        return await client.get_job(job, run or None)
+
+    view = ask.run(masters, work)
     if as_json:
         history = [msgspec.structs.asdict(attempt) for attempt in view.history]
         output.print_json({**job_json(view), "run": view.run, "history": history})
@@ -173,29 +154,25 @@ def _one_job(masters: ask.Masters, job: str, run: str, *, as_json: bool) -> None
 @click.argument("what", metavar="RUN|JOB")
 @click.option("--run", "in_run", default="", metavar="RUN", help="The run the job belongs to.")
 @masters_option()
-def cancel(what: str, in_run: str, masters: ask.Masters) -> None:
+def cancel(*, what: str, in_run: str, masters: ask.Masters) -> None:
     """Cancel a run, or a job and its descendants. Running processes are killed with their children."""
 
-    async def work(client: AsyncClient) -> str:
-        if is_run_id(what):
-            await client.command(CancelRun(run=RunId(what)))
-            return f"cancelled run {what}"
-        job: JobView = await client.query(GetJob(job=what, run=in_run))
-        await client.command(CancelJob(run=job.run, job=job.id))
-        return f"cancelled job {job.id} of run {job.run}"
+    async def work(client: AsyncClient) -> None:
+        await client.cancel(what, in_run or None)
 
-    click.echo(ask.run(masters, work))
+    ask.run(masters, work)
+    click.echo(f"cancelled {what}")
 
 
 @click.command()
 @click.argument("run")
 @click.argument("job")
 @masters_option()
-def retry(run: str, job: str, masters: ask.Masters) -> None:
+def retry(*, run: str, job: str, masters: ask.Masters) -> None:
     """Run JOB of RUN again, and the descendants that ended because of it."""
 
     async def work(client: AsyncClient) -> None:
-        await client.command(RetryJob(run=RunId(run), job=JobId(job)))
+        await client.retry(job, run)
 
     ask.run(masters, work)
     click.echo(f"job {job} of run {run} will run again")

@@ -25,6 +25,7 @@ from titan.config import DEFAULT_HTTP, DEFAULT_LISTEN, split_addresses
 @log_level_option()
 @lifeline_option()
 def node(
+    *,
     listen: str,
     http: str,
     peers: str,

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from titan.cli import ask, output
 from titan.cli.options import json_option, masters_option
-from titan.fsm.queries import ListRuns, RunView
-from titan.limits import LIST_PAGE_MAX
+from titan.fsm.queries import RunView
+
+if TYPE_CHECKING:
+    from titan.sdk import AsyncClient
 
 RUN_STATES = ["PENDING", "RUNNING", "WAITING", "COMPLETED", "FAILED", "CANCELLED"]
 
 
 @click.command()
-@click.option("--limit", type=click.IntRange(1, LIST_PAGE_MAX), default=50, show_default=True,
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True,
               help="How many at most.")  # fmt: skip
-@click.option("--before", default="", metavar="RUN", help="Continue after this run of a list.")
 @click.option("--name", default="", help="Only runs of this pipeline.")
 @click.option("--state", default="", type=click.Choice(["", *RUN_STATES], case_sensitive=False),
               metavar="STATE", help="Only runs in this state.")  # fmt: skip
 @masters_option()
 @json_option()
-def runs(
-    limit: int, before: str, name: str, state: str, masters: ask.Masters, as_json: bool
-) -> None:
+def runs(*, limit: int, name: str, state: str, masters: ask.Masters, as_json: bool) -> None:
     """List runs, newest first."""
-    query = ListRuns(limit=limit, before=before, name=name, state=state)
-    found: list[RunView] = ask.query(masters, query)
+
+    async def work(client: AsyncClient) -> list[RunView]:
+        return await client.list_runs(limit, name=name, state=state.upper())
+
+    found = ask.run(masters, work)
     if as_json:
         output.print_json([run_json(run) for run in found])
         return

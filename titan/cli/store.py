@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,8 @@ import click
 
 from titan.cli import ask, output
 from titan.cli.options import json_option, masters_option
-from titan.errors import NotFound, UserError
-from titan.fsm.commands import KvDelete, KvPut
-from titan.fsm.queries import KvGet, KvList, KvView
-from titan.limits import LIST_PAGE_MAX
+from titan.errors import Conflict, NotFound, UserError
+from titan.fsm.queries import KvView
 
 if TYPE_CHECKING:
     from titan.sdk import AsyncClient
@@ -31,20 +30,27 @@ def store() -> None:
 @click.argument("key")
 @masters_option()
 @json_option()
-def get(key: str, masters: ask.Masters, as_json: bool) -> None:
+def get(*, key: str, masters: ask.Masters, as_json: bool) -> None:
     """Print the value of KEY; the members, one a line, when it is a set. Exit code 4 when absent."""
-    item: KvView | None = ask.query(masters, KvGet(key=key))
-    if item is None:
+
+    async def work(client: AsyncClient) -> str | bytes | list[str] | None:
+        try:
+            return await client.store_get(key)
+        except Conflict as error:
+            if error.reason != "wrong_type":
+                raise
+            return await client.store_smembers(key)
+
+    found = ask.run(masters, work)
+    if found is None:
         raise NotFound(f"no key {key}")
     if as_json:
-        output.print_json(item_json(item))
-    elif item.members is not None:
-        for member in item.members:
-            click.echo(member)
-    elif isinstance(item.value, bytes):
-        sys.stdout.buffer.write(item.value)
+        output.print_json({"key": key, **_value_json(found)})
+    elif isinstance(found, bytes):
+        sys.stdout.buffer.write(found)
     else:
-        click.echo(item.value)
+        for line in [found] if isinstance(found, str) else found:
+            click.echo(line)
 
 
 @store.command("set")
@@ -56,24 +62,29 @@ def get(key: str, masters: ask.Masters, as_json: bool) -> None:
               help="Forget the key after this time.")  # fmt: skip
 @masters_option()
 def set_key(
-    key: str, value: str | None, path: Path | None, ttl: float | None, masters: ask.Masters
+    *, key: str, value: str | None, path: Path | None, ttl: float | None, masters: ask.Masters
 ) -> None:
     """Set KEY to VALUE, or to what --file holds."""
     if (value is None) == (path is None):
         raise UserError("give either VALUE or --file")
-    content = path.read_bytes() if path is not None else str(value).encode()
-    put = KvPut(
-        key=key, value=content, binary=not _is_text(content), ttl_ms=round((ttl or 0) * 1000)
-    )
-    ask.command(masters, put)
+    content = path.read_bytes() if path is not None else os.fsencode(str(value))
+
+    async def work(client: AsyncClient) -> int:
+        return await client.store_put(key, text_if_text(content), ttl_s=ttl)
+
+    ask.run(masters, work)
 
 
 @store.command()
 @click.argument("key")
 @masters_option()
-def delete(key: str, masters: ask.Masters) -> None:
+def delete(*, key: str, masters: ask.Masters) -> None:
     """Remove KEY. Exit code 4 when it was not there."""
-    if not ask.command(masters, KvDelete(key=key)):
+
+    async def work(client: AsyncClient) -> bool:
+        return await client.store_delete(key)
+
+    if not ask.run(masters, work):
         raise NotFound(f"no key {key}")
 
 
@@ -81,19 +92,11 @@ def delete(key: str, masters: ask.Masters) -> None:
 @click.argument("prefix", default="")
 @masters_option()
 @json_option()
-def list_keys(prefix: str, masters: ask.Masters, as_json: bool) -> None:
+def list_keys(*, prefix: str, masters: ask.Masters, as_json: bool) -> None:
     """List the keys that start with PREFIX."""
 
     async def work(client: AsyncClient) -> list[KvView]:
-        found: list[KvView] = []
-        page: list[KvView] = []
-        while not found or len(page) == LIST_PAGE_MAX:
-            after = found[-1].key if found else ""
-            page = await client.query(KvList(prefix=prefix, after=after, limit=LIST_PAGE_MAX))
-            found += page
-            if not page:
-                break
-        return found
+        return await client.store_list(prefix)
 
     items = ask.run(masters, work)
     if as_json:
@@ -111,22 +114,25 @@ def list_keys(prefix: str, masters: ask.Masters, as_json: bool) -> None:
 
 def item_json(item: KvView) -> dict[str, Any]:
     """A key for programs. Bytes travel as base64 and say so."""
-    shape: dict[str, Any] = {"key": item.key, "version": item.version}
-    if item.members is not None:
-        shape["members"] = item.members
-    elif isinstance(item.value, bytes):
-        shape |= {"value": base64.b64encode(item.value).decode(), "encoding": "base64"}
-    else:
-        shape["value"] = item.value
-    return shape | {"expires_ms": item.expires_ms}
+    content = item.value if item.members is None else item.members
+    shape = {"key": item.key, **_value_json(content)}
+    return {**shape, "version": item.version, "expires_ms": item.expires_ms}
 
 
-def _is_text(content: bytes) -> bool:
+def _value_json(content: str | bytes | list[str]) -> dict[str, Any]:
+    if isinstance(content, list):
+        return {"members": content}
+    if isinstance(content, bytes):
+        return {"value": base64.b64encode(content).decode(), "encoding": "base64"}
+    return {"value": content}
+
+
+def text_if_text(content: bytes) -> str | bytes:
+    """UTF-8 as text, so that readers get text back; anything else as bytes."""
     try:
-        content.decode()
+        return content.decode()
     except UnicodeDecodeError:
-        return False
-    return True
+        return content
 
 
 def _shown(item: KvView) -> str:

@@ -31,7 +31,7 @@ WATCH_EVERY_S: Final = 0.2
               help="Where everything is kept; start again with the same to go on.",
               type=click.Path(file_okay=False, path_type=Path))  # fmt: skip
 @json_option()
-def up(masters: int, workers: int, slots: int, data: Path, as_json: bool) -> None:
+def up(*, masters: int, workers: int, slots: int, data: Path, as_json: bool) -> None:
     """Start a whole cluster on this machine, as separate processes. Ctrl-C stops all of them.
 
     Masters take ports 9090, 9092, 9094 and, for HTTP, 9080, 9082, 9084, or the next free ones.

@@ -28,6 +28,7 @@ from titan.spec.model import DEFAULT_CAPABILITY
 @log_level_option()
 @lifeline_option()
 def worker(
+    *,
     masters: tuple[str, ...] | None,
     capabilities: tuple[str, ...],
     slots: int,
@@ -45,7 +46,8 @@ def worker(
     process.set_up_logging(log_level)
     process.die_with_parent(die_with_parent)
 
-    from titan.exec.worker import Worker, WorkerConfig
+    from titan.exec.config import WorkerConfig
+    from titan.exec.worker import Worker
 
     agent = Worker(
         WorkerConfig(

@@ -9,8 +9,7 @@ import click
 from titan.cli import ask, output
 from titan.cli.options import json_option, masters_option
 from titan.errors import NotFound, UserError
-from titan.fsm.commands import SetWorkerMode
-from titan.fsm.queries import ListWorkers, WorkerView
+from titan.fsm.queries import WorkerView
 from titan.ids import WorkerId
 
 if TYPE_CHECKING:
@@ -39,7 +38,11 @@ def list_workers(outer: ask.Masters, masters: ask.Masters, as_json: bool) -> Non
 
 def show(masters: ask.Masters, *, as_json: bool) -> None:
     """Print the workers."""
-    found: list[WorkerView] = ask.query(masters, ListWorkers())
+
+    async def work(client: AsyncClient) -> list[WorkerView]:
+        return await client.list_workers()
+
+    found = ask.run(masters, work)
     if as_json:
         output.print_json([worker_json(worker) for worker in found])
         return
@@ -80,8 +83,8 @@ def _mode_command(name: str, mode: str, help_text: str) -> None:
     @click.pass_obj
     def set_mode(outer: ask.Masters, worker: str, masters: ask.Masters) -> None:
         async def work(client: AsyncClient) -> WorkerId:
-            found = _by_id_or_name(await client.query(ListWorkers()), worker)
-            await client.command(SetWorkerMode(worker=found, mode=mode))
+            found = _by_id_or_name(await client.list_workers(), worker)
+            await client.set_worker_mode(found, mode)
             return found
 
         click.echo(f"worker {ask.run(masters or outer, work)} is {mode} now")

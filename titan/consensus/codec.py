@@ -42,7 +42,7 @@ class _Chunk(msgspec.Struct, array_like=True, tag=2):
     seq: int
     commit_index: int
     number: int
-    data: bytes
+    data: bytes | None  # None: only a heartbeat, the window is full
     is_last: bool
 
 
@@ -132,14 +132,12 @@ def _to_wire(message: Message) -> _Wire:
             m["term"], m["seq"], m["commit_index"], m["prevLogIdx"], m["prevLogTerm"], entries
         )
     if kind == APPEND:
-        data, _, is_last = m["serialized"]
+        data, _, is_last = m["serialized"] or (None, False, False)
         return _Chunk(m["term"], m["seq"], m["commit_index"], m["chunk"], data, is_last)
     if kind == ACK:
         return _Ack(m["term"], m["seq"], m["next_node_idx"], m["reset"], m["success"])
     if kind == REQUEST_VOTE:
-        return _RequestVote(
-            m["term"], m["last_log_index"], m["last_log_term"], m["is_transfer"]
-        )
+        return _RequestVote(m["term"], m["last_log_index"], m["last_log_term"], m["is_transfer"])
     return _small_to_wire(m)
 
 
@@ -180,7 +178,8 @@ def _from_wire(w: _Wire) -> Message:
         case _Chunk():
             return {
                 "type": APPEND, "term": w.term, "seq": w.seq, "commit_index": w.commit_index,
-                "chunk": w.number, "serialized": (w.data, w.number == 0, w.is_last),
+                "chunk": w.number,
+                "serialized": None if w.data is None else (w.data, w.number == 0, w.is_last),
             }  # fmt: skip
         case _RequestVote():
             return {

@@ -15,11 +15,10 @@ from typing import Final
 from titan.consensus import codec
 from titan.consensus.codec import Message
 from titan.consensus.config import RaftConfig
-from titan.consensus.library import FOLLOWER, Core
+from titan.consensus.library import CANDIDATE, Core
 from titan.consensus.rules import Rule
 
-_LOST_LEADER_JITTER_S: Final = (0.001, 0.006)  # apart, so that two followers rarely collide
-_LOST_LEADER_RETRY_S: Final = (0.015, 0.040)  # the others see its death a moment later
+_JITTER_S: Final = 0.001  # at least this long after a leader's death, so that others see it too
 _LONG_AGO: Final = float("-inf")
 
 
@@ -44,11 +43,14 @@ class Elections:
         self._rng = rng
         self._rules = rules
         self._counters = counters
+        self._rtt_s = config.rtt_budget_ms / 1000
         self._heard = _LONG_AGO
         self._leader_died = False
+        self._campaigned_in = 0  # the term of a campaign whose patience was shortened
         self._round = 0
         self._granted: set[str] | None = None  # None: not asking
         self._last_tick = clock()
+        self.next_tick_due = clock()  # when the driver meant to tick at the latest
         self.is_transfer = False
 
     # --- what is known of the leader -------------------------------------------------------
@@ -70,7 +72,7 @@ class Elections:
             return
         self._heard = _LONG_AGO
         self._leader_died = True
-        self._core.election_due = self._clock() + self._rng.uniform(*_LOST_LEADER_JITTER_S)
+        self._core.election_due = self._clock() + self._rng.uniform(_JITTER_S, self._rtt_s / 3)
         self._counters["leader's connection lost"] += 1
 
     def quorum_is_fresh(self) -> bool:
@@ -93,7 +95,8 @@ class Elections:
         """Turn the library's expired deadline into a pre-vote, or let it campaign."""
         now = self._clock()
         gap, self._last_tick = now - self._last_tick, now
-        if Rule.STALL in self._rules and gap > self._config.election_min_s / 2:
+        is_late = now - self.next_tick_due > self._config.election_min_s / 2
+        if Rule.STALL in self._rules and is_late:
             self._excuse_stall(gap)
             return
         if self._core.is_leader:
@@ -106,6 +109,7 @@ class Elections:
             self._granted = None
             self._core.election_due = 0.0
             return
+        self._shorten_patience(now)
         if self._core.election_due < now:
             self._ask(now)
 
@@ -116,16 +120,23 @@ class Elections:
         elif not self._core.is_transferring:
             self._postpone()
 
+    def _shorten_patience(self, now: float) -> None:
+        """A split vote after a leader's death is settled in round trips, not in time-outs."""
+        is_new_campaign = self._core.role == CANDIDATE and self._campaigned_in != self._core.term
+        if self._leader_died and is_new_campaign:
+            self._campaigned_in = self._core.term
+            self._core.election_due = now + self._rng.uniform(self._rtt_s, 3 * self._rtt_s)
+
     def _postpone(self) -> None:
         self._core.election_due = self._clock() + self._core.draw_election_timeout()
 
     def _ask(self, now: float) -> None:
         if self._leader_died:
-            self._core.election_due = now + self._rng.uniform(*_LOST_LEADER_RETRY_S)
+            self._core.election_due = now + self._rng.uniform(self._rtt_s, 3 * self._rtt_s)
         else:
             self._postpone()
         if self.heard_s_ago > self._config.election_min_s:
-            self._core.leader = None
+            self._core.forget_leader()
         self._round += 1
         self._granted = set()
         self._counters["prevote asked"] += 1
@@ -158,6 +169,11 @@ class Elections:
         if self._granted is not None and message["round"] == self._round:
             self._granted.add(peer)
 
+    def voted(self) -> None:
+        """Another member has this one's vote, so its own question is pointless for now."""
+        self._granted = None
+        self._leader_died = False
+
     def refuses_vote(self, message: Message) -> bool:
         """Whether a request for a real vote is ignored because a leader lives."""
         if Rule.STICKY_LEADER not in self._rules or message["is_transfer"]:
@@ -166,11 +182,3 @@ class Elections:
             return False
         self._counters["vote refused"] += 1
         return True
-
-    def has_majority_waiting(self) -> bool:
-        """Whether the next tick starts an election."""
-        return (
-            self._core.role == FOLLOWER
-            and self._granted is not None
-            and self._is_majority(len(self._granted) + 1)
-        )

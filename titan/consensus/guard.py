@@ -65,6 +65,8 @@ class Guard:
         elif kind == codec.REQUEST_VOTE:
             self._votes.clear()
             message = message | {"is_transfer": self.elections.is_transfer}
+        elif kind == codec.VOTE:
+            self.elections.voted()
         self._send(peer, message)
 
     def _stamp_ack(self, message: Message) -> Message:
@@ -168,6 +170,10 @@ class Guard:
             if clamped < message["commit_index"]:
                 self.counters["unverified commit clamped"] += 1
             message = message | {"commit_index": clamped}
+        if message["serialized"] is None:
+            self._core.receive(peer, message)
+            self._send(peer, self._chunk_received(message))
+            return
         if self._has(Rule.NUMBERED_CHUNKS) and not self._chunk_is_next(peer, message["chunk"]):
             self.counters["snapshot gap"] += 1
             self._core.receive(peer, message | {"serialized": None})

@@ -254,7 +254,8 @@ class Journal:
     def batch(self, *, start: int, bytes_max: int) -> list[Entry]:
         """Entries from index `start` on: at least one when there is one, up to the bounds."""
         at = start - self._entries[0][1]
-        entries, size = [], 0
+        entries: list[Entry] = []
+        size = 0
         for entry in self._entries[at : at + limits.APPEND_BATCH_ENTRIES]:
             size += len(entry[0])
             if entries and size > bytes_max:
@@ -297,9 +298,7 @@ class Journal:
         index = self._entries[entryFrom][1]
         self.bytes_in_view -= sum(len(entry[0]) for entry in self._entries[entryFrom:])
         del self._entries[entryFrom:]
-        self._buffer.append(
-            segment.encode_record(segment.Record(segment.TRUNCATE, 0, index, b""))
-        )
+        self._buffer.append(segment.encode_record(segment.Record(segment.TRUNCATE, 0, index, b"")))
 
     def deleteEntriesTo(self, entryTo: int) -> None:  # noqa: N802, N803
         """Let the view begin at this position."""

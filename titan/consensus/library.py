@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Protocol
@@ -56,6 +56,9 @@ class Hooks(Protocol):
 
     def snapshot_state(self) -> tuple[int, int]:
         """The library's serializer state, and the index up to which the log may be trimmed."""
+
+    def role_changed(self, role: int) -> None:
+        """The member has become FOLLOWER, CANDIDATE or LEADER; called before it acts as such."""
 
     def trim(self, index: int) -> None:
         """Entries below `index` are covered by a durable snapshot."""
@@ -121,7 +124,7 @@ def _private_copy() -> ModuleType:
     return module
 
 
-def _settings(config: RaftConfig) -> SyncObjConf:
+def _settings(config: RaftConfig, *, hooks: Hooks) -> SyncObjConf:
     return SyncObjConf(
         autoTick=False,
         commandsWaitLeader=False,
@@ -136,6 +139,7 @@ def _settings(config: RaftConfig) -> SyncObjConf:
         appendEntriesBatchSizeBytes=limits.APPEND_BATCH_BYTES,
         logCompactionMinEntries=config.snapshot_entries,
         logCompactionMinTime=_NEVER_S,
+        onStateChanged=lambda _old, new: hooks.role_changed(new),
         # Never opened: both say "we have our own", which the library insists on hearing.
         fullDumpFile=None,
         journalFile=None,
@@ -171,7 +175,7 @@ class Core:
         self._so: Any = module.SyncObj(
             Node(config.address),
             list(self.nodes.values()),
-            _settings(config),
+            _settings(config, hooks=hooks),
             transport=self._link,
             nodeClass=Node,
         )
@@ -241,8 +245,8 @@ class Core:
         node = self._so._SyncObj__raftLeader
         return node.id if node is not None else ""
 
-    @leader.setter
-    def leader(self, _nobody: None) -> None:
+    def forget_leader(self) -> None:
+        """Know of no leader."""
         self._so._SyncObj__raftLeader = None
 
     @property

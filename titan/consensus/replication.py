@@ -131,6 +131,8 @@ class Replication:
     def _send_snapshot(self, address: str, peer: _Peer) -> None:
         """The durable snapshot in pieces; while all are on the way, an empty probe per heartbeat."""
         transfer = peer.transfer or self._begin_transfer(peer)
+        if peer.in_flight_bytes >= limits.PEER_WINDOW_BYTES:
+            self._send_chunk(address, peer, transfer=transfer, data=None)
         while not transfer.is_sent and peer.in_flight_bytes < limits.PEER_WINDOW_BYTES:
             data = transfer.file.read(offset=transfer.offset, size=limits.SNAPSHOT_CHUNK_BYTES)
             transfer.offset += len(data)
@@ -148,13 +150,13 @@ class Replication:
         return peer.transfer
 
     def _send_chunk(
-        self, address: str, peer: _Peer, *, transfer: _Transfer, data: bytes
+        self, address: str, peer: _Peer, *, transfer: _Transfer, data: bytes | None
     ) -> None:
         self.seq += 1
         message: Message = {
             "type": codec.APPEND, "term": self._core.term, "seq": self.seq,
             "commit_index": self._core.commit_index, "chunk": transfer.chunk,
-            "serialized": (data, transfer.chunk == 0, transfer.is_sent),
+            "serialized": None if data is None else (data, transfer.chunk == 0, transfer.is_sent),
         }  # fmt: skip
         self._put(address, peer, payload=codec.encode(message), seq=self.seq)
 
@@ -163,7 +165,8 @@ class Replication:
         peer = self._peers[address]
         peer.end_transfer()
         if self._core.is_leader:
-            self._core.set_next_index(address, min(self._log.first_index, self._core.next_index(address)))
+            before_log = min(self._log.first_index, self._core.next_index(address))
+            self._core.set_next_index(address, before_log)
 
     # --- answers ---------------------------------------------------------------------------
 
@@ -203,12 +206,14 @@ class Replication:
         connected = self._core.connected_peers
         return any(
             address in connected
-            and (peer.transfer is not None or self._core.next_index(address) <= self._log.last_index)
+            and (
+                peer.transfer is not None or self._core.next_index(address) <= self._log.last_index
+            )
             and peer.in_flight_bytes < limits.PEER_WINDOW_BYTES
             for address, peer in self._peers.items()
         )
 
-    def reset_terms(self) -> None:
+    def reset_reign(self) -> None:
         """A new reign begins: answers from before it mean nothing."""
         for peer in self._peers.values():
             peer.barrier, peer.acked_seq = self.seq, 0

@@ -20,8 +20,8 @@ from typing import Final, NamedTuple
 from titan.errors import Fatal
 
 FORMAT: Final = 1
-ENTRY: Final = 1  # append the entry `index`
-TRUNCATE: Final = 2  # forget the entries from `index` on
+ENTRY: Final = 1  # append the entry with index `at`
+TRUNCATE: Final = 2  # forget the entries from `at` on
 RESTART: Final = 3  # forget all entries; the next one may have any index
 
 _HEADER: Final = struct.Struct("<8sIQQ")  # magic, format, segment number, first frame number
@@ -47,7 +47,7 @@ class Record(NamedTuple):
 
     kind: int
     term: int
-    index: int
+    at: int
     payload: bytes
 
 
@@ -69,9 +69,7 @@ def encode_header(*, number: int, first_frame: int) -> bytes:
 
 def encode_record(record: Record) -> bytes:
     """One record, to be put in a frame."""
-    return (
-        _RECORD.pack(record.kind, record.term, record.index, len(record.payload)) + record.payload
-    )
+    return _RECORD.pack(record.kind, record.term, record.at, len(record.payload)) + record.payload
 
 
 def encode_frame(body: bytes, *, number: int) -> bytes:

@@ -111,7 +111,9 @@ class _Tree:
             while piece := source.read(_CHUNK_BYTES):
                 self.written_bytes += len(piece)
                 if self.written_bytes > self._bytes_max:
-                    raise ArchiveRefused(f"unpacked to more than {self._bytes_max} bytes at {name!r}")
+                    raise ArchiveRefused(
+                        f"unpacked to more than {self._bytes_max} bytes at {name!r}"
+                    )
                 target.write(piece)
         path.chmod(0o755 if executable else 0o644)
 
@@ -161,7 +163,7 @@ class _Tree:
 
 
 def _unpack_tar(file: _Frugal, tree: _Tree) -> None:
-    with tarfile.open(fileobj=file, mode="r:") as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=file, mode="r:") as archive:
         for member in archive:
             if member.isdir():
                 tree.folder(member.name)

@@ -44,7 +44,9 @@ from titan.wire.messages import (
     RunAttempt,
 )
 
-REMEMBERED_MAX: Final = 65_536  # ended or refused attempt ids that a late repeat must not start again
+REMEMBERED_MAX: Final = (
+    65_536  # ended or refused attempt ids that a late repeat must not start again
+)
 CONFIRMATION_PATIENCE_MS: Final = 3_000  # a leaving worker waits so long; results stay on disk
 _UNWANTED: Final = "unwanted"  # killed for the leader or for leaving: nobody waits for the result
 _TERMINATED: Final = 128 + 15
@@ -54,9 +56,7 @@ _NEVER_STARTED: Final = -1
 class WorkerCore:
     """See the module. `slots` and `kill_grace_ms` are the configuration it needs."""
 
-    def __init__(
-        self, *, slots: int, kill_grace_ms: int, outbox: Iterable[AttemptId] = ()
-    ) -> None:
+    def __init__(self, *, slots: int, kill_grace_ms: int, outbox: Iterable[AttemptId] = ()) -> None:
         self.slots = slots
         self.epoch_seen = 0
         self.is_leaving = False
@@ -133,7 +133,9 @@ class WorkerCore:
             return
         attempt = Attempt(order, now_ms=self._now_ms)
         if attempt.slots > self.slots:
-            self._refuse(attempt, f"it needs {attempt.slots} slots and this worker has {self.slots}")
+            self._refuse(
+                attempt, f"it needs {attempt.slots} slots and this worker has {self.slots}"
+            )
             return
         self._attempts[attempt.id] = attempt
         self._queue.append(attempt)
@@ -316,9 +318,7 @@ class WorkerCore:
 
     def _is_known(self, attempt: AttemptId) -> bool:
         return (
-            attempt in self._attempts
-            or attempt in self._unconfirmed
-            or attempt in self._remembered
+            attempt in self._attempts or attempt in self._unconfirmed or attempt in self._remembered
         )
 
     def _remember(self, attempt: AttemptId, *, was_given_back: bool = False) -> None:

@@ -24,7 +24,9 @@ _FALLBACK: Final = {
 OUTPUT_FILE_NAME: Final = "TITAN_OUTPUT"
 
 
-def base(source: Mapping[str, str], *, worker: str, capabilities: tuple[str, ...]) -> dict[str, str]:
+def base(
+    source: Mapping[str, str], *, worker: str, capabilities: tuple[str, ...]
+) -> dict[str, str]:
     """What every job of this worker gets; `source` is the worker's own environment."""
     inherited = {name: source[name] for name in _INHERITED if source.get(name)}
     own = {"TITAN_WORKER_ID": worker, "TITAN_CAPABILITIES": ",".join(capabilities)}

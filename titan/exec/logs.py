@@ -23,6 +23,9 @@ _SUFFIX: Final = ".log"
 _INDEX_SUFFIX: Final = ".idx"
 _SAMPLE: Final = struct.Struct("<QQ")  # wall-clock ms, size of the log at that moment
 _RUN_CHARS_MAX: Final = 128
+_FILES_MAX: Final = (
+    50_000  # jobs that print nothing cost an inode and a line in memory all the same
+)
 
 
 @dataclass(slots=True)
@@ -40,7 +43,7 @@ class LogStore:
         self._bytes_max = bytes_max
         self._sample_ms = sample_ms
         self._running: dict[AttemptId, _Running] = {}
-        self._ended: OrderedDict[Path, int] = OrderedDict()  # → bytes, the longest ended first
+        self._ended: OrderedDict[str, int] = OrderedDict()  # path → bytes, the longest ended first
         self._ended_bytes = 0
         self._folders: set[Path] = set()
         root.mkdir(parents=True, exist_ok=True)
@@ -52,6 +55,7 @@ class LogStore:
         if path.parent not in self._folders:
             path.parent.mkdir(exist_ok=True)
             self._folders.add(path.parent)
+        path.touch()  # so that a follower finds it before the process has been started
         self._running[attempt] = _Running(path)
         return path
 
@@ -126,13 +130,14 @@ class LogStore:
             size_bytes = path.stat().st_size
         except FileNotFoundError:
             return
-        self._ended[path] = size_bytes
+        self._ended[str(path)] = size_bytes
         self._ended_bytes += size_bytes
 
     def _make_room(self) -> None:
-        while self._ended_bytes > self._bytes_max:
-            path, size_bytes = self._ended.popitem(last=False)
+        while self._ended_bytes > self._bytes_max or len(self._ended) > _FILES_MAX:
+            name, size_bytes = self._ended.popitem(last=False)
             self._ended_bytes -= size_bytes
+            path = Path(name)
             path.unlink(missing_ok=True)
             _index(path).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # another attempt of the run still has its log there

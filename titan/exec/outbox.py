@@ -50,11 +50,11 @@ class Outbox:
         return tuple(self._results)
 
     def add(self, result: AttemptEnded) -> None:
-        """Keep a result. Raises `OSError` when the disk does not take it."""
+        """Keep a result. When the disk does not take it, `OSError` is raised and memory still has it."""
         record = _record(result)
-        self._write(record)
         self._results[result.attempt] = result
         self._live_bytes += len(record)
+        self._write(record)
 
     def remove(self, attempts: Iterable[AttemptId]) -> None:
         """Forget confirmed results; unknown ones are ignored."""

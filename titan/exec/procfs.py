@@ -34,9 +34,7 @@ def stat(pid: int) -> Stat | None:
     fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     if len(fields) < 20:
         return None
-    return Stat(
-        fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19])
-    )
+    return Stat(fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
 
 
 def children(pid: int) -> list[int]:
@@ -72,7 +70,7 @@ def _children_of_all_threads(pid: int) -> list[int]:
     if not _has_children_files():
         return children(pid)
     try:
-        threads = os.listdir(f"/proc/{pid}/task")
+        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 - as above
     except OSError:
         return []
     return [

@@ -98,6 +98,7 @@ class Warden:
     def run(self, wakeup_fd: int) -> None:
         """Serve until the worker closes its end, then leave nothing behind."""
         os.set_blocking(self._socket, False)
+        os.set_inheritable(self._socket, False)  # a job that held it would outlive the worker
         poll = select.poll()
         poll.register(wakeup_fd, select.POLLIN)
         while not self._is_over:
@@ -211,9 +212,7 @@ class Warden:
         for stray in self._strays():
             if self._owner(stray) is job:
                 found += [stray, *procfs.descendants(stray)]
-        return [
-            pid for pid in found if (seen := procfs.stat(pid)) is None or seen.group != job.pid
-        ]
+        return [pid for pid in found if (seen := procfs.stat(pid)) is None or seen.group != job.pid]
 
     # --- strays -----------------------------------------------------------------------------
 
@@ -281,7 +280,7 @@ class Warden:
 
 def _size(path: bytes) -> int:
     try:
-        return os.stat(path).st_size
+        return os.stat(path).st_size  # noqa: PTH116 - no pathlib here
     except OSError:
         return 0  # removed under the running job
 

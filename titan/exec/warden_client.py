@@ -100,9 +100,7 @@ class Warden:
         log: Path,
     ) -> None:
         """Order a process: `argv[0]` is a path, both output streams are appended to `log`."""
-        self._order(
-            "spawn", attempt, list(argv), os.fsencode(cwd), dict(env), os.fsencode(log)
-        )
+        self._order("spawn", attempt, list(argv), os.fsencode(cwd), dict(env), os.fsencode(log))
 
     def terminate(self, attempt: AttemptId) -> None:
         """Ask the whole group of the attempt, and its daemons, to end."""

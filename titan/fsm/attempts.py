@@ -10,6 +10,7 @@ from titan.fsm import jobs
 from titan.fsm.commands import AssignAttempt, FinishAttempt, ReleaseAttempt
 from titan.fsm.events import AttemptAssigned, AttemptFinished, AttemptRevoked
 from titan.fsm.handling import Stamp, Turn, handles
+from titan.fsm.occupancy import occupy, vacate
 from titan.fsm.outcomes import Outcome, Rejected
 from titan.fsm.policy import policy_of
 from titan.fsm.state import (
@@ -96,9 +97,7 @@ def _open(turn: Turn, run: Run, job: Job, *, worker: Worker) -> Attempt:
     state.next_attempt += 1
     state.attempts[attempt.id] = attempt
     worker.live[attempt.id] = None
-    for name, amount in job.demand.resources:
-        if amount and name != "slots":
-            worker.used[name] = worker.used.get(name, 0) + amount
+    occupy(worker.used, job)
     turn.events.append(AttemptAssigned(attempt.id, at.index, run.id, job.id, worker.id))
     return attempt
 
@@ -124,9 +123,7 @@ def finish_attempt(state: State, cmd: FinishAttempt, at: Stamp) -> Outcome:
         log_bytes=cmd.log_bytes,
     )
     turn.events.append(
-        AttemptFinished(
-            attempt.id, run.id, job.id, attempt.worker, cmd.exit_code, cmd.duration_us
-        )
+        AttemptFinished(attempt.id, run.id, job.id, attempt.worker, cmd.exit_code, cmd.duration_us)
     )
     job.exit_code = cmd.exit_code
     if cmd.exit_code == 0 and not cause:
@@ -140,7 +137,7 @@ def finish_attempt(state: State, cmd: FinishAttempt, at: Stamp) -> Outcome:
 
 
 def _fail(turn: Turn, run: Run, job: Job, *, cause: str, detail: str) -> None:
-    """Retry, or end the job: FAILED when trying again is pointless or not wanted, DEAD when it was tried."""
+    """Retry, or end the job: FAILED when a retry is pointless or not wanted, DEAD when all are spent."""
     policy = policy_of(job)
     reason = _why_failed(job, cause=cause, detail=detail)
     is_deterministic = cause == "start_failed" or job.exit_code in policy.no_retry_exit_codes
@@ -194,9 +191,7 @@ def release(turn: Turn, attempt: Attempt, *, cause: str) -> None:
 def revoke(turn: Turn, attempt: Attempt, *, cause: str) -> None:
     """Close an attempt that may still be running: its worker must kill it. The caller moves its job."""
     _close(turn, attempt, cause=cause, exit_code=-1)
-    turn.events.append(
-        AttemptRevoked(attempt.id, attempt.run, attempt.job, attempt.worker, cause)
-    )
+    turn.events.append(AttemptRevoked(attempt.id, attempt.run, attempt.job, attempt.worker, cause))
 
 
 def _close(
@@ -214,11 +209,7 @@ def _close(
     worker = state.workers[attempt.worker]
     del state.attempts[attempt.id]
     del worker.live[attempt.id]
-    for name, amount in job.demand.resources:
-        if amount and name != "slots":
-            worker.used[name] -= amount
-            if not worker.used[name]:
-                del worker.used[name]
+    vacate(worker.used, job)
     job.live = AttemptId(0)
     record = AttemptRecord(
         attempt.id,

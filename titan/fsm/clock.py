@@ -20,7 +20,7 @@ Key = tuple[str, ...]
 
 
 @handles(AdvanceTime)
-def advance_time(state: State, cmd: AdvanceTime, at: Stamp) -> Outcome:
+def advance_time(state: State, cmd: AdvanceTime, at: Stamp) -> Outcome:  # noqa: ARG001
     """Fire every timer that is due, earliest first, each once. Answers how many still counted."""
     turn = Turn(state, at)
     fired = 0

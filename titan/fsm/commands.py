@@ -291,6 +291,9 @@ def decode_client_command(payload: bytes) -> ClientCommand:
     """A client's command; raises `msgspec.DecodeError` (or its ValidationError) for any other bytes."""
     try:
         command: ClientCommand = _client_decoder.decode(payload)
-    except (UnicodeDecodeError, RecursionError) as error:  # msgspec lets these two through as they are
+    except (
+        UnicodeDecodeError,
+        RecursionError,
+    ) as error:  # msgspec lets these two through as they are
         raise msgspec.DecodeError(str(error)) from error
     return command

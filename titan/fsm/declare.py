@@ -1,19 +1,19 @@
-"""Turning declarations into jobs: what is refused, and how a graph is checked as a whole.
+"""Turning declarations into jobs, one by one: what is refused, and why. See `graph.py` for the whole.
 
 The client has checked all of this with better words; here it is checked once more because nothing that
-enters the state may be wrong. No handlers, and no change to the state but interned demands.
+enters the state may be wrong. No handlers, and no change to the state.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from titan import limits
 from titan.fsm.outcomes import Rejected
+from titan.fsm.policy import encode_spec
 from titan.fsm.state import Demand, Job
-from titan.ids import JobId, is_job_id
+from titan.ids import is_job_id
 from titan.spec.model import DEFAULT_CAPABILITY, ISOLATIONS, JOB_TYPES, TRIGGERS, JobSpec
 
 _PLAIN: Final = Demand((DEFAULT_CAPABILITY,), (("slots", 1),))
@@ -24,13 +24,45 @@ def demand_of(spec: JobSpec) -> Demand:
     if not spec.resources and spec.requirement == _PLAIN.requirement:
         return _PLAIN
     resources = {"slots": 1, **spec.resources}
-    return Demand(
-        tuple(sorted(dict.fromkeys(spec.requirement))), tuple(sorted(resources.items()))
+    return Demand(tuple(sorted(dict.fromkeys(spec.requirement))), tuple(sorted(resources.items())))
+
+
+def make_job(spec: JobSpec) -> Job | Rejected:
+    """The job that a declaration asks for, or why there cannot be one, whatever its graph.
+
+    It is not part of a run yet: `seq` is 0, `parents` are as declared, nobody waits for anybody.
+    """
+    refusal = _why_not(spec)
+    if refusal is not None:
+        return refusal
+    data = encode_spec(spec)
+    if len(data) > limits.JOB_SPEC_BYTES_MAX:
+        why = f"job '{spec.id}': more than {limits.JOB_SPEC_BYTES_MAX} bytes; larger data is a file"
+        return Rejected("too_large", why)
+    return Job(
+        id=spec.id,
+        seq=0,
+        spec=data,
+        demand=demand_of(spec),
+        priority=spec.priority,
+        parents=spec.depends_on,
+        trigger=spec.trigger,
+        affinity=spec.affinity,
     )
 
 
-def why_not_job(spec: JobSpec) -> Rejected | None:
-    """Why one declaration cannot be a job, whatever its graph; None when it can."""
+def make_jobs(specs: Iterable[JobSpec]) -> list[Job] | Rejected:
+    """All the jobs, or the first refusal."""
+    made: list[Job] = []
+    for spec in specs:
+        job = make_job(spec)
+        if isinstance(job, Rejected):
+            return job
+        made.append(job)
+    return made
+
+
+def _why_not(spec: JobSpec) -> Rejected | None:
     if not is_job_id(spec.id):
         return Rejected("invalid_job", f"'{spec.id[:200]}' is no job id: [A-Za-z0-9._-]{{1,128}}")
     if spec.type != "run" or spec.isolation != "process":
@@ -82,66 +114,3 @@ def _problem_of_times(spec: JobSpec) -> str:
         if not 0 <= value <= limits.DURATION_MS_MAX:
             return f"{name} is 0 to {limits.DURATION_MS_MAX}"
     return ""
-
-
-def why_not_graph(jobs: Sequence[JobSpec], *, known: Mapping[JobId, Job]) -> Rejected | None:
-    """Why these jobs cannot join a run that has `known` jobs: duplicates, unknown parents, a cycle."""
-    total = len(jobs) + len(known)
-    if total > limits.JOBS_PER_RUN_MAX:
-        return Rejected(
-            "too_large", f"{total} jobs; a run has at most {limits.JOBS_PER_RUN_MAX}"
-        )
-    new: dict[JobId, JobSpec] = {}
-    in_order = True
-    for spec in jobs:
-        if spec.id in new or spec.id in known:
-            return Rejected("duplicate_job", f"there are two jobs '{spec.id}'")
-        if in_order:
-            for parent in spec.depends_on:
-                if parent not in new and parent not in known:
-                    in_order = False  # declared later, unknown, or itself
-        new[spec.id] = spec
-    if in_order:
-        return None  # every parent stands before its children: the usual case needs no search
-    for spec in jobs:
-        for parent in spec.depends_on:
-            if parent not in new and parent not in known:
-                why = f"job '{spec.id}' depends on '{parent[:200]}', which does not exist"
-                return Rejected("unknown_parent", why)
-    cycle = _find_cycle(new)
-    return Rejected("cycle", " → ".join(cycle)) if cycle else None
-
-
-def _find_cycle(jobs: Mapping[JobId, JobSpec]) -> list[JobId]:
-    """One cycle, from a job along the order of execution back to it; empty when there is none.
-
-    Removes what has no parents left (Kahn 1962); whatever stays has a parent that stays, so walking up
-    from any of it must meet itself.
-    """
-    parents = {
-        spec.id: [name for name in dict.fromkeys(spec.depends_on) if name in jobs]
-        for spec in jobs.values()
-    }
-    children: dict[JobId, list[JobId]] = {}
-    for name, above in parents.items():
-        for parent in above:
-            children.setdefault(parent, []).append(name)
-    left = {name: len(above) for name, above in parents.items()}
-    queue = deque(name for name, count in left.items() if not count)
-    while queue:
-        name = queue.popleft()
-        del left[name]
-        for child in children.get(name, ()):
-            left[child] -= 1
-            if not left[child]:
-                queue.append(child)
-    if not left:
-        return []
-    trail: dict[JobId, None] = {}
-    name = next(iter(left))
-    while name not in trail:
-        trail[name] = None
-        name = next(parent for parent in parents[name] if parent in left)
-    walk = list(trail)
-    cycle = walk[walk.index(name) :]
-    return [name, *reversed(cycle)]

@@ -6,7 +6,7 @@ Owns no state and decides nothing. The handlers are in one file per noun; `machi
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -19,7 +19,7 @@ C = TypeVar("C", bound=Command)
 Handler: TypeAlias = Callable[[State, Any, "Stamp"], Outcome]
 
 
-class Stamp(NamedTuple):
+class Stamp(msgspec.Struct, frozen=True):
     """Where and when in the log a command stands; the only clock a handler has."""
 
     index: int

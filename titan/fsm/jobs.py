@@ -48,7 +48,9 @@ def start(turn: Turn, run: Run, job: Job, *, attempt: Attempt) -> None:
 
 def end(turn: Turn, run: Run, job: Job, *, to: JobState, reason: str = "") -> None:
     """Any live state → an ended one. The caller passes the job on to `settle`."""
-    assert to.is_over and not job.state.is_over and not job.live
+    assert to.is_over
+    assert not job.state.is_over
+    assert not job.live
     withdraw(turn, run, job)
     job.reason = reason
     job.ended_ms = turn.at.now_ms

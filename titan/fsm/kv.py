@@ -52,7 +52,7 @@ def kv_cas(state: State, cmd: KvCas, at: Stamp) -> Outcome:
 
 
 @handles(KvDelete)
-def kv_delete(state: State, cmd: KvDelete, at: Stamp) -> Outcome:
+def kv_delete(state: State, cmd: KvDelete, at: Stamp) -> Outcome:  # noqa: ARG001
     """Remove a key. Answers whether it was there."""
     if state.kv.pop(cmd.key, None) is None:
         return Applied(False)

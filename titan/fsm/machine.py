@@ -2,8 +2,8 @@
 
 Owns the order of things: decode, stamp, fence by epoch, deduplicate, fence by attempt, hand over to the
 command's handler, digest. It is total: whatever is in the log has an outcome. Only two things leave it as
-exceptions: bytes that this version does not understand (`Fatal`: skipping them would make this master differ
-from the others) and a fault in a handler (consensus then stops the process).
+exceptions: bytes that this version does not understand (`Fatal`: skipping them would make this master
+differ from the others) and a fault in a handler (consensus then stops the process).
 """
 
 from __future__ import annotations
@@ -15,7 +15,19 @@ from typing import Final
 import msgspec
 
 from titan.errors import Fatal
-from titan.fsm import attempts, blobs, cancels, clock, cluster, kv, reruns, runs, snapshot, stages, workers
+from titan.fsm import (
+    attempts,
+    blobs,
+    cancels,
+    clock,
+    cluster,
+    kv,
+    reruns,
+    runs,
+    snapshot,
+    stages,
+    workers,
+)
 from titan.fsm.commands import ENTRY_FORMAT, Entry, OpenEpoch, Proposal, decode_entry
 from titan.fsm.events import AnyEvent, TimerSet
 from titan.fsm.handling import HANDLERS, Stamp
@@ -74,8 +86,9 @@ class Machine:
             answers.append(answer)
             if isinstance(outcome, Applied):
                 events.extend(outcome.events)  # type: ignore[arg-type]
-        if state.next_due_ms not in (None, due_ms):
-            events.append(TimerSet(state.next_due_ms))  # type: ignore[arg-type]
+        next_due_ms = state.next_due_ms
+        if next_due_ms is not None and next_due_ms != due_ms:
+            events.append(TimerSet(next_due_ms))
         state.index = index
         state.digest = _digest(state.digest, index, payload, answers)
         return Result(tuple(outcomes), tuple(events))

@@ -28,13 +28,15 @@ _spec_decoder = msgspec.msgpack.Decoder(JobSpec)
 
 
 def encode_spec(spec: JobSpec) -> bytes:
-    """The bytes that `Job.spec` keeps."""
+    """The bytes that `Job.spec` keeps: all but the parents, which `Job.parents` has, shared."""
+    if spec.depends_on:
+        spec = msgspec.structs.replace(spec, depends_on=())
     return _encoder.encode(spec)
 
 
 def decode_spec(job: Job) -> JobSpec:
     """What the job was declared to be."""
-    return _spec_decoder.decode(job.spec)
+    return msgspec.structs.replace(_spec_decoder.decode(job.spec), depends_on=job.parents)
 
 
 def policy_of(job: Job) -> Policy:

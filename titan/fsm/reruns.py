@@ -77,9 +77,7 @@ def _bad_descendants_in_order(run: Run, root: Job) -> list[Job]:
 def _bad_children(run: Run, job: Job) -> list[Job]:
     children = [run.jobs[name] for name in job.children]
     return [
-        child
-        for child in children
-        if child.state.is_over and child.state is not JobState.COMPLETED
+        child for child in children if child.state.is_over and child.state is not JobState.COMPLETED
     ]
 
 

@@ -8,17 +8,16 @@ import msgspec
 
 from titan.fsm import jobs
 from titan.fsm.commands import AddJobs, SubmitRun
-from titan.fsm.declare import demand_of, why_not_graph, why_not_job
+from titan.fsm.declare import make_jobs
 from titan.fsm.events import JobChanged, RunSubmitted
+from titan.fsm.graph import why_not_graph
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Applied, Outcome, Rejected
-from titan.fsm.policy import encode_spec
-from titan.fsm.stages import gather, too_large
+from titan.fsm.stages import gather
 from titan.fsm.standing import is_over
 from titan.fsm.state import Job, JobState, Run, RunState, State
 from titan.ids import JobId, is_digest
 from titan.limits import JOB_SPEC_BYTES_MAX, JOBS_PER_RUN_MAX, NAME_CHARS_MAX
-from titan.spec.model import JobSpec
 
 
 @handles(SubmitRun)
@@ -32,12 +31,15 @@ def submit_run(state: State, cmd: SubmitRun, at: Stamp) -> Outcome:
     staged = gather(state, run=cmd.run, parts=cmd.parts)
     if isinstance(staged, Rejected):
         return staged
-    specs = (*staged, *cmd.jobs)
-    if not specs:
+    made = make_jobs(cmd.jobs)
+    if isinstance(made, Rejected):
+        return made
+    new = [*staged, *made]
+    if not new:
         return Rejected("invalid", "a run has at least one job")
-    encoded = _check(specs, fresh=cmd.jobs, known={})
-    if isinstance(encoded, Rejected):
-        return encoded
+    refusal = why_not_graph(new, known={})
+    if refusal is not None:
+        return refusal
     turn = Turn(state, at)
     state.stages.pop(cmd.run, None)
     run = Run(
@@ -52,7 +54,7 @@ def submit_run(state: State, cmd: SubmitRun, at: Stamp) -> Outcome:
     )
     state.runs[cmd.run] = run
     turn.events.append(RunSubmitted(cmd.run))
-    new = _insert(turn, run, specs, encoded=encoded)
+    _insert(turn, run, new)
     jobs.place(turn, run, [job for job in new if not job.parents])  # all others have to wait
     jobs.refresh_run(turn, run)
     return turn.done(cmd.run)
@@ -87,63 +89,41 @@ def add_jobs(state: State, cmd: AddJobs, at: Stamp) -> Outcome:
         return Rejected("run_over", f"run {cmd.run} was cancelled")
     if not cmd.jobs:
         return Applied(0)
-    encoded = _check(cmd.jobs, fresh=cmd.jobs, known=run.jobs)
-    if isinstance(encoded, Rejected):
-        return encoded
+    new = make_jobs(cmd.jobs)
+    if isinstance(new, Rejected):
+        return new
+    refusal = why_not_graph(new, known=run.jobs)
+    if refusal is not None:
+        return refusal
     turn = Turn(state, at)
-    new = _insert(turn, run, cmd.jobs, encoded=encoded)
+    _insert(turn, run, new)
     turn.events.extend(JobChanged(run.id, job.id, job.state) for job in new)
     jobs.place(turn, run, new)
     jobs.refresh_run(turn, run)
     return turn.done(len(new))
 
 
-def _check(
-    specs: Sequence[JobSpec], *, fresh: Sequence[JobSpec], known: dict[JobId, Job]
-) -> list[bytes] | Rejected:
-    """The bytes to keep of each job, or why they cannot join. Only `fresh` ones were not checked yet."""
-    for spec in fresh:
-        refusal = why_not_job(spec)
-        if refusal is not None:
-            return refusal
-    refusal = why_not_graph(specs, known=known)
-    if refusal is not None:
-        return refusal
-    encoded = [encode_spec(spec) for spec in specs]
-    for spec, data in zip(specs, encoded, strict=True):
-        if len(data) > JOB_SPEC_BYTES_MAX:
-            return too_large(spec)
-    return encoded
-
-
-def _insert(turn: Turn, run: Run, specs: Sequence[JobSpec], *, encoded: list[bytes]) -> list[Job]:
+def _insert(turn: Turn, run: Run, new: Sequence[Job]) -> None:
     """Add checked jobs with their edges; they wait for those parents that have not ended."""
     state = turn.state
-    new: list[Job] = []
-    for spec, data in zip(specs, encoded, strict=True):
-        job = Job(
-            id=spec.id,
-            seq=state.next_job_seq,
-            spec=data,
-            demand=state.intern_demand(demand_of(spec)),
-            priority=spec.priority,
-            trigger=spec.trigger,
-            affinity=spec.affinity,
-        )
+    for job in new:
+        job.seq = state.next_job_seq
         state.next_job_seq += 1
+        job.demand = state.intern_demand(job.demand)
         run.jobs[job.id] = job
-        new.append(job)
-    for spec, job in zip(specs, new, strict=True):
-        if spec.depends_on:
-            _connect(run, job, parents=spec.depends_on)
+    shared: dict[tuple[JobId, ...], tuple[JobId, ...]] = {}
+    for job in new:
+        if job.parents:
+            _connect(run, job, shared=shared)
     run.counts[JobState.PENDING] = run.counts.get(JobState.PENDING, 0) + len(new)
     run.revision = turn.at.index
-    return new
 
 
-def _connect(run: Run, job: Job, *, parents: Sequence[JobId]) -> None:
-    above = [run.jobs[name] for name in dict.fromkeys(parents)]
-    job.parents = tuple([parent.id for parent in above])  # their own strings: shared, not copied
+def _connect(run: Run, job: Job, *, shared: dict[tuple[JobId, ...], tuple[JobId, ...]]) -> None:
+    """Tie a job to its parents. Names are their own strings and equal tuples are one, to save memory."""
+    above = [run.jobs[name] for name in dict.fromkeys(job.parents)]
+    parents = tuple([parent.id for parent in above])
+    job.parents = shared.setdefault(parents, parents)
     for parent in above:
         jobs.link(parent, child=job.id)
     job.waiting_for = jobs.waiting_for(run, job)

@@ -1,39 +1,198 @@
 """The whole state as blocks of bytes, and back.
 
-Format 1: a block is the msgpack of `[section, data]`. First the header, then any number of blocks per
-section, last the end with the count of blocks, so that a cut snapshot cannot pass for a whole one. Jobs
-are encoded as they stand, in runs of a few thousand, by msgspec in C: freezing 100,000 jobs has to be
-cheap because it happens between two entries. What the state derives is rebuilt, never believed.
+Format 1: a block is the msgpack of `[section, data]`. First the header, then the blocks of each section,
+last the end with their count, so that a cut snapshot cannot pass for a whole one. Freezing happens
+between two entries and must be quick, so records are encoded as they stand, thousands at a time, by
+msgspec in C; index fields travel along, but `rebuild` derives them afresh and never believes them.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from titan.errors import Fatal
-from titan.fsm import jobs
-from titan.fsm.standing import run_state
-from titan.fsm.state import (
-    Attempt,
-    Blob,
-    Job,
-    KvItem,
-    Run,
-    Session,
-    Stage,
-    State,
-    Timer,
-    Worker,
-)
-from titan.ids import JobId, RunId
+from titan.fsm.rebuild import rebuild
+from titan.fsm.state import Attempt, Blob, Job, KvItem, Run, Session, Stage, State, Timer, Worker
+from titan.ids import AttemptId, Digest, RunId, WorkerId
 
 SNAPSHOT_FORMAT: Final = 1
-_JOBS_PER_BLOCK: Final = 4096  # about a megabyte
-_ROWS_PER_BLOCK: Final = 64  # of records that may each be large
+_JOBS_PER_BLOCK: Final = 4096  # under a megabyte of usual jobs
+_ROWS_PER_BLOCK: Final = 1024
+_KV_BYTES_PER_BLOCK: Final = 512 * 1024
+_KV_ITEM_BYTES: Final = 128  # what a key costs besides its value
+
 _encoder = msgspec.msgpack.Encoder()
-T = TypeVar("T")
+
+
+class Header(msgspec.Struct, frozen=True):
+    """The counters of the state. A map on disk: fields may be added with a default."""
+
+    format: int
+    index: int
+    digest: bytes
+    cluster_id: str
+    epoch: int
+    now_ms: int
+    next_attempt: int
+    next_job_seq: int
+    next_timer_seq: int
+    timers_sweep_at: int
+
+
+class JobsBlock(msgspec.Struct, frozen=True, array_like=True):
+    """Some jobs of a run that is too long for one block."""
+
+    run: RunId
+    jobs: list[Job]
+
+
+def encode(state: State) -> list[bytes]:
+    """The blocks. They hold copies: the state may go on changing."""
+    blocks = [_block("header", _header(state))]
+    blocks.extend(_runs(state))
+    for section, rows in (
+        ("attempts", state.attempts),
+        ("workers", state.workers),
+        ("blobs", state.blobs),
+        ("sessions", state.sessions),
+        ("stages", state.stages),
+    ):
+        blocks.extend(_block(section, part) for part in _parts(rows))
+    blocks.extend(_block("kv", part) for part in _kv_parts(state.kv))
+    for start in range(0, len(state.timers), _ROWS_PER_BLOCK):
+        blocks.append(_block("timers", state.timers[start : start + _ROWS_PER_BLOCK]))
+    blocks.append(_block("end", len(blocks)))
+    return blocks
+
+
+def _block(section: str, data: Any) -> bytes:
+    return _encoder.encode((section, data))
+
+
+def _header(state: State) -> Header:
+    return Header(
+        format=SNAPSHOT_FORMAT,
+        index=state.index,
+        digest=state.digest,
+        cluster_id=state.cluster_id,
+        epoch=state.epoch,
+        now_ms=state.now_ms,
+        next_attempt=state.next_attempt,
+        next_job_seq=state.next_job_seq,
+        next_timer_seq=state.next_timer_seq,
+        timers_sweep_at=state.timers_sweep_at,
+    )
+
+
+def _runs(state: State) -> Iterator[bytes]:
+    """Short runs many to a block, a long run over several blocks, in the order of the runs."""
+    batch: list[Run] = []
+    batch_jobs = 0
+    for run in state.runs.values():
+        batch_jobs += len(run.jobs) + 1
+        if len(run.jobs) > _JOBS_PER_BLOCK:
+            batch.append(msgspec.structs.replace(run, jobs={}))
+        else:
+            batch.append(run)
+        if batch_jobs < _JOBS_PER_BLOCK:
+            continue
+        yield _block("runs", batch)
+        if len(run.jobs) > _JOBS_PER_BLOCK:
+            jobs = list(run.jobs.values())
+            for start in range(0, len(jobs), _JOBS_PER_BLOCK):
+                yield _block("jobs", JobsBlock(run.id, jobs[start : start + _JOBS_PER_BLOCK]))
+        batch, batch_jobs = [], 0
+    if batch:
+        yield _block("runs", batch)
+
+
+def _parts(rows: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+    items = iter(rows.items())
+    while part := dict(islice(items, _ROWS_PER_BLOCK)):
+        yield part
+
+
+def _kv_parts(kv: dict[str, KvItem]) -> Iterator[dict[str, KvItem]]:
+    part: dict[str, KvItem] = {}
+    size = 0
+    for key, item in kv.items():
+        part[key] = item
+        size += _KV_ITEM_BYTES + len(item.value)
+        if size >= _KV_BYTES_PER_BLOCK:
+            yield part
+            part, size = {}, 0
+    if part:
+        yield part
+
+
+# --- and back -------------------------------------------------------------------------------------
+
+_block_decoder = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw])
+_DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
+    section: msgspec.msgpack.Decoder(kind)
+    for section, kind in (
+        ("header", Header),
+        ("runs", list[Run]),
+        ("jobs", JobsBlock),
+        ("attempts", dict[AttemptId, Attempt]),
+        ("workers", dict[WorkerId, Worker]),
+        ("blobs", dict[Digest, Blob]),
+        ("sessions", dict[str, Session]),
+        ("stages", dict[RunId, Stage]),
+        ("kv", dict[str, KvItem]),
+        ("timers", list[Timer]),
+        ("end", int),
+    )
+}
+
+
+def decode(blocks: Iterable[bytes]) -> State:
+    """The state in `blocks`. Raises `Fatal` when they are cut, damaged or from a newer version."""
+    state = State()
+    count, is_whole = 0, False
+    try:
+        for block in blocks:
+            section, raw = _block_decoder.decode(block)
+            data = _decoder(section).decode(raw)
+            if is_whole or (count == 0) != (section == "header"):
+                raise Fatal("the snapshot is damaged: its blocks are out of order")
+            is_whole = section == "end" and data == count
+            count += 1
+            _take(state, section, data)
+        if not is_whole:
+            raise Fatal("the snapshot is damaged: blocks are missing")
+        rebuild(state)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError) as error:
+        raise Fatal(f"the snapshot is damaged: {error!r}") from error
+    return state
+
+
+def _decoder(section: str) -> msgspec.msgpack.Decoder[Any]:
+    decoder = _DECODERS.get(section)
+    if decoder is None:
+        raise Fatal(f"this master is too old for the snapshot: it has a section '{section}'")
+    return decoder
+
+
+def _take(state: State, section: str, data: Any) -> None:
+    if section == "header":
+        _take_header(state, data)
+    elif section == "runs":
+        state.runs.update((run.id, run) for run in data)
+    elif section == "jobs":
+        state.runs[data.run].jobs.update((job.id, job) for job in data.jobs)
+    elif section == "timers":
+        state.timers.extend(data)
+    elif section != "end":
+        getattr(state, section).update(data)
+
+
+def _take_header(state: State, header: Header) -> None:
+    if header.format != SNAPSHOT_FORMAT:
+        raise Fatal(f"this master is too old for the snapshot: its format is {header.format}")
+    for field in Header.__struct_fields__[1:]:
+        setattr(state, field, getattr(header, field))

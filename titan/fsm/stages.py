@@ -6,16 +6,15 @@ from typing import Final
 
 from titan.fsm import timers
 from titan.fsm.commands import StageJobs
-from titan.fsm.declare import why_not_job
+from titan.fsm.declare import make_jobs
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Applied, Outcome, Rejected
-from titan.fsm.policy import encode_spec
-from titan.fsm.state import Stage, State
+from titan.fsm.state import Job, Stage, State
 from titan.ids import RunId
-from titan.limits import JOB_SPEC_BYTES_MAX, JOBS_PER_RUN_MAX, STAGE_TTL_MS, STAGED_BYTES_MAX
-from titan.spec.model import JobSpec
+from titan.limits import JOBS_PER_RUN_MAX, STAGE_TTL_MS, STAGED_BYTES_MAX
 
 _PART_BYTES: Final = 256  # what a part costs besides its jobs, so that empty ones are not free
+_JOB_BYTES: Final = 128  # what a job costs besides what its declaration says, roughly
 
 
 @handles(StageJobs)
@@ -26,37 +25,31 @@ def stage_jobs(state: State, cmd: StageJobs, at: Stamp) -> Outcome:
         return Applied()
     if not 0 <= cmd.part < JOBS_PER_RUN_MAX:
         return Rejected("invalid", f"parts are numbered 0 to {JOBS_PER_RUN_MAX - 1}")
-    size = _PART_BYTES
-    for spec in cmd.jobs:
-        refusal = why_not_job(spec)
-        if refusal is not None:
-            return refusal
-        spec_bytes = len(encode_spec(spec))
-        if spec_bytes > JOB_SPEC_BYTES_MAX:
-            return too_large(spec)
-        size += spec_bytes
+    made = make_jobs(cmd.jobs)
+    if isinstance(made, Rejected):
+        return made
+    size = _PART_BYTES + sum(_size(job) for job in made)
     if size + sum(other.size for other in state.stages.values()) > STAGED_BYTES_MAX:
         return Rejected("stage_full", "too many unfinished submissions; try again in a minute")
     turn = Turn(state, at)
     if stage is None:
         stage = state.stages[cmd.run] = Stage()
-    stage.parts[cmd.part] = cmd.jobs
+    stage.parts[cmd.part] = made
     stage.size += size
     stage.expires_ms = at.now_ms + STAGE_TTL_MS
     timers.set_timer(state, timers.STAGE, cmd.run, due_ms=stage.expires_ms)
     return turn.done()
 
 
-def too_large(spec: JobSpec) -> Rejected:
-    """The refusal of a declaration that is too long."""
-    why = f"job '{spec.id}': more than {JOB_SPEC_BYTES_MAX} bytes; larger data is a file"
-    return Rejected("too_large", why)
+def _size(job: Job) -> int:
+    """What a staged job takes, in bytes; parents by their names alone."""
+    return _JOB_BYTES + len(job.spec) + sum(len(name) for name in job.parents)
 
 
-def gather(state: State, *, run: RunId, parts: int) -> list[JobSpec] | Rejected:
+def gather(state: State, *, run: RunId, parts: int) -> list[Job] | Rejected:
     """The jobs of parts 0 to `parts` - 1 in order, or why they are not all here."""
     stage = state.stages.get(run)
-    found: list[JobSpec] = []
+    found: list[Job] = []
     for part in range(parts):
         jobs = stage.parts.get(part) if stage is not None else None
         if jobs is None:

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import msgspec
 
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
-from titan.spec.model import JobSpec
 
 
 class JobState(enum.StrEnum):
@@ -77,13 +76,13 @@ class AttemptRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Job(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     """A vertex of a run. A snapshot holds it as an array: new fields go to the end, with a default.
 
-    There may be a million of these. So nothing here may refer back to a job (`gc=False` needs trees), and empty
-    containers, worker ids and times are shared between jobs.
+    There may be a million of these. So nothing here may refer back to a job (`gc=False` needs trees),
+    and empty containers, worker ids and times are shared between jobs.
     """
 
     id: JobId
     seq: int  # order of submission across all runs: FIFO within a priority
-    spec: bytes  # msgpack of JobSpec with defaults omitted; decoded when it is dispatched
+    spec: bytes  # msgpack of JobSpec, defaults and `depends_on` omitted; decoded when dispatched
     demand: Demand
     priority: int
     parents: tuple[JobId, ...] = ()
@@ -104,11 +103,13 @@ class Job(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     queue_due_ms: int = 0  # when its queue time-out fails it; 0 when it is not ready or has none
     # index
     children: Sequence[JobId] = ()  # in order of submission; grown by `jobs.link` alone
-    waiting_for: int = 0  # parents not over yet; 0 as soon as the trigger holds (any_* may be early)
+    waiting_for: int = (
+        0  # parents not over yet; 0 as soon as the trigger holds (any_* may be early)
+    )
 
 
-class Run(msgspec.Struct, kw_only=True):
-    """One execution of a pipeline."""
+class Run(msgspec.Struct, kw_only=True, array_like=True):
+    """One execution of a pipeline. As with jobs, new fields go to the end, with a default."""
 
     id: RunId
     name: str
@@ -190,7 +191,7 @@ class Session(msgspec.Struct, kw_only=True):
 class Stage(msgspec.Struct, kw_only=True):
     """Parts of a submission that is not complete."""
 
-    parts: dict[int, tuple[JobSpec, ...]] = msgspec.field(default_factory=dict)
+    parts: dict[int, list[Job]] = msgspec.field(default_factory=dict)  # checked, without a graph
     size: int = 0
     expires_ms: int = 0
 

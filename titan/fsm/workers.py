@@ -1,4 +1,7 @@
-"""Workers: joining, leaving, and whether they take work. Heartbeats are not here: they never enter the log."""
+"""Workers: joining, leaving, and whether they take work.
+
+Heartbeats are not here: they never enter the log, only what they change does.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,9 @@ def _begin_new_life(turn: Turn, worker: Worker, cmd: JoinWorker) -> None:
     worker.incarnation = cmd.incarnation
     worker.joined_ms = turn.at.now_ms
     if worker.mode == "draining":
-        worker.mode = "open"  # it has left, as it was told to; it is here because it was started again
+        worker.mode = (
+            "open"  # it has left, as it was told to; it is here because it was started again
+        )
 
 
 @handles(ExpireWorker)

@@ -158,6 +158,16 @@ class ReadyQueue:
         if head is not lane.entered:
             lane.entered = head
             heapq.heappush(self._race, (head.urgency, head.seq, lane.number, lane))
+            if len(self._race) > 4 * len(self.lanes) + 64:
+                self._sweep_race()
+
+    def _sweep_race(self) -> None:
+        entered = [(ln.entered, ln) for ln in self.lanes.values() if ln.parked_in is None]
+        self._race = [(e.urgency, e.seq, lane.number, lane) for e, lane in entered if e]
+        heapq.heapify(self._race)
+        for lane in self.lanes.values():
+            if lane.parked_in is not None:
+                lane.entered = None
 
     def _drop_stale(self, lane: Lane) -> None:
         while not self._is_live(lane.entries[0], lane):

@@ -21,7 +21,7 @@ from titan.sdk.jobs import TitanJob
 
 if TYPE_CHECKING:
     from titan.sdk.aio import AsyncClient
-    from titan.sdk.runs import AsyncRunHandle
+    from titan.sdk.handles import AsyncRunHandle
 
 __all__ = [
     "AsyncClient",
@@ -41,7 +41,7 @@ def __getattr__(name: str) -> object:
 
         return AsyncClient
     if name == "AsyncRunHandle":
-        from titan.sdk.runs import AsyncRunHandle
+        from titan.sdk.handles import AsyncRunHandle
 
         return AsyncRunHandle
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

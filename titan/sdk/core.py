@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -83,4 +83,4 @@ class Core:
 def _expect(reply: Message, kind: type[M]) -> M:
     if not isinstance(reply, kind):
         raise ProtocolError(f"expected {kind.__name__}, got {type(reply).__name__}")
-    return cast(M, reply)
+    return reply

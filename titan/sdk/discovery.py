@@ -20,7 +20,9 @@ def first_masters(
         text = masters if isinstance(masters, str) else ",".join(masters)
         found = split_addresses(text)
         if not found:
-            raise UserError("the list of masters is empty", hint='write it as "host:port,host:port"')
+            raise UserError(
+                "the list of masters is empty", hint='write it as "host:port,host:port"'
+            )
         return found
     if environment.get("TITAN_MASTERS", "").strip(" ,"):
         return split_addresses(environment["TITAN_MASTERS"])

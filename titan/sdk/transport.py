@@ -210,7 +210,9 @@ class Transport:
 
     def _candidates(self) -> list[str]:
         """The leader, then the others, the one that failed last at the end."""
-        rest = [address for address in self._masters if address not in (self._leader, self._address)]
+        rest = [
+            address for address in self._masters if address not in (self._leader, self._address)
+        ]
         ordered = [self._leader, *rest, self._address]
         return list(dict.fromkeys(address for address in ordered if address))
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from titan.limits import RETRIES_MAX
+from titan.limits import DURATION_MS_MAX, RETRIES_MAX
 from titan.spec import unavailable, values
 from titan.spec.model import ISOLATIONS, JOB_TYPES, TRIGGERS, V1_JOB_TYPES
 
@@ -46,8 +46,8 @@ def _whole(low: int, high: int) -> tuple[Callable[[Any], int], Mapping[str, Any]
     return partial(values.whole, low=low, high=high), schema
 
 
-def _seconds() -> tuple[Callable[[Any], int], Mapping[str, Any]]:
-    return values.seconds, {"type": "number", "minimum": 0}
+def _seconds(*, low_ms: int = 0) -> tuple[Callable[[Any], int], Mapping[str, Any]]:
+    return partial(values.seconds, low_ms=low_ms), {"type": "number", "minimum": low_ms / 1000}
 
 
 def _choice(
@@ -161,13 +161,13 @@ JOB_FIELDS: Final[tuple[Field, ...]] = (
     Field(
         "retry_backoff_ms",
         "retry_backoff_ms",
-        *_whole(0, _INT_MAX),
+        *_whole(0, DURATION_MS_MAX),
         "Milliseconds before the first retry; doubles.",
     ),
     Field(
         "retry_backoff_cap_ms",
         "retry_backoff_cap_ms",
-        *_whole(0, _INT_MAX),
+        *_whole(0, DURATION_MS_MAX),
         "The longest wait before a retry, in milliseconds.",
     ),
     Field(
@@ -177,7 +177,9 @@ JOB_FIELDS: Final[tuple[Field, ...]] = (
         {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}},
         "Exit codes that end the job at once.",
     ),
-    Field("timeout", "timeout_ms", *_seconds(), "Seconds until the process group is killed."),
+    Field(
+        "timeout", "timeout_ms", *_seconds(low_ms=1), "Seconds until the process group is killed."
+    ),
     Field(
         "queue_timeout",
         "queue_timeout_ms",

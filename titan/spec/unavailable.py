@@ -12,8 +12,8 @@ _V1_GATE_WAIT_S = 172_800
 
 # Field → values that ask for nothing, so that a v1 declaration which spells out a default still runs.
 FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
-    "when": (),
-    "foreach": (),
+    "when": (None,),
+    "foreach": (None,),
     "hitl_message": (None, ""),
     "max_wait_seconds": (None, _V1_GATE_WAIT_S),
     "secrets": (None, [], ()),

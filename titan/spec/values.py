@@ -14,11 +14,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from titan.ids import is_job_id, strip_v1_prefix
-from titan.limits import NAME_CHARS_MAX, PARENTS_PER_JOB_MAX
+from titan.limits import DURATION_MS_MAX, NAME_CHARS_MAX, PARENTS_PER_JOB_MAX
 from titan.spec.problems import did_you_mean
 
 _EXIT_CODE_MAX = 255
-_MS_MAX = 2**53  # exact in every JSON reader; 285,000 years
 
 
 def text_of(value: object) -> str:
@@ -163,8 +162,8 @@ def whole(value: object, *, low: int, high: int) -> int:
     return value
 
 
-def seconds(value: object) -> int:
-    """Seconds, fractions allowed, as whole milliseconds."""
+def seconds(value: object, *, low_ms: int = 0) -> int:
+    """Seconds, fractions allowed, as whole milliseconds, `low_ms` or more."""
     if isinstance(value, str):
         try:
             value = float(value)
@@ -172,8 +171,9 @@ def seconds(value: object) -> int:
             raise ValueError(f"must be a number of seconds, not {value!r}") from None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"must be a number of seconds, not {kind_of(value)}")
-    if not 0 <= value <= _MS_MAX / 1000:  # also refuses not-a-number
-        raise ValueError("must be a number of seconds, 0 or more")
+    if not low_ms <= value * 1000 <= DURATION_MS_MAX:  # also refuses not-a-number
+        low = f"{low_ms / 1000:g}"
+        raise ValueError(f"must be between {low} and {DURATION_MS_MAX // 1000} seconds")
     return round(value * 1000)
 
 

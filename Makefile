@@ -1,0 +1,49 @@
+# Every target makes the environment by itself when it is missing or out of date.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST_ARGS ?=
+
+.PHONY: help demo test check format bench clean
+
+help:
+	@echo "make demo    a cluster of five processes, a map-reduce, and the leader killed in the middle"
+	@echo "make test    all tests (PYTEST_ARGS='-k word' to choose)"
+	@echo "make check   lint, formatting, types and the layers"
+	@echo "make format  put the code in the form that 'make check' asks for"
+	@echo "make bench   the benchmarks"
+	@echo "make clean   remove the environment and everything that tools left behind"
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Titan needs Python 3.11 or newer; this is $$($(PYTHON) --version 2>&1)" >&2; \
+		  echo "hint: make PYTHON=python3.12 …" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || \
+		{ echo "hint: on Debian, apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+	@echo "Installing into $(VENV) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/python examples/wordcount/demo.py
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,207 @@
+"""`titan run` and `titan deploy`: submit a pipeline; the first one stays until it has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from titan.cli import ask, output
+from titan.cli.options import json_option, masters_option
+from titan.errors import TitanError, UserError
+from titan.ids import RunId
+from titan.sdk.discovery import first_masters
+from titan.sdk.runs import Parameter
+
+if TYPE_CHECKING:
+    from titan.fsm.queries import JobView, RunView
+    from titan.sdk import AsyncClient
+
+LOG_LINES_SHOWN: Final = 10  # of the first job that failed
+FAILED_SHOWN_MAX: Final = 20
+
+_file = click.argument(
+    "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE"
+)
+_params = click.option(
+    "--param",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a parameter of the pipeline; may be repeated.",
+)
+
+
+@click.command()
+@_file
+@_params
+@masters_option()
+@json_option()
+def deploy(*, file: Path, pairs: tuple[str, ...], masters: ask.Masters, as_json: bool) -> None:
+    """Submit the pipeline in FILE and print the id of its run."""
+    parameters = read_parameters(file, pairs)
+
+    async def work(client: AsyncClient) -> str:
+        return str(await client.submit_yaml(file, parameters=parameters))
+
+    run_id = ask.run(masters, work)
+    if as_json:
+        output.print_json({"run": run_id})
+    else:
+        click.echo(run_id)
+
+
+@click.command()
+@_file
+@_params
+@masters_option()
+@json_option()
+def run(*, file: Path, pairs: tuple[str, ...], masters: ask.Masters, as_json: bool) -> int:
+    """Submit the pipeline in FILE, show its progress, and exit with 0 only if it is COMPLETED.
+
+    Without --masters, and with no cluster reachable, it starts an embedded one for this run.
+    Ctrl-C leaves the run to the cluster; `titan cancel RUN` ends it.
+    """
+    parameters = read_parameters(file, pairs)
+    # SIGTERM ends this command as Ctrl-C does: whatever it has started is stopped.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    async def work(client: AsyncClient) -> int:
+        return await submit_and_follow(client, file, parameters, as_json=as_json)
+
+    if masters is None and not asyncio.run(ask.anyone_listens(first_masters(None))):
+        with embedded() as addresses:
+            return ask.run(addresses, work)
+    return ask.run(masters, work)
+
+
+@contextmanager
+def embedded() -> Iterator[tuple[str, ...]]:
+    """One master and one worker for one run; their data goes when it ends."""
+    from titan.cli.local import LocalCluster, quiet_ports
+    from titan.cli.up import wait_ready
+
+    click.echo("no cluster is reachable: starting an embedded one for this run", err=True)
+    data = Path(tempfile.mkdtemp(prefix="titan-run-"))
+    cluster = LocalCluster(data, masters=1, workers=1, slots=embedded_slots(), ports=quiet_ports(1))
+    try:
+        cluster.start()
+        asyncio.run(wait_ready(cluster, stop=asyncio.Event()))
+        yield cluster.addresses
+    finally:
+        cluster.stop()
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def embedded_slots() -> int:
+    """As many jobs at once as there are CPUs, and at least two."""
+    import os
+
+    return max(2, os.cpu_count() or 2)
+
+
+def read_parameters(file: Path, pairs: tuple[str, ...]) -> dict[str, Parameter]:
+    """`--param` values in the types that the file's defaults have. Raises `UserError`."""
+    if not pairs:
+        return {}
+    from titan.spec.yaml_file import load_pipeline
+
+    declared = load_pipeline(file).spec.parameters
+    given: dict[str, Parameter] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise UserError(f"--param {pair!r} is not NAME=VALUE")
+        if name not in declared:
+            raise UserError(
+                f"{file} has no parameter {name!r}",
+                hint=f"it has: {', '.join(declared) or 'none'}",
+            )
+        given[name] = _like(declared[name], text, name=name)
+    return given
+
+
+def _like(default: Parameter, text: str, *, name: str) -> Parameter:
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False}[text.lower()]
+        if isinstance(default, int):
+            return int(text)
+        if isinstance(default, float):
+            return float(text)
+    except (ValueError, KeyError):
+        raise UserError(f"--param {name}: {text!r} is not like its default {default!r}") from None
+    return text
+
+
+async def submit_and_follow(
+    client: AsyncClient, file: Path, parameters: Mapping[str, Parameter], *, as_json: bool
+) -> int:
+    """Submit, show progress until the run has ended, tell how; 0 only if it is COMPLETED."""
+    handle = await client.submit_yaml(file, parameters=parameters)
+    try:
+        await follow(client, handle.id, quiet=as_json)
+    except asyncio.CancelledError:
+        click.echo(f"run {handle} goes on; `titan cancel {handle}` ends it", err=True)
+        raise
+    view = await client.get_run(handle.id)
+    jobs = await client.list_jobs(handle.id)
+    if as_json:
+        from titan.cli.jobs import job_json
+        from titan.cli.runs import run_json
+
+        output.print_json({**run_json(view), "list": [job_json(job) for job in jobs]})
+    else:
+        await tell_end(client, view, jobs)
+    return 0 if view.state == "COMPLETED" else 1
+
+
+async def follow(client: AsyncClient, run_id: RunId, *, quiet: bool) -> None:
+    """Show the run's progress until it has ended."""
+    if quiet:
+        await client.wait(run_id)
+        return
+    from titan.cli.progress import progress
+
+    console = output.console()
+    with progress(console) as shown:
+        shown.say(f"run [bold]{run_id}[/]")
+        async for change in client.watch_run(run_id):
+            shown.update(change.run, change.jobs)
+
+
+async def tell_end(client: AsyncClient, view: RunView, jobs: list[JobView]) -> None:
+    """The last lines: what failed, the end of the first failure's log, and the outcome."""
+    console = output.console()
+    failed = [job for job in jobs if job.state in ("FAILED", "DEAD")]
+    for job in failed[:FAILED_SHOWN_MAX]:
+        why = f": {output.plain(job.reason)}" if job.reason else ""
+        console.print(f"{output.styled(job.state)} {job.id}{why}")
+    if failed:
+        await _show_log_end(client, failed[0])
+    console.print(
+        f"run {view.id} {output.styled(view.state)}: {output.count_words(view.jobs)}, "
+        f"{output.took(view.created_ms, view.ended_ms)}"
+    )
+
+
+async def _show_log_end(client: AsyncClient, job: JobView) -> None:
+    try:
+        text = await client.fetch_logs(job.id, job.run)
+    except TitanError as error:
+        click.echo(f"(its log cannot be read now: {error})", err=True)
+        return
+    lines = text.splitlines()
+    if not lines:
+        return
+    if len(lines) > LOG_LINES_SHOWN:
+        click.echo(f"  … {len(lines) - LOG_LINES_SHOWN} lines before; `titan logs {job.id}`")
+    for line in lines[-LOG_LINES_SHOWN:]:
+        click.echo(f"  {line}")

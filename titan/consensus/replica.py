@@ -1,0 +1,438 @@
+"""One member of the cluster as a synchronous machine: inputs in, rounds, messages and answers out.
+
+Owns the order of things, which is where durability lives; the simulator runs exactly this code.
+A round has two halves. The first appends what was proposed and sends it to the followers at once,
+so their disks work while ours does. The second makes our log durable, lets out what depends on
+that, then ticks the library: what it counts as stored here is stored, and a commit is applied in the
+round that brought the deciding answer. Time, chance, disk and link are given; nothing here waits.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from titan import limits
+from titan.consensus import codec
+from titan.consensus.api import RaftStatus, ReplicatedMachine, Role
+from titan.consensus.codec import Message
+from titan.consensus.config import RaftConfig
+from titan.consensus.digests import Digests
+from titan.consensus.disk import Disk
+from titan.consensus.guard import Guard
+from titan.consensus.journal import Entry, Journal
+from titan.consensus.library import LEADER, NO_OP, REGULAR, Core
+from titan.consensus.proposals import Proposals, Waiter, answer
+from titan.consensus.reads import Reads
+from titan.consensus.replication import Replication
+from titan.consensus.rules import ALL_RULES, Rule
+from titan.consensus.snapshots import Place, SnapshotFiles
+from titan.consensus.snapshotter import Background, Snapshotter
+from titan.errors import DiskFull, Fatal, LimitExceeded, NotLeader, Unavailable
+
+_ROLES: Final = (Role.FOLLOWER, Role.CANDIDATE, Role.LEADER)
+_AFTER_S: Final = 0.0005  # the library acts strictly after a deadline
+_COMMIT_NOTICE_S: Final = 0.003  # an idle leader tells of a commit this soon
+_DISK_CHECK_S: Final = 1.0
+
+
+class Link(Protocol):
+    """The way to the other members."""
+
+    def send(self, peer: str, payload: bytes) -> None:
+        """Send if there is a way, forget it otherwise. Never blocks, never raises."""
+
+
+class Replica:
+    """See the module's docstring. Methods raise `Fatal` when the member must stop."""
+
+    def __init__(
+        self,
+        config: RaftConfig,
+        *,
+        machine: ReplicatedMachine,
+        link: Link,
+        disk: Disk,
+        background: Background,
+        clock: Callable[[], float],
+        rng: random.Random,
+        rules: frozenset[Rule] = ALL_RULES,
+    ) -> None:
+        config.validate()
+        self.config = config
+        self.counters: Counter[str] = Counter()
+        self._machine = machine
+        self._link = link
+        self._clock = clock
+        self._rng = rng
+        self._rules = rules
+        self._is_open = False
+        self._journal = Journal(disk, directory=config.data_dir)
+        self._files = SnapshotFiles(disk, directory=config.data_dir)
+        self._snapshotter = Snapshotter(
+            machine, files=self._files, disk=disk, background=background
+        )
+        self._replication = Replication(
+            config.peers, log=self._journal, snapshots=self._files, send=link.send
+        )
+        self._proposals = Proposals()
+        self._reads = Reads()
+        self._digests = Digests(config.peers)
+        self._outbox: list[tuple[str, Message]] = []
+        self._incoming_place: Place | None = None
+        self._reign = 0  # the term this member leads or led last
+        self._transfer: tuple[str, Waiter] | None = None
+        self._transfer_sent = False
+        self._disk_checked_at = float("-inf")
+        self._disk_has_room = True
+        self._commit_noticed_at: float | None = None
+        self.core: Core
+        self.guard: Guard
+
+    # --- life ------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Read the disk back, restore the machine, and be ready for rounds."""
+        self._journal.open()
+        place = self._files.newest_good()
+        if place is not None:
+            self._restore(place)
+            self._journal.align(previous=place.previous, last=place.last)
+        elif len(self._journal) and self._journal.first_index > 1:
+            raise Fatal(
+                f"{self.config.data_dir}: the log starts at {self._journal.first_index} and there "
+                "is no snapshot",
+                hint="replace this member with an empty one that has a new member id",
+            )
+        self.core = Core(
+            self.config, journal=self._journal, hooks=self, clock=self._clock, rng=self._rng
+        )
+        if place is not None:
+            self.core.applied_index = self.core.commit_index = place.index
+            self.trim(place.previous[1])
+        self._replication.bind(self.core)
+        self.guard = Guard(
+            self.core, config=self.config, replication=self._replication, send=self._post,
+            clock=self._clock, rng=self._rng, rules=self._rules, counters=self.counters,
+        )  # fmt: skip
+        self._journal.sync()
+        self._is_open = True
+        self.guard.elections.next_tick_due = self.next_due()
+
+    def close(self) -> None:
+        """Sync and close the files; whoever waits is refused."""
+        self._stop_waiting()
+        self._is_open = False
+        self._snapshotter.close()
+        self._journal.close()
+
+    def abandon(self) -> None:
+        """Let go of the files as they are, after a failure."""
+        self._is_open = False
+        self._snapshotter.close()
+        self._journal.abandon()
+
+    # --- inputs ----------------------------------------------------------------------------
+
+    def receive(self, peer: str, payload: bytes) -> None:
+        """A message came in. Raises `ProtocolError` when it is none, `Fatal` for divergence."""
+        if not self._is_open:
+            return  # nothing is judged before the snapshot is loaded
+        message = codec.decode(payload)
+        if message["type"] == codec.DIGEST:
+            if peer in self.core.nodes:
+                self._digests.theirs(peer, index=message["index"], digest=message["digest"])
+            return
+        self.guard.incoming(peer, message)
+        if message["type"] == codec.ACK:
+            self._settle_reads()
+
+    def peer_up(self, peer: str) -> None:
+        """Messages to `peer` have a way now."""
+        self.core.connected(peer)
+        self._replication.link_changed(peer)
+
+    def peer_down(self, peer: str) -> None:
+        """Messages to `peer` have no way any more."""
+        self.core.disconnected(peer)
+        self._replication.link_changed(peer)
+        self.guard.peer_down(peer)
+
+    def peer_lost(self, peer: str) -> None:
+        """The connection that `peer` sent over ended: perhaps its process died."""
+        self.guard.peer_down(peer)
+
+    def propose(self, payload: bytes, waiter: Waiter) -> None:
+        """Queue an entry. Raises `NotLeader`, `DiskFull`, `LimitExceeded`, `Unavailable`."""
+        if not self.core.is_leader or self._transfer is not None:
+            leader = None if self.core.is_leader else self.core.leader or None
+            raise NotLeader(leader=leader)
+        if len(payload) > limits.ENTRY_BYTES_MAX:
+            raise LimitExceeded(f"an entry of {len(payload)} bytes")
+        if not self._has_room():
+            raise DiskFull(hint="free space in the data directory")
+        self._proposals.put(payload, waiter)
+
+    def read_index(self, waiter: Waiter) -> None:
+        """Ask for an index at which a local read is linearizable. Raises `NotLeader`."""
+        if not self.core.is_leader:
+            raise NotLeader(leader=self.core.leader or None)
+        self._reads.put(waiter)
+
+    def begin_transfer(self, peer: str | None, waiter: Waiter) -> None:
+        """Stop taking proposals and hand over once `peer` has everything. Raises `NotLeader`."""
+        if not self.core.is_leader or self._transfer is not None:
+            raise NotLeader(leader=self.core.leader or None)
+        target = peer or self._most_caught_up()
+        if target is None or target not in self.core.connected_peers:
+            raise Unavailable(f"{target or 'no other master'} is not there to take over")
+        self._transfer, self._transfer_sent = (target, waiter), False
+
+    def abort_transfer(self) -> None:
+        """Go on leading."""
+        self._transfer = None
+
+    def _most_caught_up(self) -> str | None:
+        ranked = [(self.core.match_index(p), p) for p in self.core.connected_peers]
+        return max(ranked)[1] if ranked else None
+
+    def _has_room(self) -> bool:
+        if self._clock() - self._disk_checked_at > _DISK_CHECK_S:
+            self._disk_checked_at = self._clock()
+            self._disk_has_room = self._journal.has_room()
+        return self._disk_has_room
+
+    # --- rounds ----------------------------------------------------------------------------
+
+    def begin_round(self) -> bool:
+        """Append and send what is new. Says whether anything was sent."""
+        if not self.core.is_leader:
+            return False
+        took = self._append_proposals()
+        read = self._start_reads()
+        told = self._commit_noticed_at is not None and self._clock() >= self._commit_noticed_at
+        if took or read or told or self._replication.has_backlog():
+            self.core.replicate()
+            return True
+        return False
+
+    def finish_round(self) -> None:
+        """Make durable, let out, tick, make durable, let out, answer."""
+        self._persist()
+        self.guard.elections.before_tick()
+        self.core.tick()
+        self._persist()
+        self._settle()
+        self.guard.elections.next_tick_due = self.next_due()
+
+    @property
+    def wants_round(self) -> bool:
+        """Whether something waits that the round just finished could not do."""
+        if not self.core.is_leader:
+            return self._journal.is_dirty
+        waits = self._proposals.is_waiting or (self._reads.is_waiting and self.is_ready)
+        return waits or self._journal.is_dirty or self._replication.has_backlog()
+
+    def next_due(self) -> float:
+        """When the next round must start even if nothing happens, on the injected clock."""
+        if not self.core.is_leader:
+            return self.core.election_due + _AFTER_S
+        due = self.core.heartbeat_due + _AFTER_S
+        return due if self._commit_noticed_at is None else min(due, self._commit_noticed_at)
+
+    def _append_proposals(self) -> bool:
+        taken = self._proposals.take()
+        term, index = self.core.term, self._journal.last_index
+        for payload, waiter in taken:
+            index += 1
+            self._journal.add(REGULAR + payload, index, term)
+            self._proposals.appended(waiter, index=index, term=term)
+        return bool(taken)
+
+    def _start_reads(self) -> bool:
+        if not self._reads.is_waiting or not self.is_ready:
+            return False
+        self._reads.start_batch(
+            commit_index=self.core.commit_index, next_seq=self._replication.seq + 1
+        )
+        return True
+
+    def _persist(self) -> None:
+        self._journal.sync()
+        outbox, self._outbox = self._outbox, []
+        for peer, message in outbox:
+            self._link.send(peer, codec.encode(message))
+
+    def _post(self, peer: str, message: Message) -> None:
+        """Everything but a leader's appends waits for the sync of its round."""
+        self._outbox.append((peer, message))
+
+    # --- after a tick ----------------------------------------------------------------------
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this member leads and has applied an entry of its own term."""
+        return self.core.is_leader and 0 < self.core.noop_index <= self.core.applied_index
+
+    def _settle(self) -> None:
+        self._proposals.settle()
+        if self.core.is_leader and self.core.term == self._reign:
+            self._settle_reads()
+            self._notice_commit()
+            self._drive_transfer()
+        else:
+            self._commit_noticed_at = None
+            self._stop_waiting()
+        if self._journal.bytes_in_view > self.config.snapshot_log_bytes:
+            self.core.request_compaction()
+
+    def _stop_waiting(self) -> None:
+        if self._proposals.is_idle and self._reads.is_idle and self._transfer is None:
+            return
+        leader = self.core.leader or None
+        self._proposals.leadership_lost(leader=leader)
+        self._reads.leadership_lost(leader=leader)
+        if self._transfer is not None and leader not in (None, self.config.address):
+            answer(self._transfer[1], leader)
+            self._transfer = None
+
+    def _settle_reads(self) -> None:
+        if not self.core.is_leader:
+            return
+        while (seq := self._reads.oldest_seq) is not None:
+            proved = 2 * (self._replication.reached(seq) + 1) > len(self.config.members)
+            if not proved or not self._reads.settle(applied_index=self.core.applied_index):
+                return
+
+    def _notice_commit(self) -> None:
+        """Followers learn of a commit with the next append; an idle leader sends one for it."""
+        if self._replication.told_commit >= self.core.commit_index or not self.config.peers:
+            self._commit_noticed_at = None
+        elif self._commit_noticed_at is None:
+            self._commit_noticed_at = self._clock() + _COMMIT_NOTICE_S
+
+    def _drive_transfer(self) -> None:
+        if self._transfer is None or self._transfer_sent:
+            return
+        target = self._transfer[0]
+        if self._transfer[1].done():
+            self._transfer = None
+        elif self.core.match_index(target) == self._journal.last_index:
+            self._transfer_sent = True
+            self.core.transfer_to(target)
+
+    # --- what the library calls back into --------------------------------------------------
+
+    def outgoing(self, peer: str, message: Message) -> None:
+        """The library speaks: through the guard, never directly."""
+        self.guard.outgoing(peer, message)
+
+    def apply(self, index: int, command: bytes) -> None:
+        """One committed entry. The machine is total, so an exception here stops the member."""
+        kind, result = command[:1], None
+        if kind == REGULAR:
+            result = self._apply_payload(index, command[1:])
+        elif kind != NO_OP:
+            raise Fatal(f"entry {index} is of an unknown kind {kind.hex()}", hint="upgrade it")
+        self._proposals.applied(index, term=self._journal.term_at(index) or 0, result=result)
+        if self._digests.is_due(index):
+            self._compare_digests(index)
+
+    def _apply_payload(self, index: int, payload: bytes) -> Any:
+        try:
+            return self._machine.apply(index, payload)
+        except Exception as error:
+            raise Fatal(
+                f"applying entry {index} raised {type(error).__name__}: {error}",
+                hint="every master stops at this entry until a release that can apply it",
+            ) from error
+
+    def _compare_digests(self, index: int) -> None:
+        digest = self._machine.digest
+        self._digests.ours(index, digest)
+        for peer in self.config.peers:
+            self._post(peer, {"type": codec.DIGEST, "index": index, "digest": digest})
+
+    def replicate(self) -> None:
+        """The library's heartbeat is due, or a round has news."""
+        self._replication.replicate()
+
+    def role_changed(self, role: int) -> None:
+        """A new reign counts no answers from before it."""
+        if role == LEADER:
+            self._reign = self.core.term
+            self._replication.reset_reign()
+            self._transfer = None
+
+    def received_chunk(self, serialized: tuple[bytes, bool, bool]) -> bool:
+        """A piece of the leader's snapshot."""
+        if serialized is None:
+            return False
+        data, is_first, is_last = serialized
+        self._incoming_place = self._snapshotter.receive(
+            data, is_first=is_first, is_last=is_last, newer_than=self.core.applied_index
+        )
+        return self._incoming_place is not None
+
+    def install(self) -> None:
+        """Replace the machine's state by the snapshot that just became durable."""
+        place, self._incoming_place = self._incoming_place, None
+        assert place is not None, "nothing to install"
+        self._restore(place)
+        if self._journal.term_at(place.index) != place.last[2]:
+            self._journal.restart(previous=place.previous, last=place.last)
+        self.core.applied_index = place.index
+        self.core.commit_index = max(self.core.commit_index, place.index)
+        self.guard.installed(place.index)
+        self.counters["snapshot installed"] += 1
+
+    def _restore(self, place: Place) -> None:
+        try:
+            self._machine.restore(self._files.state_blocks(place.index))
+        except Exception as error:
+            raise Fatal(
+                f"{self._files.path(place.index)} is intact but is not a state: {error}",
+                hint="run the release that wrote it",
+            ) from error
+
+    def begin_snapshot(self, *, previous: Entry, last: Entry) -> None:
+        """The log has grown long enough."""
+        self.counters["snapshot begun"] += 1
+        self._snapshotter.begin(Place(previous, last))
+
+    def snapshot_state(self) -> tuple[int, int]:
+        """How far the snapshot being written is."""
+        return self._snapshotter.poll()
+
+    def trim(self, index: int) -> None:
+        """Let go of covered entries, but keep some so that a laggard needs no snapshot."""
+        self._journal.trim(before=min(index, self._journal.last_index - self.config.keep_entries))
+
+    # --- view ------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> RaftStatus:
+        """The current view."""
+        core = self.core
+        if core.is_leader:
+            heard_ms = 0 if self.guard.elections.quorum_is_fresh() else self._quorum_age_ms()
+        else:
+            heard_ms = int(min(self.guard.elections.heard_s_ago, 1e9) * 1000)
+        return RaftStatus(
+            role=_ROLES[core.role], term=core.term, leader=core.leader, is_ready=self.is_ready,
+            commit_index=core.commit_index, applied_index=core.applied_index,
+            last_index=self._journal.last_index, heard_ms_ago=heard_ms,
+            peers_up=tuple(core.connected_peers),
+        )  # fmt: skip
+
+    def _quorum_age_ms(self) -> int:
+        heard = sorted((self.core.heard(peer) for peer in self.config.peers), reverse=True)
+        deciding = heard[len(self.config.members) // 2 - 1]
+        return max(0, int((self._clock() - deciding) * 1000))
+
+    @property
+    def syncs(self) -> int:
+        """How often the log was made durable."""
+        return self._journal.syncs

@@ -1,0 +1,110 @@
+"""Takes snapshots of the machine and receives the leader's: the live half of `snapshots.py`.
+
+Freezes in the loop, writes in a thread, never forks. Says "done" to the library only when the file
+is durable, so the log is never trimmed for a snapshot that could vanish.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+
+from pysyncobj.config import SERIALIZER_STATE
+
+from titan.consensus.api import ReplicatedMachine
+from titan.consensus.disk import Disk, File
+from titan.consensus.snapshots import DamagedSnapshot, Place, SnapshotFiles
+
+Background = Callable[[Callable[[], None], Callable[[Exception | None], None]], None]
+"""Runs the first callable elsewhere and then the second, in the loop, with its error or None."""
+
+_log = logging.getLogger(__name__)
+
+
+class Snapshotter:
+    """At most one snapshot being written, and at most one coming in."""
+
+    def __init__(
+        self,
+        machine: ReplicatedMachine,
+        *,
+        files: SnapshotFiles,
+        disk: Disk,
+        background: Background,
+    ) -> None:
+        self._machine = machine
+        self._files = files
+        self._disk = disk
+        self._background = background
+        self._state: int = SERIALIZER_STATE.NOT_SERIALIZING
+        self._trim_to = 0
+        self._incoming: File | None = None
+        self._offset = 0
+
+    # --- our own ---------------------------------------------------------------------------
+
+    def begin(self, place: Place) -> None:
+        """Freeze the machine now and write it in the background."""
+        self._state = SERIALIZER_STATE.SERIALIZING
+        self._trim_to = place.previous[1]
+        blocks: Iterator[bytes] = self._machine.freeze()
+        self._background(lambda: self._files.write(place, blocks=blocks), self._written)
+
+    def _written(self, error: Exception | None) -> None:
+        if error is not None:
+            # The log keeps everything, so nothing is lost: the next attempt may have more room.
+            _log.error("a snapshot could not be written: %s", error)
+        failed, done = SERIALIZER_STATE.FAILED, SERIALIZER_STATE.SUCCESS
+        self._state = done if error is None else failed
+
+    def poll(self) -> tuple[int, int]:
+        """The library's question: the state, and where the log may begin. Done is said once."""
+        state = self._state
+        if state in (SERIALIZER_STATE.SUCCESS, SERIALIZER_STATE.FAILED):
+            self._state = SERIALIZER_STATE.NOT_SERIALIZING
+        return state, self._trim_to
+
+    # --- the leader's ----------------------------------------------------------------------
+
+    def receive(
+        self, data: bytes, *, is_first: bool, is_last: bool, newer_than: int
+    ) -> Place | None:
+        """Take a piece; the place of the snapshot once it is whole, durable and really newer.
+
+        A damaged or older one is dropped: nothing of it is kept, and nobody is told it arrived.
+        """
+        if is_first:
+            self._restart_incoming()
+        if self._incoming is None:
+            return None
+        self._incoming.pwrite(data, offset=self._offset)
+        self._offset += len(data)
+        return self._complete(newer_than=newer_than) if is_last else None
+
+    def _restart_incoming(self) -> None:
+        self.close()
+        path = self._files.incoming_path()
+        self._disk.unlink(path)
+        self._incoming = self._disk.open(path, create=True)
+        self._offset = 0
+
+    def _complete(self, *, newer_than: int) -> Place | None:
+        assert self._incoming is not None, "nothing came in"
+        self._incoming.datasync()
+        self.close()
+        path = self._files.incoming_path()
+        try:
+            place = self._files.check(path)
+        except DamagedSnapshot as error:
+            _log.warning("a snapshot arrived damaged and was dropped: %s", error)
+            return None
+        if place.index <= newer_than:
+            return None
+        self._files.publish(path, index=place.index)
+        return place
+
+    def close(self) -> None:
+        """Drop what is coming in."""
+        if self._incoming is not None:
+            self._incoming.close()
+        self._incoming = None

@@ -1,0 +1,199 @@
+"""What must be true of every state: recomputes each index from the records and compares.
+
+For tests and for masters that are told to check themselves; far too slow for every entry in production.
+An `AssertionError` names the object, says what is wrong with it and tells its history.
+"""
+
+from __future__ import annotations
+
+from titan import limits
+from titan.fsm import timers
+from titan.fsm.jobs import waiting_for
+from titan.fsm.occupancy import occupy
+from titan.fsm.standing import is_over, run_state
+from titan.fsm.state import Job, JobState, Run, State, Worker, is_ready
+from titan.fsm.triggers import Verdict, assess
+from titan.fsm.workers import MODES
+from titan.ids import JobId
+
+
+def validate(state: State) -> None:
+    """Raise `AssertionError` unless everything in the state agrees with everything else."""
+    counted = {
+        (timer.kind, timer.key): timer.due_ms
+        for timer in state.timers
+        if timers.counts(state, timer)
+    }
+    _validate_timers(state)
+    seqs: list[int] = []
+    for run in state.runs.values():
+        _validate_run(run)
+        _validate_edges(run)
+        for job in run.jobs.values():
+            _validate_job(state, run, job)
+            _validate_job_timers(counted, run, job)
+            seqs.append(job.seq)
+    assert len(dict.fromkeys(seqs)) == len(seqs), "two jobs share a number"
+    assert max(seqs, default=0) < state.next_job_seq, "next_job_seq was drawn already"
+    _validate_attempts(state)
+    for worker in state.workers.values():
+        _validate_worker(state, worker, counted)
+    _validate_kv(state, counted)
+    _validate_sessions(state, counted)
+    _validate_stages(state, counted)
+
+
+def _about(run: Run, job: Job, wrong: str) -> str:
+    history = "; ".join(
+        f"#{record.attempt} on {record.worker} {record.assigned_ms}-{record.ended_ms} ms: "
+        f"{record.cause or 'ended'} ({record.exit_code})"
+        for record in job.history
+    )
+    return (
+        f"job {run.id}/{job.id} {wrong}: {job.state.value}, attempts {job.attempts}, "
+        f"retries {job.retries_used}, live {job.live}, waits for {job.waiting_for} of "
+        f"{len(job.parents)}, not before {job.not_before_ms}, reason '{job.reason}', "
+        f"history [{history}]"
+    )
+
+
+def _validate_run(run: Run) -> None:
+    counts: dict[JobState, int] = {}
+    for job in run.jobs.values():
+        counts[job.state] = counts.get(job.state, 0) + 1
+    assert run.jobs, f"run {run.id} has no jobs"
+    assert run.counts == counts, f"run {run.id} counts {run.counts}, its jobs are {counts}"
+    assert run.state is run_state(run), f"run {run.id} says {run.state}, it is {run_state(run)}"
+    assert is_over(run) == bool(run.ended_ms), f"run {run.id} ended at {run.ended_ms}: {counts}"
+
+
+def _validate_edges(run: Run) -> None:
+    children: dict[JobId, list[JobId]] = {}
+    for job in run.jobs.values():
+        for parent in job.parents:
+            assert parent in run.jobs, _about(run, job, f"has an unknown parent '{parent}'")
+            children.setdefault(parent, []).append(job.id)
+    for job in run.jobs.values():
+        expected = sorted(children.get(job.id, []))
+        assert sorted(job.children) == expected, _about(run, job, f"has children {job.children}")
+
+
+def _validate_job(state: State, run: Run, job: Job) -> None:
+    assert job.waiting_for == waiting_for(run, job), _about(run, job, "miscounts its parents")
+    assert state.demands.get(job.demand) is job.demand, _about(run, job, "has its own demand")
+    numbers = (
+        job.attempts,
+        job.retries_used,
+        job.live,
+        job.not_before_ms,
+        job.queue_due_ms,
+        job.started_ms,
+        job.ended_ms,
+        job.waiting_for,
+    )
+    assert min(numbers) >= 0, _about(run, job, "has a negative number")
+    assert len(job.history) <= limits.ATTEMPT_HISTORY_MAX, _about(run, job, "remembers too much")
+    assert len(job.history) <= job.attempts, _about(run, job, "ended more often than it started")
+    assert (job.state is JobState.RUNNING) == bool(job.live), _about(run, job, "lives falsely")
+    assert job.state.is_over == bool(job.ended_ms), _about(run, job, f"ended at {job.ended_ms}")
+    if job.state is JobState.PENDING:
+        found = assess(run, job)
+        assert found.verdict is not Verdict.NEVER, _about(run, job, "can never start")
+        has_go = found.verdict is Verdict.HOLDS
+        assert has_go == (job.waiting_for == 0), _about(run, job, f"is told: {found.verdict}")
+        assert has_go or not job.not_before_ms, _about(run, job, "is held before its time")
+    else:
+        assert not job.not_before_ms, _about(run, job, "is held though it is not pending")
+        assert not job.queue_due_ms, _about(run, job, "may time out though it is not pending")
+    if job.live:
+        attempt = state.attempts.get(job.live)
+        assert attempt is not None, _about(run, job, "has no such attempt")
+        assert (attempt.run, attempt.job) == (run.id, job.id), _about(run, job, "stole an attempt")
+
+
+def _validate_job_timers(
+    counted: dict[tuple[str, tuple[str, ...]], int], run: Run, job: Job
+) -> None:
+    key = (run.id, job.id)
+    if job.not_before_ms:
+        due_ms = counted.get((timers.JOB, key))
+        assert due_ms == job.not_before_ms, _about(run, job, f"is woken at {due_ms}")
+    if job.queue_due_ms:
+        assert is_ready(job), _about(run, job, "may time out though it is not ready")
+        due_ms = counted.get((timers.QUEUE, key))
+        assert due_ms == job.queue_due_ms, _about(run, job, f"times out at {due_ms}")
+
+
+def _validate_attempts(state: State) -> None:
+    for number, attempt in state.attempts.items():
+        name = f"attempt {number} of {attempt.run}/{attempt.job} on {attempt.worker}"
+        assert number == attempt.id, f"{name} is filed wrongly"
+        assert 0 < number < state.next_attempt, f"{name} was never drawn"
+        assert 0 < attempt.fence <= state.index + 1, f"{name} has fence {attempt.fence}"
+        job = state.job(attempt.run, attempt.job)
+        assert job is not None, f"{name} has no job"
+        assert job.live == number, f"{name}: its job runs attempt {job.live}"
+        assert job.attempts == attempt.number, f"{name} is number {attempt.number}"
+        worker = state.workers.get(attempt.worker)
+        assert worker is not None, f"{name}: its worker is unknown"
+        assert worker.online, f"{name}: its worker is gone"
+        assert worker.incarnation == attempt.incarnation, f"{name} is of another life"
+        assert number in worker.live, f"{name}: its worker does not know it"
+
+
+def _validate_worker(
+    state: State, worker: Worker, counted: dict[tuple[str, tuple[str, ...]], int]
+) -> None:
+    name = f"worker {worker.id} ('{worker.name}', life {worker.incarnation})"
+    used: dict[str, int] = {}
+    for number in worker.live:
+        attempt = state.attempts.get(number)
+        assert attempt is not None, f"{name} holds attempt {number}, which is not live"
+        assert attempt.worker == worker.id, f"{name} holds attempt {number} of {attempt.worker}"
+        occupy(used, state.runs[attempt.run].jobs[attempt.job])
+    assert worker.used == used, f"{name} says it uses {worker.used}, its attempts use {used}"
+    assert list(worker.live) == sorted(worker.live), f"{name} lost the order of its attempts"
+    assert worker.mode in MODES, f"{name} is '{worker.mode}'"
+    if not worker.online:
+        assert not worker.live, f"{name} is gone and still holds {list(worker.live)}"
+        due_ms = counted.get((timers.WORKER, (worker.id,)))
+        assert due_ms == worker.expired_ms + limits.WORKER_FORGET_MS, f"{name} is never forgotten"
+
+
+def _validate_kv(state: State, counted: dict[tuple[str, tuple[str, ...]], int]) -> None:
+    for key, item in state.kv.items():
+        assert item.members is None or item.members, f"key '{key}' is an empty set"
+        assert item.version > 0, f"key '{key}' has version {item.version}"
+        if item.expires_ms:
+            due_ms = counted.get((timers.KV, (key,)))
+            assert due_ms == item.expires_ms, f"key '{key}' expires at {due_ms}"
+
+
+def _validate_sessions(state: State, counted: dict[tuple[str, tuple[str, ...]], int]) -> None:
+    assert len(state.sessions) <= limits.SESSIONS_MAX, "too many sessions"
+    last_ms = 0
+    for client, session in state.sessions.items():
+        assert last_ms <= session.last_ms, f"session {client} is out of the order of use"
+        last_ms = session.last_ms
+        assert len(session.results) <= limits.SESSION_RESULTS_MAX, f"session {client} is too long"
+        assert all(request >= session.floor for request in session.results), f"{client}: floor"
+        due_ms = counted.get((timers.SESSION, (client,)))
+        assert due_ms == session.expires_ms, f"session {client} is never forgotten"
+
+
+def _validate_stages(state: State, counted: dict[tuple[str, tuple[str, ...]], int]) -> None:
+    size = sum(stage.size for stage in state.stages.values())
+    assert size <= limits.STAGED_BYTES_MAX, f"{size} bytes are staged"
+    for run, stage in state.stages.items():
+        assert run not in state.runs, f"run {run} exists and is still staged"
+        due_ms = counted.get((timers.STAGE, (run,)))
+        assert due_ms == stage.expires_ms, f"the stage of {run} is never dropped"
+
+
+def _validate_timers(state: State) -> None:
+    heap = state.timers
+    for place in range(1, len(heap)):
+        assert heap[(place - 1) // 2] <= heap[place], f"timer {heap[place]} is out of heap order"
+    seqs = [timer.seq for timer in heap]
+    assert len(dict.fromkeys(seqs)) == len(seqs), "two timers share a number"
+    assert max(seqs, default=0) < state.next_timer_seq, "next_timer_seq was drawn already"

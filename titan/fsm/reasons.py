@@ -1,0 +1,74 @@
+"""Why a job waits, or how it ended, in words for people. A PENDING job always has a reason."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from titan.fsm.policy import policy_of
+from titan.fsm.state import Demand, Job, JobState, Run, State, Worker
+
+_NAMES_SHOWN = 5
+
+
+class Reasons:
+    """The reasons of many jobs at one moment; asks about each demand once, however many jobs share it."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._by_demand: dict[Demand, str] = {}
+
+    def of(self, run: Run, job: Job) -> str:
+        """Why this one waits or how it ended; "" when it needs no words."""
+        if job.state.is_over:
+            return job.reason
+        if job.state is not JobState.PENDING:
+            return ""
+        if job.waiting_for:
+            return _parents(run, job)
+        if job.not_before_ms:
+            return _held(job)
+        if job.demand not in self._by_demand:
+            self._by_demand[job.demand] = _missing(self._state, job.demand)
+        return self._by_demand[job.demand]
+
+
+def _parents(run: Run, job: Job) -> str:
+    names = [name for name in job.parents if not run.jobs[name].state.is_over]
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    more = len(names) - _NAMES_SHOWN
+    return f"waits for {shown} and {more} more" if more > 0 else f"waits for {shown}"
+
+
+def _held(job: Job) -> str:
+    when = datetime.fromtimestamp(job.not_before_ms / 1000, UTC)
+    until = when.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    if not job.retries_used:
+        return f"delayed until {until}"
+    return f"retry {job.retries_used} of {policy_of(job).retries} at {until}, after: {job.reason}"
+
+
+def _missing(state: State, demand: Demand) -> str:
+    """What keeps every worker from taking a job that asks for this."""
+    tags = " and ".join(demand.requirement)
+    capable = [
+        worker
+        for worker in state.workers.values()
+        if worker.online
+        and worker.mode == "open"
+        and all(tag in worker.capabilities for tag in demand.requirement)
+    ]
+    if not capable:
+        return f"waits for a worker with {tags}"
+    amounts = [f"{amount} {name}" for name, amount in demand.resources if amount]
+    if not any(_could_ever_fit(worker, demand) for worker in capable):
+        return f"waits for a worker with {tags} and {', '.join(amounts)}"
+    if amounts not in ([], ["1 slots"]):
+        return f"waits for {', '.join(amounts)} to be free"
+    return "waits for a slot"
+
+
+def _could_ever_fit(worker: Worker, demand: Demand) -> bool:
+    return all(
+        amount <= (worker.slots if name == "slots" else worker.resources.get(name, 0))
+        for name, amount in demand.resources
+    )

@@ -1,0 +1,70 @@
+"""Deriving every index of the state from the records, after a snapshot was read.
+
+Values that a running state shares between jobs (ids, demands, times) are shared again here, so that a
+restored master needs no more memory than the one that froze.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from titan.fsm import jobs
+from titan.fsm.occupancy import occupy
+from titan.fsm.standing import run_state
+from titan.fsm.state import AttemptRecord, Run, State
+from titan.ids import JobId
+
+
+def rebuild(state: State) -> None:
+    """Make all index fields of `state` what they are in the state that was frozen."""
+    memo: dict[Any, Any] = {}
+
+    def share(value: Any) -> Any:
+        return memo.setdefault(value, value)
+
+    for worker in state.workers.values():
+        share(worker.id)
+        worker.live, worker.used = {}, {}
+    for run in state.runs.values():
+        _rebuild_run(state, run, share=share)
+    for attempt in state.attempts.values():
+        worker = state.workers[attempt.worker]
+        worker.live[attempt.id] = None
+        occupy(worker.used, state.runs[attempt.run].jobs[attempt.job])
+
+
+def _rebuild_run(state: State, run: Run, *, share: Callable[[Any], Any]) -> None:
+    run.jobs = {job.id: job for job in run.jobs.values()}  # one string for key and id
+    run.counts = {}
+    for job in run.jobs.values():
+        job.demand = state.intern_demand(job.demand)
+        job.children = ()
+        job.worker = share(job.worker)
+        job.trigger = share(job.trigger)
+        job.started_ms = share(job.started_ms)
+        job.ended_ms = share(job.ended_ms)
+        job.history = tuple([_share_record(record, share=share) for record in job.history])
+        run.counts[job.state] = run.counts.get(job.state, 0) + 1
+    for job in run.jobs.values():
+        parents: list[JobId] = []
+        for name in job.parents:
+            parent = run.jobs[name]
+            parents.append(parent.id)
+            jobs.link(parent, child=job.id)
+        job.parents = tuple(parents)
+        job.waiting_for = jobs.waiting_for(run, job)
+    run.state = run_state(run)
+
+
+def _share_record(record: AttemptRecord, *, share: Callable[[Any], Any]) -> AttemptRecord:
+    return AttemptRecord(
+        record.attempt,
+        share(record.worker),
+        share(record.assigned_ms),
+        share(record.ended_ms),
+        record.exit_code,
+        share(record.cause),
+        record.detail,
+        record.log_bytes,
+    )

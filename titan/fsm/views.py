@@ -1,0 +1,221 @@
+"""Reading the state: the answer to every query, in the shapes of `queries.py`.
+
+Changes nothing. Times are as committed; what a view says is true at `State.index`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, Final
+
+from titan.errors import NotFound
+from titan.fsm.policy import decode_spec
+from titan.fsm.queries import (
+    BlobView,
+    GetBlob,
+    GetJob,
+    GetJobSpec,
+    GetRun,
+    JobView,
+    KvGet,
+    KvList,
+    KvView,
+    ListJobs,
+    ListRuns,
+    ListWorkers,
+    Query,
+    RunView,
+    WorkerView,
+)
+from titan.fsm.reasons import Reasons
+from titan.fsm.state import Job, KvItem, Run, State, Worker
+from titan.ids import JobId, RunId, strip_v1_prefix
+from titan.limits import LIST_PAGE_MAX
+from titan.spec.model import JobSpec
+
+
+def read(state: State, query: Query) -> Any:
+    """Answer a query as its docstring says. Raises `NotFound`."""
+    return _READERS[type(query)](state, query)
+
+
+def reason(state: State, job: Job, *, run: Run) -> str:
+    """Why a job waits or how it ended, in words for people; "" when it needs none."""
+    return Reasons(state).of(run, job)
+
+
+def run_view(run: Run) -> RunView:
+    """A run as people see it."""
+    return RunView(
+        id=run.id,
+        name=run.name,
+        state=run.state.value,
+        over=run.ended_ms != 0,
+        created_ms=run.created_ms,
+        ended_ms=run.ended_ms,
+        jobs={state.value: count for state, count in run.counts.items()},
+        agent_run_id=run.agent_run_id,
+        owner=run.owner,
+    )
+
+
+def job_view(run: Run, job: Job, *, reasons: Reasons) -> JobView:
+    """A job as people see it. Views made together share `reasons`."""
+    return JobView(
+        run=run.id,
+        id=job.id,
+        state=job.state.value,
+        reason=reasons.of(run, job),
+        worker=job.worker,
+        attempts=job.attempts,
+        retries_used=job.retries_used,
+        exit_code=job.exit_code,
+        parents=job.parents,
+        started_ms=job.started_ms,
+        ended_ms=job.ended_ms,
+        live=job.live,
+        history=job.history,
+    )
+
+
+def worker_view(state: State, worker: Worker) -> WorkerView:
+    """A worker as people see it."""
+    mode = "online" if worker.mode == "open" else worker.mode
+    held = (state.attempts[number] for number in islice(worker.live, LIST_PAGE_MAX))
+    return WorkerView(
+        id=worker.id,
+        name=worker.name,
+        state=mode if worker.online else "lost",
+        capabilities=worker.capabilities,
+        slots=worker.slots,
+        resources=dict(worker.resources),
+        running=len(worker.live),
+        jobs=[f"{attempt.run}/{attempt.job}" for attempt in held],
+    )
+
+
+def kv_view(key: str, item: KvItem) -> KvView:
+    """A key as people see it. What is not text after all is shown as bytes."""
+    value: str | bytes | None = item.value
+    members = None
+    if item.members is not None:
+        value, members = None, list(item.members)
+    elif not item.binary:
+        try:
+            value = item.value.decode()
+        except UnicodeDecodeError:
+            value = item.value
+    return KvView(
+        key=key, value=value, members=members, version=item.version, expires_ms=item.expires_ms
+    )
+
+
+# --- one reader per query -------------------------------------------------------------------------
+
+
+def _page(limit: int) -> int:
+    return max(1, min(limit, LIST_PAGE_MAX))
+
+
+def _run(state: State, run_id: str) -> Run:
+    run = state.runs.get(RunId(run_id))
+    if run is None:
+        raise NotFound(f"there is no run {run_id}")
+    return run
+
+
+def _job(run: Run, job_id: str) -> Job:
+    job = run.jobs.get(JobId(job_id)) or run.jobs.get(JobId(strip_v1_prefix(job_id)))
+    if job is None:
+        raise NotFound(f"run {run.id} has no job '{job_id}'")
+    return job
+
+
+def _get_run(state: State, query: GetRun) -> RunView:
+    return run_view(_run(state, query.run))
+
+
+def _list_runs(state: State, query: ListRuns) -> list[RunView]:
+    newest_first: Iterator[Run] = reversed(state.runs.values())
+    if query.before:
+        _run(state, query.before)
+        newest_first = iter(_after(newest_first, query.before))
+    wanted = (
+        run_view(run)
+        for run in newest_first
+        if (not query.name or run.name == query.name)
+        and (not query.state or run.state == query.state)
+        and (not query.agent_run_id or run.agent_run_id == query.agent_run_id)
+    )
+    return list(islice(wanted, _page(query.limit)))
+
+
+def _after(runs: Iterable[Run], last: str) -> Iterator[Run]:
+    has_passed = False
+    for run in runs:
+        if has_passed:
+            yield run
+        has_passed = has_passed or run.id == last
+
+
+def _list_jobs(state: State, query: ListJobs) -> list[JobView]:
+    run = _run(state, query.run)
+    last_seq = _job(run, query.after).seq if query.after else 0
+    wanted = (
+        job
+        for job in run.jobs.values()
+        if job.seq > last_seq and (not query.state or job.state == query.state)
+    )
+    reasons = Reasons(state)
+    return [job_view(run, job, reasons=reasons) for job in islice(wanted, _page(query.limit))]
+
+
+def _get_job(state: State, query: GetJob) -> JobView:
+    if query.run:
+        run = _run(state, query.run)
+        return job_view(run, _job(run, query.job), reasons=Reasons(state))
+    for name in dict.fromkeys((query.job, strip_v1_prefix(query.job))):
+        for run in reversed(state.runs.values()):
+            job = run.jobs.get(JobId(name))
+            if job is not None:
+                return job_view(run, job, reasons=Reasons(state))
+    raise NotFound(f"no run has a job '{query.job}'")
+
+
+def _get_job_spec(state: State, query: GetJobSpec) -> JobSpec:
+    return decode_spec(_job(_run(state, query.run), query.job))
+
+
+def _list_workers(state: State, _query: ListWorkers) -> list[WorkerView]:
+    return [worker_view(state, state.workers[worker]) for worker in sorted(state.workers)]
+
+
+def _kv_get(state: State, query: KvGet) -> KvView | None:
+    item = state.kv.get(query.key)
+    return None if item is None else kv_view(query.key, item)
+
+
+def _kv_list(state: State, query: KvList) -> list[KvView]:
+    keys = sorted(key for key in state.kv if key.startswith(query.prefix) and key > query.after)
+    return [kv_view(key, state.kv[key]) for key in keys[: _page(query.limit)]]
+
+
+def _get_blob(state: State, query: GetBlob) -> BlobView | None:
+    blob = state.blobs.get(query.digest)
+    if blob is None:
+        return None
+    return BlobView(digest=blob.digest, size=blob.size, holders=blob.holders)
+
+
+_READERS: Final[dict[type[Query], Callable[[State, Any], Any]]] = {
+    GetRun: _get_run,
+    ListRuns: _list_runs,
+    ListJobs: _list_jobs,
+    GetJob: _get_job,
+    GetJobSpec: _get_job_spec,
+    ListWorkers: _list_workers,
+    KvGet: _kv_get,
+    KvList: _kv_list,
+    GetBlob: _get_blob,
+}

@@ -1,0 +1,47 @@
+"""`AsyncClient`: the whole client by asyncio. Its parts are in one file per noun."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from titan.fsm.commands import SetWorkerMode
+from titan.fsm.queries import ListWorkers, WorkerView
+from titan.ids import WorkerId
+from titan.sdk.runs import RunsApi
+from titan.sdk.store import StoreApi
+from titan.wire.messages import ClusterInfo, GetCluster
+
+
+class AsyncClient(RunsApi, StoreApi):
+    """A client of a Titan cluster, for one event loop.
+
+    `masters`: "host:port,host:port" or a list; else `TITAN_MASTERS`, else `TITAN_HOST` and
+    `TITAN_PORT`, else 127.0.0.1:9090. Any one master is enough; it learns the others.
+    Every call is repeated through failovers until `deadline_s` has passed, and takes effect once.
+    Close it, or use it in an `async with` block.
+    """
+
+    async def list_workers(self) -> list[WorkerView]:
+        """The workers that the cluster knows."""
+        return await self._read(ListWorkers(), list[WorkerView])
+
+    async def set_worker_mode(self, worker: str, mode: str) -> None:
+        """Let a worker take work (`open`), take none (`cordoned`), or finish and leave (`draining`)."""
+        await self._write(SetWorkerMode(worker=WorkerId(worker), mode=mode))
+
+    async def cluster_info(self) -> ClusterInfo:
+        """The masters, and who leads."""
+        info = await self._ask(GetCluster(), ClusterInfo)
+        self._transport.learn(info)
+        return info
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        await self.close()

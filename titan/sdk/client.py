@@ -1,0 +1,311 @@
+"""`TitanClient`: the client for code without asyncio.
+
+A face and nothing more: every method hands its call to one `AsyncClient` that lives in a background
+thread (`portal.py`). What talks to the network is imported when the first client is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import weakref
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from titan.limits import CLIENT_DEADLINE_S
+
+if TYPE_CHECKING:
+    from titan.fsm.queries import JobView, KvView, RunView, WorkerView
+    from titan.sdk.aio import AsyncClient
+    from titan.sdk.handles import AsyncRunHandle
+    from titan.sdk.jobs import TitanJob
+    from titan.sdk.portal import Portal
+    from titan.sdk.store import KeyChange
+    from titan.sdk.views import RunChange
+    from titan.wire.messages import ClusterInfo
+
+T = TypeVar("T")
+Parameter = str | int | float | bool | None
+
+
+class RunHandle:
+    """A run that was submitted. It prints as its run id."""
+
+    def __init__(self, client: TitanClient, run_id: str) -> None:
+        self.id = run_id
+        self._client = client
+
+    def __str__(self) -> str:
+        return self.id
+
+    def __repr__(self) -> str:
+        return f"<run {self.id}>"
+
+    def wait(self, timeout: float | None = None) -> str:
+        """Wait until every job has ended; answers the run's state. Raises `TimedOut`."""
+        return self._client.wait(self.id, timeout)
+
+    def status(self) -> str:
+        """The run's state now."""
+        return self._client.get_job_status(self.id)
+
+    def jobs(self) -> list[JobView]:
+        """All its jobs, in the order of submission."""
+        return self._client.list_jobs(self.id)
+
+    def logs(self, job: str | None = None) -> str | dict[str, str]:
+        """The output of one job; without a name, of every job: id to text."""
+        if job is not None:
+            return self._client.fetch_logs(job, self.id)
+        return {one.id: self._client.fetch_logs(one.id, self.id) for one in self.jobs()}
+
+    def cancel(self) -> None:
+        """Cancel every job that has not ended."""
+        self._client.cancel(self.id)
+
+    def add(self, jobs: Iterable[TitanJob]) -> None:
+        """Add jobs while it is live, all or none."""
+        self._client.add_jobs(self.id, jobs)
+
+    def watch(self) -> Iterator[RunChange]:
+        """The run and its jobs now, then every change until it has ended."""
+        return self._client.watch_run(self.id)
+
+
+class TitanClient:
+    """A client of a Titan cluster. Safe to use from several threads.
+
+    `masters`: "host:port,host:port" or a list; else `TITAN_MASTERS`, else `TITAN_HOST` and
+    `TITAN_PORT`, else 127.0.0.1:9090. Any one master is enough; it learns the others.
+    Every call is repeated through failovers until `deadline_s` has passed, and takes effect once.
+    It connects with the first call. Closing is optional; a `with` block does it. After a fork the child
+    gets a connection and an identity of its own.
+    """
+
+    def __init__(
+        self, masters: str | Iterable[str] | None = None, *, deadline_s: float = CLIENT_DEADLINE_S
+    ) -> None:
+        from titan.sdk.discovery import first_masters
+
+        self._masters = first_masters(masters)
+        self._deadline_s = deadline_s
+        self._open()
+
+    def _open(self) -> None:
+        from titan.sdk.aio import AsyncClient
+        from titan.sdk.portal import Portal
+
+        self._pid = os.getpid()
+        self._portal = Portal()
+        self._client = AsyncClient(self._masters, deadline_s=self._deadline_s)
+        self._closer = weakref.finalize(self, _close, self._portal, self._client, self._pid)
+
+    def _here(self) -> AsyncClient:
+        """The client of this process: two processes must never number requests alike."""
+        if os.getpid() != self._pid:
+            self._closer.detach()
+            self._open()
+        return self._client
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._portal.call(work)
+
+    def _handle(self, work: Coroutine[Any, Any, AsyncRunHandle]) -> RunHandle:
+        return RunHandle(self, self._call(work).id)
+
+    def _iterate(self, source: AsyncIterator[T]) -> Iterator[T]:
+        return self._portal.iterate(source)
+
+    def close(self) -> None:
+        """End the connection and the thread; again does nothing."""
+        self._closer()
+
+    def __enter__(self) -> TitanClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- runs -----------------------------------------------------------------------------------
+
+    def submit_dag(
+        self,
+        name: str,
+        jobs: Iterable[TitanJob],
+        agent_run_id: str | None = None,
+        *,
+        parameters: Mapping[str, Parameter] | None = None,
+    ) -> RunHandle:
+        """Start a run of `jobs`, whose files travel along. Raises `InvalidSpec` with every problem."""
+        work = self._here().submit_dag(name, jobs, agent_run_id, parameters=parameters)
+        return self._handle(work)
+
+    def submit_job(self, job: TitanJob) -> RunHandle:
+        """Start a run of one job, named after it."""
+        return self._handle(self._here().submit_job(job))
+
+    def submit_yaml(
+        self,
+        path: str | os.PathLike[str],
+        agent_run_id: str | None = None,
+        wait: bool = False,
+        poll_interval: float = 2,
+        timeout: float = 300,
+        *,
+        parameters: Mapping[str, Parameter] | None = None,
+    ) -> RunHandle:
+        """Start a run of a pipeline's YAML file; with `wait`, come back when it has ended.
+
+        `poll_interval` has no effect: the end is pushed. Raises `TimedOut` when the run has not ended
+        after `timeout` seconds; it goes on.
+        """
+        work = self._here().submit_yaml(
+            path, agent_run_id, wait, poll_interval, timeout, parameters=parameters
+        )
+        return self._handle(work)
+
+    def deploy_script(
+        self, path: str | os.PathLike[str], args: str | list[object] | None = None
+    ) -> RunHandle:
+        """Start a run of one script; the job is named after the file."""
+        return self._handle(self._here().deploy_script(path, args))
+
+    def add_jobs(self, run: object, jobs: Iterable[TitanJob]) -> None:
+        """Add jobs to a live run, all or none; parents may be new, running or finished."""
+        self._call(self._here().add_jobs(run, jobs))
+
+    def get_run(self, run: object) -> RunView:
+        """A run. Raises `NotFound`."""
+        return self._call(self._here().get_run(run))
+
+    def list_runs(
+        self, limit: int = 100, *, name: str = "", state: str = "", agent_run_id: str = ""
+    ) -> list[RunView]:
+        """Runs, newest first."""
+        work = self._here().list_runs(limit, name=name, state=state, agent_run_id=agent_run_id)
+        return self._call(work)
+
+    def watch_run(self, run: object, *, jobs: bool = True) -> Iterator[RunChange]:
+        """The run and its jobs now, then every change until the run has ended."""
+        return self._iterate(self._here().watch_run(run, jobs=jobs))
+
+    def wait(self, run: object, timeout: float | None = None) -> str:
+        """Wait until every job of the run has ended; answers the run's state. Raises `TimedOut`."""
+        return self._call(self._here().wait(run, timeout))
+
+    # --- jobs -----------------------------------------------------------------------------------
+
+    def get_job(self, job_id: str, run: object | None = None) -> JobView:
+        """A job of `run`, else of the newest run that has it. `DAG-` is ignored. Raises `NotFound`."""
+        return self._call(self._here().get_job(job_id, run))
+
+    def get_job_status(self, job_id: object, run: object | None = None) -> str:
+        """The state of a job, e.g. "COMPLETED"; of a run when given a run's id."""
+        return self._call(self._here().get_job_status(job_id, run))
+
+    def list_jobs(self, run: object, *, state: str = "") -> list[JobView]:
+        """All jobs of a run, in the order of submission."""
+        return self._call(self._here().list_jobs(run, state=state))
+
+    def fetch_logs(self, job_id: object, run: object | None = None) -> str:
+        """All that the newest attempt of a job has written; "" when it has not started yet."""
+        return self._call(self._here().fetch_logs(job_id, run))
+
+    def follow_logs(self, job_id: object, run: object | None = None) -> Iterator[str]:
+        """What a job writes, from the beginning of its newest attempt until the job has ended."""
+        return self._iterate(self._here().follow_logs(job_id, run))
+
+    def cancel(self, target: object, run: object | None = None) -> None:
+        """Cancel a run (by its id or handle), or a job and its descendants. Raises `NotFound`."""
+        self._call(self._here().cancel(target, run))
+
+    def retry(self, job_id: str, run: object | None = None) -> None:
+        """Run a job that has ended again, with the descendants that ended because of it."""
+        self._call(self._here().retry(job_id, run))
+
+    # --- key-value store ------------------------------------------------------------------------
+
+    def store_put(self, key: str, value: str | bytes | float, *, ttl_s: float | None = None) -> int:
+        """Set a key, for `ttl_s` seconds or for ever; answers its version. Numbers become text."""
+        return self._call(self._here().store_put(key, value, ttl_s=ttl_s))
+
+    def store_get(self, key: str) -> str | bytes | None:
+        """The value, or None for a missing key."""
+        return self._call(self._here().store_get(key))
+
+    def store_delete(self, key: str) -> bool:
+        """Remove a key of any kind; answers whether it was there."""
+        return self._call(self._here().store_delete(key))
+
+    def store_cas(
+        self,
+        key: str,
+        expected: str | bytes | float | None,
+        value: str | bytes | float,
+        *,
+        ttl_s: float | None = None,
+    ) -> bool:
+        """Set a key only if it holds `expected` (None: only if it is missing); answers whether it was."""
+        return self._call(self._here().store_cas(key, expected, value, ttl_s=ttl_s))
+
+    def store_incr(self, key: str, by: int = 1) -> int:
+        """Add to a counter; a missing key counts as 0. Answers the new value."""
+        return self._call(self._here().store_incr(key, by))
+
+    def store_sadd(self, key: str, member: str) -> int:
+        """Add a member to a set; answers 1 if it is new, else 0."""
+        return self._call(self._here().store_sadd(key, member))
+
+    def store_srem(self, key: str, member: str) -> int:
+        """Remove a member from a set; answers 1 if it was there, else 0."""
+        return self._call(self._here().store_srem(key, member))
+
+    def store_smembers(self, key: str) -> list[str]:
+        """The members in the order in which they came; [] for a missing key."""
+        return self._call(self._here().store_smembers(key))
+
+    def store_list(self, prefix: str = "") -> list[KvView]:
+        """Every key with the prefix, sorted, with values."""
+        return self._call(self._here().store_list(prefix))
+
+    def watch(self, prefix: str = "") -> Iterator[KeyChange]:
+        """Keys with the prefix: what is there first, then each change, without end."""
+        return self._iterate(self._here().watch(prefix))
+
+    # --- files ----------------------------------------------------------------------------------
+
+    def upload_file(self, path: str | os.PathLike[str]) -> str:
+        """Store one file in the cluster; answers its digest. What is there already is not sent."""
+        return self._call(self._here().upload_file(path))
+
+    def upload_project_folder(self, folder: str | os.PathLike[str]) -> str:
+        """Pack a folder and store it; answers its digest, for `TitanJob(..., bundle=digest)`."""
+        return self._call(self._here().upload_project_folder(folder))
+
+    # --- the cluster ----------------------------------------------------------------------------
+
+    def list_workers(self) -> Sequence[WorkerView]:
+        """The workers that the cluster knows."""
+        return self._call(self._here().list_workers())
+
+    def set_worker_mode(self, worker: str, mode: str) -> None:
+        """Let a worker take work (`open`), take none (`cordoned`), or finish and leave (`draining`)."""
+        self._call(self._here().set_worker_mode(worker, mode))
+
+    def cluster_info(self) -> ClusterInfo:
+        """The masters, and who leads."""
+        return self._call(self._here().cluster_info())
+
+
+def _close(portal: Portal, client: AsyncClient, pid: int) -> None:
+    if os.getpid() != pid:
+        return  # the thread belongs to the parent
+    with contextlib.suppress(RuntimeError):  # the interpreter is going down
+        portal.call(client.close())
+    portal.close()

@@ -1,0 +1,58 @@
+"""A submitted run in the hand of code with asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import TYPE_CHECKING
+
+from titan.fsm.queries import JobView
+from titan.ids import RunId
+from titan.sdk.views import RunChange
+
+if TYPE_CHECKING:
+    from titan.sdk.jobs import TitanJob
+    from titan.sdk.runs import RunsApi
+
+
+class AsyncRunHandle:
+    """A run that was submitted. `str()` of it is its id."""
+
+    def __init__(self, client: RunsApi, run_id: RunId) -> None:
+        self.id = run_id
+        self._client = client
+
+    def __str__(self) -> str:
+        return self.id
+
+    def __repr__(self) -> str:
+        return f"<run {self.id}>"
+
+    async def wait(self, timeout: float | None = None) -> str:
+        """Wait until every job has ended; answers the run's state. Raises `TimedOut`."""
+        return await self._client.wait(self.id, timeout)
+
+    async def status(self) -> str:
+        """The run's state now."""
+        return (await self._client.get_run(self.id)).state
+
+    async def jobs(self) -> list[JobView]:
+        """All its jobs."""
+        return await self._client.list_jobs(self.id)
+
+    async def logs(self, job: str | None = None) -> str | dict[str, str]:
+        """The output of one job; without a name, of every job: id to text."""
+        if job is not None:
+            return await self._client.fetch_logs(job, self.id)
+        return {one.id: await self._client.fetch_logs(one.id, self.id) for one in await self.jobs()}
+
+    async def cancel(self) -> None:
+        """Cancel every job that has not ended."""
+        await self._client.cancel(self.id)
+
+    async def add(self, jobs: Iterable[TitanJob]) -> None:
+        """Add jobs while it is live, all or none."""
+        await self._client.add_jobs(self.id, jobs)
+
+    def watch(self) -> AsyncIterator[RunChange]:
+        """Every change until it has ended."""
+        return self._client.watch_run(self.id)

@@ -1,0 +1,201 @@
+"""`TitanJob`: a job as Python code declares it.
+
+Holds what the user gave, checks it at once, and becomes a `JobSpec` when it is submitted. Fields are
+read by the table that the YAML loader uses; only names and the unit of `delay` differ.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from titan.spec.model import JobSpec
+
+_V1_GATE_WAIT_S: Final = 172_800
+_SDK_NAMES: Final = {"id": "id", "type": "job_type", "file": "filename", "depends_on": "parents"}
+
+
+class TitanJob:
+    """One job of a run.
+
+    `filename`: a script or executable on this machine; it travels with the run. With `is_archive` it
+    is a zip file whose entry point is `main.py`, else `__main__.py`, else its only script (`.py` or
+    `.sh`), each looked for at the top or inside the one folder that holds everything. With `bundle`
+    (the digest that `upload_project_folder` answered) it is a path in that bundle instead.
+    `command`: an argument list, or a line for bash, instead of a file. `script_content`: the script's
+    text instead of a file; Python unless its first line names a shell.
+    `args`: a string, split as a shell splits words; a list; or bytes, which are one argument.
+    `delay`, `retry_backoff_ms` and `retry_backoff_cap_ms` are milliseconds, `timeout` and
+    `queue_timeout` seconds.
+
+    Raises `FileNotFoundError` for a file that is not there, `TypeError` for an unknown field and
+    `InvalidSpec` for values that cannot be, or that ask for what this version does not run.
+    """
+
+    def __init__(  # noqa: PLR0917 - the positions are v1's
+        self,
+        job_id: str,
+        filename: str | os.PathLike[str] | None = None,
+        job_type: str = "RUN_PAYLOAD",
+        args: str | bytes | Sequence[object] | None = None,
+        parents: Iterable[str] | None = None,
+        port: int = 0,
+        is_archive: bool = False,
+        priority: int = 1,
+        delay: int = 0,
+        affinity: bool = False,
+        requirement: str | Sequence[str] = "GENERAL",
+        hitl_message: str | None = None,
+        max_wait_seconds: int = _V1_GATE_WAIT_S,
+        *,
+        command: str | bytes | Sequence[object] | None = None,
+        script_content: str | None = None,
+        env: Mapping[str, object] | None = None,
+        trigger: str = "all_success",
+        when: str | None = None,
+        resources: Mapping[str, float] | None = None,
+        retries: int = 3,
+        retry_backoff_ms: int = 1000,
+        retry_backoff_cap_ms: int = 60_000,
+        no_retry_exit_codes: Sequence[int] = (),
+        timeout: float = 86_400,
+        queue_timeout: float | None = None,
+        health: Mapping[str, Any] | None = None,
+        restart: Mapping[str, Any] | None = None,
+        secrets: Sequence[str] = (),
+        artifacts: Mapping[str, Any] | None = None,
+        foreach: str | None = None,
+        isolation: str = "process",
+        image: str | None = None,
+        bundle: str | None = None,
+    ) -> None:
+        self.id = job_id
+        self.filename = filename
+        self.job_type = job_type
+        self.args = args
+        self.parents = [parents] if isinstance(parents, str) else list(parents or ())
+        self.port = port
+        self.is_archive = is_archive
+        self.priority = priority
+        self.delay = delay
+        self.affinity = affinity
+        self.requirement = requirement
+        self.hitl_message = hitl_message
+        self.max_wait_seconds = max_wait_seconds
+        self.command = command
+        self.script_content = script_content
+        self.env = env
+        self.trigger = trigger
+        self.when = when
+        self.resources = resources
+        self.retries = retries
+        self.retry_backoff_ms = retry_backoff_ms
+        self.retry_backoff_cap_ms = retry_backoff_cap_ms
+        self.no_retry_exit_codes = no_retry_exit_codes
+        self.timeout = timeout
+        self.queue_timeout = queue_timeout
+        self.health = health
+        self.restart = restart
+        self.secrets = secrets
+        self.artifacts = artifacts
+        self.foreach = foreach
+        self.isolation = isolation
+        self.image = image
+        self.bundle = bundle
+        self._check_file()
+        self.to_spec()
+
+    def __repr__(self) -> str:
+        return f"TitanJob({self.id!r})"
+
+    @property
+    def source(self) -> Path | None:
+        """The local file that has to travel, or None."""
+        if self.filename is None or self.bundle is not None:
+            return None
+        return Path(self.filename)
+
+    def to_spec(self, *, file: str | None = None, bundle: str | None = None) -> JobSpec:
+        """The declared form. `file` and `bundle`: where the job's file lies once it is packed.
+
+        Raises `InvalidSpec` with everything that is wrong with this job.
+        """
+        from titan.ids import Digest
+        from titan.spec.model import JobSpec
+        from titan.spec.problems import Problems
+
+        problems = Problems(f"job {self.id!r}")
+        attrs = self._attrs(problems)
+        self._check_work(problems)
+        problems.raise_if_any()
+        if file is not None:
+            attrs["file"] = file
+        digest = bundle if bundle is not None else self.bundle
+        if digest:
+            attrs["bundle"] = Digest(digest)
+        return JobSpec(**attrs)
+
+    def _attrs(self, problems: Any) -> dict[str, Any]:
+        from titan.spec import unavailable
+        from titan.spec.fields import JOB_FIELDS
+
+        attrs: dict[str, Any] = {}
+        for name in unavailable.FIELDS:
+            if getattr(self, name) is not _DEFAULTS[name]:
+                self._refuse(problems, name, unavailable.refusal(name, getattr(self, name)))
+        for field in JOB_FIELDS:
+            name = _SDK_NAMES.get(field.name, field.name)
+            value = getattr(self, name)
+            if value is None or value == _DEFAULTS.get(name) or value == []:
+                continue  # the model has the same defaults
+            if name == "delay":
+                value = value / 1000  # the table counts in seconds
+            try:
+                read = field.read(os.fspath(value) if name == "filename" else value)
+            except (ValueError, TypeError) as why:
+                problems.add(str(why), field=name)
+                continue
+            self._refuse(problems, name, unavailable.refusal(field.name, read))
+            attrs.update({field.attr: read} if field.attr else read)
+        return attrs
+
+    @staticmethod
+    def _refuse(problems: Any, name: str, why: str | None) -> None:
+        if why is not None:
+            problems.add(why, field=name)
+
+    def _check_work(self, problems: Any) -> None:
+        from titan.ids import is_digest
+
+        ways = [
+            name
+            for name in ("filename", "command", "script_content")
+            if getattr(self, name) is not None
+        ]
+        if self.is_archive and "command" in ways and "filename" in ways:
+            ways.remove("filename")  # the archive is where the command runs
+        if len(ways) != 1:
+            problems.add("needs exactly one of filename, command and script_content")
+        if self.is_archive and self.filename is None:
+            problems.add("is_archive needs a filename")
+        if self.bundle is not None and not is_digest(self.bundle):
+            problems.add("must be the digest of an uploaded bundle", field="bundle")
+
+    def _check_file(self) -> None:
+        source = self.source
+        if source is not None and not source.is_file():
+            raise FileNotFoundError(f"job {self.id!r}: no such file: {source}")
+
+
+def _defaults() -> dict[str, Any]:
+    init: Any = TitanJob.__init__
+    code = init.__code__
+    positional = code.co_varnames[: code.co_argcount]
+    with_default = positional[-len(init.__defaults__) :]
+    return {**dict(zip(with_default, init.__defaults__, strict=True)), **init.__kwdefaults__}
+
+
+_DEFAULTS: Final = _defaults()

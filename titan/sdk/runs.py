@@ -1,0 +1,190 @@
+"""Starting runs and changing them."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from titan.errors import Conflict, InvalidSpec
+from titan.fsm.commands import CancelJob, CancelRun, RetryJob, StageJobs, SubmitRun
+from titan.ids import Digest, RunId, is_run_id, new_run_id
+from titan.limits import STAGES_IN_FLIGHT_MAX
+from titan.sdk.blobs import BlobsApi
+from titan.sdk.handles import AsyncRunHandle
+from titan.sdk.jobs import TitanJob
+from titan.sdk.logs import LogsApi
+from titan.sdk.packing import Packed, pack
+from titan.sdk.submission import addition, split
+from titan.spec import graph
+from titan.spec.model import JobSpec
+from titan.spec.problems import Problems
+
+Parameter = str | int | float | bool | None
+
+
+class RunsApi(LogsApi, BlobsApi):
+    """Runs of a client. Arguments named `run` take a run id or a handle."""
+
+    # --- submitting -----------------------------------------------------------------------------
+
+    async def submit_dag(
+        self,
+        name: str,
+        jobs: Iterable[TitanJob],
+        agent_run_id: str | None = None,
+        *,
+        parameters: Mapping[str, Parameter] | None = None,
+    ) -> AsyncRunHandle:
+        """Start a run of `jobs`, whose files travel along.
+
+        Repeated inside through failovers, it takes effect once. Raises `InvalidSpec` with every
+        problem of the graph, `LimitExceeded`, `FileNotFoundError`.
+        """
+        listed = list(jobs)
+        with ExitStack() as files:
+            packed = await asyncio.to_thread(pack, listed)
+            if packed.bundle is not None:
+                files.enter_context(packed.bundle)
+            _check_graph(name, packed.specs)
+            await self._upload(packed)
+        bundle = Digest("") if packed.bundle is None else packed.bundle.digest
+        return await self._submit(
+            name, packed.specs, bundle=bundle, parameters=parameters, agent_run_id=agent_run_id
+        )
+
+    async def submit_job(self, job: TitanJob) -> AsyncRunHandle:
+        """Start a run of one job, named after it."""
+        return await self.submit_dag(job.id, [job])
+
+    async def submit_yaml(
+        self,
+        path: str | os.PathLike[str],
+        agent_run_id: str | None = None,
+        wait: bool = False,
+        poll_interval: float = 2,
+        timeout: float = 300,
+        *,
+        parameters: Mapping[str, Parameter] | None = None,
+    ) -> AsyncRunHandle:
+        """Start a run of a pipeline's YAML file; with `wait`, come back when the run has ended.
+
+        `poll_interval` has no effect. Raises `InvalidSpec` with every problem of the file, and
+        `TimedOut` when the run has not ended after `timeout` seconds; it goes on.
+        """
+        from titan.spec.yaml_file import load_pipeline
+
+        loaded = await asyncio.to_thread(load_pipeline, path)
+        bundle = await asyncio.to_thread(loaded.pack)
+        if bundle is not None:
+            with bundle:
+                await self._put_bundle(bundle)
+        handle = await self._submit(
+            loaded.spec.name,
+            loaded.spec.jobs,
+            bundle=Digest("") if bundle is None else bundle.digest,
+            parameters={**loaded.spec.parameters, **(parameters or {})},
+            agent_run_id=agent_run_id,
+        )
+        if wait:
+            await handle.wait(timeout)
+        return handle
+
+    async def deploy_script(
+        self, path: str | os.PathLike[str], args: str | list[object] | None = None
+    ) -> AsyncRunHandle:
+        """Start a run of one script; the job is named after the file."""
+        name = "".join(c if c.isalnum() and c.isascii() else "-" for c in Path(path).stem)
+        return await self.submit_job(TitanJob(name[:128] or "script", path, args=args))
+
+    async def add_jobs(self, run: object, jobs: Iterable[TitanJob]) -> None:
+        """Add jobs to a live run, all or none; parents may be new, running or finished."""
+        listed = list(jobs)
+        packed = await asyncio.to_thread(lambda: pack(listed, per_job=True))
+        with ExitStack() as files:
+            if packed.bundle is not None:
+                files.enter_context(packed.bundle)
+            _check_graph(str(run), packed.specs, open_world=True)
+            await self._upload(packed)
+        await self._write(addition(RunId(str(run)), packed.specs))
+
+    async def _upload(self, packed: Packed) -> None:
+        if packed.bundle is not None:
+            await self._put_bundle(packed.bundle)
+        for path in packed.archives.values():
+            await self.upload_file(path)
+
+    async def _submit(
+        self,
+        name: str,
+        jobs: tuple[JobSpec, ...],
+        *,
+        bundle: Digest,
+        parameters: Mapping[str, Parameter] | None,
+        agent_run_id: str | None,
+    ) -> AsyncRunHandle:
+        run = new_run_id()
+        submission = split(
+            SubmitRun(
+                run=run,
+                name=name,
+                jobs=jobs,
+                bundle=bundle,
+                parameters=dict(parameters or {}),
+                agent_run_id=agent_run_id or "",
+                owner=_owner(),
+            )
+        )
+        await self._stage(submission.stages)
+        try:
+            await self._write(submission.final)
+        except Conflict as error:
+            if error.reason != "run_exists":  # only this call knows the id: an earlier try made it
+                raise
+        return AsyncRunHandle(self, run)
+
+    async def _stage(self, stages: tuple[StageJobs, ...]) -> None:
+        room = asyncio.Semaphore(STAGES_IN_FLIGHT_MAX)
+
+        async def send(stage: StageJobs) -> None:
+            async with room:
+                await self._write(stage)
+
+        async with asyncio.TaskGroup() as group:
+            for stage in stages:
+                group.create_task(send(stage), name=f"stage {stage.part}")
+
+    # --- changing -------------------------------------------------------------------------------
+
+    async def cancel(self, target: object, run: object | None = None) -> None:
+        """Cancel a run (by its id or handle), or a job and its descendants. Raises `NotFound`."""
+        text = str(target)
+        if is_run_id(text):
+            await self._write(CancelRun(run=RunId(text)))
+            return
+        found = await self.get_job(text, run)
+        await self._write(CancelJob(run=found.run, job=found.id))
+
+    async def retry(self, job_id: str, run: object | None = None) -> None:
+        """Run a job that has ended again, with the descendants that ended because of it."""
+        found = await self.get_job(job_id, run)
+        await self._write(RetryJob(run=found.run, job=found.id))
+
+
+def _check_graph(name: str, specs: tuple[JobSpec, ...], *, open_world: bool = False) -> None:
+    problems = Problems(name)
+    if not specs:
+        raise InvalidSpec(problems=(f"{name}: has no jobs",))
+    vertices = [graph.Vertex(spec.id, spec.depends_on) for spec in specs]
+    graph.check(vertices, problems=problems, open_world=open_world)
+    problems.raise_if_any()
+
+
+def _owner() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name
+        return ""
