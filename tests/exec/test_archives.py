@@ -100,7 +100,7 @@ ATTACKS: dict[str, tuple[Build, str]] = {
     ),
     "device": (lambda tar: add(tar, "dev", kind=tarfile.CHRTYPE), "'dev' is neither"),
     "fifo": (lambda tar: add(tar, "pipe", kind=tarfile.FIFOTYPE), "'pipe' is neither"),
-    "long name": (lambda tar: add(tar, "n" * 5000, b"x"), "name too long"),
+    "long name": (lambda tar: add(tar, "n" * 5000, b"x"), "too long a name"),
 }
 
 
@@ -179,11 +179,14 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, target: Path, data: bytes
         unpack(tmp_path / "a", target)
 
 
-def test_every_truncation_is_refused_or_incomplete_but_never_harmful(
+def test_a_truncated_archive_is_refused_unless_all_members_are_whole(
     tmp_path: Path, target: Path
 ) -> None:
     whole = tar_of(tmp_path / "a", lambda tar: add(tar, "f", b"data" * 500)).read_bytes()
     for size in range(0, len(whole) - 8, 7):
         (tmp_path / "cut").write_bytes(whole[:size])
-        with pytest.raises(ArchiveRefused):
+        try:
             unpack(tmp_path / "cut", target)
+        except ArchiveRefused:
+            continue
+        assert (target / "f").read_bytes() == b"data" * 500

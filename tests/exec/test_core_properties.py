@@ -97,9 +97,7 @@ class CoreMachine(RuleBasedStateMachine):
 
     @rule(live=st.sets(attempts), epoch=epochs)
     def register(self, live: set[int], epoch: int) -> None:
-        message = Registered(
-            epoch=epoch, live=tuple(sorted(live)), heartbeat_ms=100, masters=()
-        )
+        message = Registered(epoch=epoch, live=tuple(sorted(live)), heartbeat_ms=100, masters=())
         self._take(self.driver(message))
 
     @rule(drain=st.booleans(), chance=st.integers(0, 9))

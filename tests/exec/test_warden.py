@@ -44,7 +44,9 @@ class Harness:
     def log(self, attempt: int) -> Path:
         return self.root / f"{attempt}.log"
 
-    def spawn(self, attempt: int, *argv: str | bytes, env: dict[bytes, bytes] | None = None) -> None:
+    def spawn(
+        self, attempt: int, *argv: str | bytes, env: dict[bytes, bytes] | None = None
+    ) -> None:
         cwd = self.root / f"cwd{attempt}"
         cwd.mkdir(exist_ok=True)
         base = {b"PATH": os.fsencode(os.environ["PATH"]), b"TITAN_ATTEMPT": b"%d" % attempt}

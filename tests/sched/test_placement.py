@@ -3,7 +3,6 @@
 import pytest
 
 from tests.sched.world import World, job
-from titan.ids import WorkerId
 from titan.limits import PREFILL_PER_SLOT_MAX
 
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.sched.world import World, job
-from titan.fsm.commands import AssignAttempt
+from titan.fsm.commands import AssignAttempt, ExpireWorker, JoinWorker
 from titan.fsm.outcomes import Rejected
-from titan.fsm.state import Job, Run, Worker, is_ready
+from titan.fsm.state import Job, Run, State, Worker, is_ready
 from titan.ids import RunId, WorkerId
 from titan.limits import PREFILL_PER_SLOT_MAX
 from titan.sched.planner import Planner
@@ -180,10 +180,6 @@ def histories(*, us: int) -> st.SearchStrategy[list[Step]]:
     return st.lists(steps, max_size=30)
 
 
-def pairs(planner: Planner, *, now_ms: int) -> list[AssignAttempt]:
-    return planner.plan(now_ms=now_ms, limit=10_000)
-
-
 @settings(max_examples=150, deadline=None)
 @given(histories(us=0), st.lists(st.integers(0, 3), max_size=30))
 def test_the_planner_agrees_with_the_oracle_and_with_a_rebuilt_one(
@@ -225,8 +221,22 @@ def test_prefilling_and_retracting_respect_every_limit(history: list[Step]) -> N
             assert len(worker.live) <= worker.slots * (1 + PREFILL_PER_SLOT_MAX)
 
 
+def ends(worker: Worker) -> ExpireWorker:
+    return ExpireWorker(worker=worker.id, incarnation=worker.incarnation)
+
+
+def comes_again(worker: Worker) -> JoinWorker:
+    return JoinWorker(
+        worker=worker.id,
+        incarnation=worker.incarnation,
+        capabilities=worker.capabilities,
+        slots=worker.slots,
+        resources=worker.resources,
+    )
+
+
 @settings(max_examples=100, deadline=None)
-@given(histories(us=5_000), st.lists(st.sampled_from(["hold", "commit", "fail", "elect"])))
+@given(histories(us=5_000), st.lists(st.sampled_from(["hold", "commit", "fail", "elect", "crash", "reconnect"])))
 def test_proposals_that_settle_late_fail_or_outlive_their_leader_do_no_harm(
     history: list[Step], fates: list[str]
 ) -> None:
@@ -247,9 +257,16 @@ def test_proposals_that_settle_late_fail_or_outlive_their_leader_do_no_harm(
             for proposal in waiting:
                 world.planner.settled(proposal, accepted=False)
             waiting = []
+        elif fate in ("crash", "reconnect"):
+            change = ends if fate == "crash" else comes_again
+            online = [w for w in world.state.workers.values() if w.online]
+            world.commit(waiting, before=[change(worker) for worker in online])
+            waiting = []
         elif fate == "commit":
             world.commit(waiting)
             waiting = []
+        if not waiting:
+            check_counts(world)
     world.commit(waiting)
     world.now_ms += 10_000
     world.plan()
@@ -265,15 +282,12 @@ def test_events_that_were_lost_cost_nothing_once_the_planner_is_rebuilt(
     world = World()
     world.join(WORKERS[0], slots=2, mem=2)
     for at, step in enumerate(history):
-        if at == lost_at:
-            world.planner = Planner(World().state)  # hears of it all, knows nothing of this state
-        if at >= lost_at:
-            observe, world.planner.observe = world.planner.observe, lambda events: None  # type: ignore[method-assign]
+        if at < lost_at:
             step(world)
-            world.planner.observe = observe  # type: ignore[method-assign]
-            world.planner = world.rebuilt()
         else:
+            world.planner = Planner(State())  # it is told of a cluster that it cannot see
             step(world)
+            world.planner = world.rebuilt()
         outcomes = world.commit(world.propose())
         assert not [o for o in outcomes if isinstance(o, Rejected)]
         check_nothing_startable_is_left(world)

@@ -1,40 +1,34 @@
-"""A cluster in miniature for planning: the real handlers, a clock, and the planner under test."""
+"""A cluster in miniature for planning: the real state machine, a clock, and the planner under test."""
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Sequence
 
 from titan.fsm.commands import (
+    ENTRY_FORMAT,
     AddJobs,
     AdvanceTime,
     AssignAttempt,
     CancelJob,
     Command,
+    Entry,
     ExpireWorker,
     FinishAttempt,
     JoinWorker,
+    Proposal,
     ReleaseAttempt,
     RetryJob,
     SetWorkerMode,
     SubmitRun,
+    encode_entry,
 )
-from titan.fsm.handling import HANDLERS, Stamp
+from titan.fsm.machine import Machine
 from titan.fsm.outcomes import Applied, Outcome
 from titan.fsm.state import Attempt, Job, State
 from titan.ids import AttemptId, JobId, RunId, WorkerId
 from titan.sched.durations import Durations
 from titan.sched.planner import Planner
 from titan.spec.model import JobSpec
-
-
-@functools.cache
-def _load_handlers() -> None:
-    import titan.fsm.attempts
-    import titan.fsm.cancels
-    import titan.fsm.clock
-    import titan.fsm.reruns
-    import titan.fsm.runs
-    import titan.fsm.workers  # noqa: F401
 
 
 def job(name: str, *parents: str, **fields: object) -> JobSpec:
@@ -48,8 +42,7 @@ def job(name: str, *parents: str, **fields: object) -> JobSpec:
 
 class World:
     def __init__(self) -> None:
-        _load_handlers()
-        self.state = State()
+        self.machine = Machine()
         self.now_ms = 1_000
         self.planner = Planner(self.state)
         self.sessions: dict[WorkerId, None] = {}
@@ -57,14 +50,21 @@ class World:
 
     # --- the log ------------------------------------------------------------------------------
 
+    @property
+    def state(self) -> State:
+        return self.machine.state
+
+    def apply_entry(self, *commands: Command, observed: bool = True) -> Sequence[Outcome]:
+        """One entry of the log; the planner hears of it when all of it is applied."""
+        proposals = tuple(Proposal(command) for command in commands)  # type: ignore[arg-type]
+        entry = Entry(ENTRY_FORMAT, 1, self.now_ms, proposals)
+        result = self.machine.apply(self.state.index + 1, encode_entry(entry))
+        if observed:
+            self.planner.observe(result.events)
+        return result.outcomes
+
     def apply(self, command: Command, *, observed: bool = True) -> Outcome:
-        self.state.index += 1
-        self.state.now_ms = self.now_ms
-        stamp = Stamp(self.state.index, self.now_ms, 1)
-        outcome = HANDLERS[type(command)](self.state, command, stamp)
-        if observed and isinstance(outcome, Applied):
-            self.planner.observe(outcome.events)  # type: ignore[arg-type]
-        return outcome
+        return self.apply_entry(command, observed=observed)[0]
 
     def must(self, command: Command) -> Applied:
         outcome = self.apply(command)
@@ -136,12 +136,13 @@ class World:
     def propose(self, *, limit: int = 10_000) -> list[AssignAttempt]:
         return self.planner.plan(now_ms=self.now_ms, limit=limit)
 
-    def commit(self, proposals: list[AssignAttempt]) -> list[Outcome]:
-        outcomes = []
-        for proposal in proposals:
-            outcome = self.apply(proposal)
+    def commit(
+        self, proposals: Sequence[AssignAttempt], *, before: Sequence[Command] = ()
+    ) -> list[Outcome]:
+        """One entry: other commands, then the proposals."""
+        outcomes = list(self.apply_entry(*before, *proposals))[len(before) :]
+        for proposal, outcome in zip(proposals, outcomes, strict=True):
             self.planner.settled(proposal, accepted=isinstance(outcome, Applied))
-            outcomes.append(outcome)
         return outcomes
 
     def plan(self, *, limit: int = 10_000) -> list[tuple[str, str]]:

@@ -50,6 +50,7 @@ class Journal:
         self._entries: list[Entry] = []
         self._buffer: list[bytes] = []
         self._segment_last = 0  # the highest index that the open segment has seen
+        self._replay_next: int | None = None  # while reading: the index the next entry must have
         self._promise: tuple[int, str] | None = None
         self.bytes_in_view = 0
         self.syncs = 0
@@ -198,19 +199,24 @@ class Journal:
 
     def _replay(self, record: segment.Record, *, path: Path) -> None:
         kind, term, index, payload = record
+        expected = self._replay_next
         if kind == segment.RESTART:
             self._entries.clear()
+            self._replay_next = None
             return
-        next_index = self._entries[-1][1] + 1 if self._entries else index
         if kind == segment.TRUNCATE:
-            first = self._entries[0][1] if self._entries else 0
-            if not first < index <= next_index:
+            if expected is not None and index > expected:
                 raise segment.damage(str(path), offset=0, what=f"truncation at {index}")
-            del self._entries[index - first :]
+            # It may reach below what is left here: the segments before this one are gone.
+            first = self._entries[0][1] if self._entries else index
+            del self._entries[max(0, index - first) :]
+            self._replay_next = index
             return
-        if index != next_index or (self._entries and term < self._entries[-1][2]):
-            raise segment.damage(str(path), offset=0, what=f"index {index} after {next_index - 1}")
+        falls_back = bool(self._entries) and term < self._entries[-1][2]
+        if falls_back or expected not in (None, index):
+            raise segment.damage(str(path), offset=0, what=f"entry {index} of term {term}")
         self._entries.append((payload, index, term))
+        self._replay_next = index + 1
         self._segment_last = max(self._segment_last, index)
 
     def _drop_old_segments(self) -> None:

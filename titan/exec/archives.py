@@ -23,6 +23,8 @@ from titan.limits import BUNDLE_FILES_MAX, BUNDLE_UNPACKED_BYTES_MAX, MIB
 _CHUNK_BYTES: Final = 256 * 1024
 _METADATA_BYTES_MAX: Final = 1 * MIB  # one tar header extension; the library reads it whole
 _LINK_CHARS_MAX: Final = 4096  # PATH_MAX
+_NAME_BYTES_MAX: Final = 255  # NAME_MAX
+_PATH_BYTES_MAX: Final = 3072  # leaves room for the folder it goes into
 _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _DAMAGED: Final = (
@@ -145,7 +147,10 @@ class _Tree:
             raise ArchiveRefused(f"more than {self._files_max} members, at {name!r}")
         pure = PurePosixPath(name)
         if pure.is_absolute() or ".." in pure.parts or "\0" in name:
-            raise ArchiveRefused(f"{name!r} is not a path inside the bundle")
+            raise ArchiveRefused(f"{name[:200]!r} is not a path inside the bundle")
+        longest = max((len(os.fsencode(part)) for part in pure.parts), default=0)
+        if longest > _NAME_BYTES_MAX or len(os.fsencode(name)) > _PATH_BYTES_MAX:
+            raise ArchiveRefused(f"{name[:200]!r}… is too long a name")
         return self._root / pure
 
     def _make_folders(self, folder: Path, name: str) -> None:
@@ -158,8 +163,6 @@ class _Tree:
             except FileExistsError:
                 if at.is_symlink() or not at.is_dir():
                     raise ArchiveRefused(f"{name!r} goes through a link or a file") from None
-            except OSError as error:
-                raise ArchiveRefused(f"{name[:200]!r}: {error.strerror}") from None
 
 
 def _unpack_tar(file: _Frugal, tree: _Tree) -> None:

@@ -46,9 +46,7 @@ _PIECE_TIMEOUT_S: Final = 10.0  # between two pieces of a blob
 _BACKOFF_FIRST_S: Final = 0.02
 _BACKOFF_LAST_S: Final = 1.0
 _REDIRECTS_MAX: Final = 3  # followed at once; more of them are masters that disagree
-_CONFLICTS_MAX: Final = (
-    12  # about eight seconds: longer than a dead connection is mistaken for a live one
-)
+_CONFLICTS_MAX: Final = 20  # over ten seconds: a dead connection counts as live for about five
 _EARLY_NOTES_MAX: Final = 65_536  # that overtake the waking of the task that registered
 
 
@@ -127,7 +125,7 @@ class Session:
                 if self._hint is not None and redirects < _REDIRECTS_MAX:
                     redirects += 1
                     continue
-                redirects = 0
+                self._hint, redirects = None, 0
             except Conflict as error:
                 conflicts += 1
                 self._hint = address

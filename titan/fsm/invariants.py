@@ -129,7 +129,7 @@ def _validate_attempts(state: State) -> None:
         name = f"attempt {number} of {attempt.run}/{attempt.job} on {attempt.worker}"
         assert number == attempt.id, f"{name} is filed wrongly"
         assert 0 < number < state.next_attempt, f"{name} was never drawn"
-        assert 0 < attempt.fence <= state.index + 1, f"{name} has fence {attempt.fence}"
+        assert 0 < attempt.fence <= state.index, f"{name} has fence {attempt.fence}"
         job = state.job(attempt.run, attempt.job)
         assert job is not None, f"{name} has no job"
         assert job.live == number, f"{name}: its job runs attempt {job.live}"

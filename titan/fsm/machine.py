@@ -75,7 +75,7 @@ class Machine:
         entry = _decode(index, payload)
         due_ms = state.next_due_ms
         if entry.epoch >= state.epoch:
-            state.now_ms = max(state.now_ms, entry.now_ms)
+            state.now_ms = max(state.now_ms, entry.now_ms, 1)  # 0 means "never" in many fields
         at = Stamp(index, state.now_ms, entry.epoch)
         outcomes: list[Outcome] = []
         answers: list[bytes] = []

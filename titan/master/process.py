@@ -15,6 +15,8 @@ from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
 from titan.consensus.config import RaftConfig
+from titan.consensus.disk import OsDisk
+from titan.consensus.identity import Bindings
 from titan.consensus.raft import RaftNode
 from titan.consensus.transport import PeerTransport
 from titan.errors import AccessDenied, UserError
@@ -70,7 +72,11 @@ class Master:
             **({"rtt_budget_ms": config.rtt_budget_ms} if config.rtt_budget_ms else {}),
         )
         self._replica = Replica()
-        self._transport = PeerTransport(raft_config, cluster_id=self._identity.cluster_id)
+        self._transport = PeerTransport(
+            raft_config,
+            bindings=Bindings(OsDisk(), config.data_dir / "peers.json"),
+            cluster_id=lambda: self._identity.cluster_id,
+        )
         self._raft = RaftNode(config=raft_config, machine=self._replica, transport=self._transport)
         self._proposer = Proposer(self._raft, now_ms=_wall_clock_ms)
         self._peers = Peers(config.others, hello=self._greeting)
@@ -184,7 +190,6 @@ class Master:
             return
         self._identity.cluster_id = named
         save_identity(self._config.data_dir, self._identity)
-        self._transport.set_cluster_id(named)
 
 
 async def _bound(opening: Coroutine[Any, Any, T], address: str) -> T:

@@ -180,14 +180,24 @@ class Fleet:
             self._reindex(seat)
             self.freed[worker] = None
 
-    def hold(self, worker: WorkerId, attempt: AttemptId, hold: Hold) -> None:
-        """An attempt is live on the worker; the proposal it came from, if any, turns into it."""
+    def confirm(self, worker: WorkerId, attempt: AttemptId, job: JobKey) -> bool:
+        """Turn a proposal into the attempt that came of it; answers whether the attempt is counted."""
         seat = self.seats.get(worker)
-        if seat is None or attempt in seat.held:
-            return
-        proposal = seat.reserved.pop(hold.job, None)
-        seat.held[attempt] = proposal or hold
-        if proposal is None:
+        if seat is None:
+            return False
+        if attempt in seat.held:
+            return True  # its worker was counted afresh meanwhile; the proposal is to be given back
+        hold = seat.reserved.pop(job, None)
+        if hold is None:
+            return False
+        seat.held[attempt] = hold
+        return True
+
+    def hold(self, worker: WorkerId, attempt: AttemptId, hold: Hold) -> None:
+        """Count a live attempt that no proposal of this planner led to."""
+        seat = self.seats.get(worker)
+        if seat is not None and attempt not in seat.held:
+            seat.held[attempt] = hold
             seat.take(hold)
             self._reindex(seat)
 

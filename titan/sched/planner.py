@@ -6,7 +6,8 @@ the state, which is what an election does. Reads the state, never changes it. Re
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from titan.fsm.commands import AssignAttempt
 from titan.fsm.events import (
@@ -14,6 +15,7 @@ from titan.fsm.events import (
     AttemptAssigned,
     AttemptFinished,
     AttemptRevoked,
+    Event,
     JobReady,
     JobWithdrawn,
     WorkerChanged,
@@ -45,6 +47,16 @@ class Planner:
         self._retractions = Retractions(self.fleet)
         self._in_flight: dict[JobKey, WorkerId] = {}
         self._now_ms = 0
+        self._reactions: dict[type[Event], Callable[[Any], None]] = {
+            JobReady: self._on_job,
+            JobWithdrawn: self._on_job,
+            AttemptAssigned: self._on_assigned,
+            AttemptFinished: self._on_finished,
+            AttemptRevoked: self._on_ended,
+            WorkerJoined: self._on_worker,
+            WorkerChanged: self._on_worker,
+            WorkerExpired: self._on_worker,
+        }
         for worker in state.workers:
             self._count_afresh(worker)
         for run in state.runs.values():
@@ -57,19 +69,9 @@ class Planner:
     def observe(self, events: Iterable[AnyEvent]) -> None:
         """Take in what an applied entry changed. Events that do not concern planning are ignored."""
         for event in events:
-            match event:
-                case JobReady() | JobWithdrawn():
-                    self._look_at(event.run, event.job)
-                case AttemptAssigned():
-                    self._on_assigned(event)
-                case AttemptFinished():
-                    self._on_finished(event)
-                case AttemptRevoked():
-                    self._on_ended(event.worker, event.attempt)
-                case WorkerJoined() | WorkerChanged() | WorkerExpired():
-                    self._count_afresh(event.worker)
-                case _:
-                    pass
+            reaction = self._reactions.get(type(event))
+            if reaction is not None:
+                reaction(event)
 
     def session_up(self, worker: WorkerId) -> None:
         """The worker is connected to this leader and has registered."""
@@ -192,11 +194,14 @@ class Planner:
 
     # --- keeping up ----------------------------------------------------------------------------
 
-    def _look_at(self, run: RunId, job: JobId) -> None:
-        found = self._state.runs.get(run)
-        known = None if found is None else found.jobs.get(job)
-        if found is not None and known is not None:
-            self._enqueue(found, known)
+    def _on_job(self, event: JobReady | JobWithdrawn | AttemptAssigned) -> None:
+        run = self._state.runs.get(event.run)
+        job = None if run is None else run.jobs.get(event.job)
+        if run is not None and job is not None:
+            self._enqueue(run, job)
+
+    def _on_worker(self, event: WorkerJoined | WorkerChanged | WorkerExpired) -> None:
+        self._count_afresh(event.worker)
 
     def _enqueue(self, run: Run, job: Job) -> None:
         """Queue the job if it is to be placed; make sure that it is not queued otherwise."""
@@ -215,19 +220,21 @@ class Planner:
         if self._in_flight.get(key) == event.worker:
             del self._in_flight[key]
             self.fleet.unreserve(event.worker, key)
-        self._look_at(event.run, event.job)
+        self._on_job(event)
 
     def _on_finished(self, event: AttemptFinished) -> None:
         run = self._state.runs.get(event.run)
         if run is not None:
             self.durations.observe(run.name, event.duration_us)
-        self._on_ended(event.worker, event.attempt)
+        self._on_ended(event)
 
-    def _on_ended(self, worker: WorkerId, attempt: AttemptId) -> None:
-        self.fleet.release(worker, attempt)
-        self._retractions.forget(attempt)
+    def _on_ended(self, event: AttemptFinished | AttemptRevoked) -> None:
+        self.fleet.release(event.worker, event.attempt)
+        self._retractions.forget(event.attempt)
 
     def _hold(self, attempt: Attempt) -> None:
+        if self.fleet.confirm(attempt.worker, attempt.id, (attempt.run, attempt.job)):
+            return
         hold = self._hold_of(attempt)
         if hold is not None:
             self.fleet.hold(attempt.worker, attempt.id, hold)

@@ -145,7 +145,7 @@ class TitanJob:
         attrs: dict[str, Any] = {}
         for name in unavailable.FIELDS:
             if getattr(self, name) is not _DEFAULTS[name]:
-                self._refuse(problems, name, unavailable.refusal(name, getattr(self, name)))
+                self._refuse(problems, name, unavailable.field_refusal(name, getattr(self, name)))
         for field in JOB_FIELDS:
             name = _SDK_NAMES.get(field.name, field.name)
             value = getattr(self, name)
@@ -158,7 +158,7 @@ class TitanJob:
             except (ValueError, TypeError) as why:
                 problems.add(str(why), field=name)
                 continue
-            self._refuse(problems, name, unavailable.refusal(field.name, read))
+            self._refuse(problems, name, unavailable.value_refusal(field.name, read))
             attrs.update({field.attr: read} if field.attr else read)
         return attrs
 

@@ -34,14 +34,18 @@ VALUES: Final[Mapping[str, tuple[str, ...]]] = {
 ROOT_FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {"schedule": (None,)}
 
 
-def refusal(field: str, value: object, *, root: bool = False) -> str | None:
-    """Why `field: value` cannot be run by this version, or None when it can."""
-    table = ROOT_FIELDS if root else FIELDS
-    if field in table:
-        asks_for_nothing = any(
-            value == neutral and type(value) is type(neutral) for neutral in table[field]
-        )
-        return None if asks_for_nothing else f"this version does not run {field!r} yet; remove it"
-    if field in VALUES and value in VALUES[field]:
+def field_refusal(field: str, value: object, *, root: bool = False) -> str | None:
+    """Why a pipeline or job that sets `field` to `value` cannot be run, or None when it can."""
+    neutrals = (ROOT_FIELDS if root else FIELDS).get(field)
+    if neutrals is None or any(
+        value == neutral and type(value) is type(neutral) for neutral in neutrals
+    ):
+        return None
+    return f"this version does not run {field!r} yet; remove it"
+
+
+def value_refusal(field: str, value: object) -> str | None:
+    """Why this value of an available field cannot be run, or None when it can."""
+    if value in VALUES.get(field, ()):
         return f"this version does not run {field} {value!r} yet"
     return None

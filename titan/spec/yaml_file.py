@@ -144,7 +144,7 @@ class _Reader:
         for spelt, value in node.entries.items():
             place = node.keys[spelt]
             where = f"{label}.{spelt}" if label else spelt
-            refused = unavailable.refusal(spelt, value.plain(), root=root)
+            refused = unavailable.field_refusal(spelt, value.plain(), root=root)
             field = table.get(spelt)
             if refused is not None:
                 self._problems.add(refused, field=where, place=place)
@@ -169,7 +169,7 @@ class _Reader:
         except ValueError as why:
             self._problems.add(str(why), field=label, place=node.place)
             return None
-        refused = unavailable.refusal(field.name, read)
+        refused = unavailable.value_refusal(field.name, read)
         if refused is not None:
             self._problems.add(refused, field=label, place=node.place)
             return None

@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.fsm.driver import MachineDriver
+
+
+@pytest.fixture
+def machine() -> MachineDriver:
+    return MachineDriver()

@@ -1,0 +1,115 @@
+"""The public names and signatures. Changing one here is a decision about everybody's scripts."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import titan.sdk
+from titan.sdk import AsyncClient, AsyncRunHandle, RunHandle, TitanClient, TitanJob
+
+NAMES = [
+    "AsyncClient",
+    "AsyncRunHandle",
+    "RunHandle",
+    "TaskContext",
+    "TitanClient",
+    "TitanJob",
+    "current",
+]
+JOB_V1 = (
+    "job_id, filename=None, job_type='RUN_PAYLOAD', args=None, parents=None, port=0, "
+    "is_archive=False, priority=1, delay=0, affinity=False, requirement='GENERAL', "
+    "hitl_message=None, max_wait_seconds=172800"
+)
+JOB_NEW = (
+    "command=None, script_content=None, env=None, trigger='all_success', when=None, resources=None, "
+    "retries=3, retry_backoff_ms=1000, retry_backoff_cap_ms=60000, no_retry_exit_codes=(), "
+    "timeout=86400, queue_timeout=None, health=None, restart=None, secrets=(), artifacts=None, "
+    "foreach=None, isolation='process', image=None, bundle=None"
+)
+CLIENT = {
+    "__init__": "masters=None, *, deadline_s=30.0",
+    "close": "",
+    "submit_dag": "name, jobs, agent_run_id=None, *, parameters=None",
+    "submit_job": "job",
+    "submit_yaml": "path, agent_run_id=None, wait=False, poll_interval=2, timeout=300, *, parameters=None",
+    "deploy_script": "path, args=None",
+    "add_jobs": "run, jobs",
+    "get_run": "run",
+    "list_runs": "limit=100, *, name='', state='', agent_run_id=''",
+    "watch_run": "run, *, jobs=True",
+    "wait": "run, timeout=None",
+    "get_job": "job_id, run=None",
+    "get_job_status": "job_id, run=None",
+    "list_jobs": "run, *, state=''",
+    "fetch_logs": "job_id, run=None",
+    "follow_logs": "job_id, run=None",
+    "cancel": "target, run=None",
+    "retry": "job_id, run=None",
+    "store_put": "key, value, *, ttl_s=None",
+    "store_get": "key",
+    "store_delete": "key",
+    "store_cas": "key, expected, value, *, ttl_s=None",
+    "store_incr": "key, by=1",
+    "store_sadd": "key, member",
+    "store_srem": "key, member",
+    "store_smembers": "key",
+    "store_list": "prefix=''",
+    "watch": "prefix=''",
+    "upload_file": "path",
+    "upload_project_folder": "folder",
+    "list_workers": "",
+    "set_worker_mode": "worker, mode",
+    "cluster_info": "",
+}
+HANDLE = {
+    "wait": "timeout=None",
+    "status": "",
+    "jobs": "",
+    "logs": "job=None",
+    "cancel": "",
+    "add": "jobs",
+    "watch": "",
+}
+
+
+def signature(function: object) -> str:
+    """Names and defaults alone: types may become more precise."""
+    found = inspect.signature(function)  # type: ignore[arg-type]
+    bare = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for name, parameter in found.parameters.items()
+        if name != "self"
+    ]
+    plain = found.replace(parameters=bare, return_annotation=inspect.Signature.empty)
+    return str(plain).removeprefix("(").removesuffix(")")
+
+
+def public(kind: type) -> set[str]:
+    found = {name for name, _ in inspect.getmembers(kind, callable) if not name.startswith("_")}
+    return found | {"__init__"}
+
+
+def test_the_module_exports_these_names() -> None:
+    assert sorted(titan.sdk.__all__) == NAMES
+    for name in NAMES:
+        assert getattr(titan.sdk, name)
+    with pytest.raises(AttributeError):
+        _ = titan.sdk.Nonsense
+
+
+def test_the_job_keeps_v1s_positions() -> None:
+    assert signature(TitanJob.__init__) == f"{JOB_V1}, *, {JOB_NEW}"
+
+
+@pytest.mark.parametrize("kind", [TitanClient, AsyncClient])
+def test_both_clients_have_the_same_methods(kind: type) -> None:
+    assert {name: signature(getattr(kind, name)) for name in public(kind)} == CLIENT
+
+
+@pytest.mark.parametrize("kind", [RunHandle, AsyncRunHandle])
+def test_both_handles_have_the_same_methods(kind: type) -> None:
+    names = public(kind) - {"__init__"}
+    assert {name: signature(getattr(kind, name)) for name in names} == HANDLE
