@@ -114,7 +114,10 @@ async def test_both_streams_share_one_file_in_true_order_and_stdin_is_empty(jobs
 
 async def test_arguments_and_environment_are_bytes_and_survive(jobs: Harness) -> None:
     odd = [b"a|b;c", b"line\nbreak", b"\xff\xfe", b"", b"$HOME `id` 'q' \"", "\u2603".encode()]
-    program = "import os,sys; os.write(1, b'\\0'.join(map(os.fsencode, sys.argv[1:])) + os.environb[b'ODD'])"
+    program = (
+        "import os, sys\n"
+        "os.write(1, b'\\0'.join(map(os.fsencode, sys.argv[1:])) + os.environb[b'ODD'])"
+    )
     jobs.spawn(1, sys.executable, "-c", program, *odd, env={b"ODD": b"\xfa\n"})
     assert await jobs.code(1) == 0
     assert jobs.log(1).read_bytes() == b"\0".join(odd) + b"\xfa\n"
@@ -255,7 +258,7 @@ async def test_when_the_warden_is_killed_so_is_everything_it_started(jobs: Harne
     await until(lambda: jobs.is_lost)
     await until(lambda: not is_alive(grandchild) and not is_alive(jobs.pids[1]))
     for pid in (grandchild, jobs.pids[1]):  # they are this process's orphans now
-        os.waitpid(pid, 0)
+        os.waitpid(pid, 0)  # noqa: ASYNC222 - dead already
 
 
 async def test_closing_leaves_nothing(tmp_path: Path) -> None:

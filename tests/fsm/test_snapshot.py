@@ -10,12 +10,15 @@ from titan.errors import Fatal
 from titan.fsm import snapshot
 from titan.fsm.commands import (
     CancelJob,
+    Entry,
     ExpireWorker,
     KvIncr,
     KvPut,
     KvSetAdd,
+    Proposal,
     PublishBlob,
     StageJobs,
+    encode_entry,
 )
 from titan.fsm.invariants import validate
 from titan.fsm.machine import Machine
@@ -139,8 +142,6 @@ def test_stale_timers_do_not_pile_up(machine: MachineDriver) -> None:
 
 
 def _put(machine: MachineDriver, *, ttl_ms: int) -> bytes:
-    from titan.fsm.commands import Entry, Proposal, encode_entry
-
     put = KvPut(key="k", value=b"", ttl_ms=ttl_ms)
     return encode_entry(Entry(1, 1, machine.now_ms, (Proposal(put),)))
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.sched.world import World, job
+from titan.ids import RunId
 from titan.limits import PREFILL_PER_SLOT_MAX
 
 
@@ -53,6 +54,12 @@ def test_a_job_without_slots_runs_on_a_full_worker(world: World) -> None:
     world.join("a")
     world.submit(job("long"), job("watcher", resources={"slots": 0}))
     assert world.plan() == [("long", "a"), ("watcher", "a")]
+
+
+def test_a_worker_holds_no_more_attempts_than_the_state_machine_allows(world: World) -> None:
+    world.join("a")
+    world.submit(*[job(f"j{n}", resources={"slots": 0}) for n in range(20)])
+    assert len(world.plan()) == 1 + PREFILL_PER_SLOT_MAX
 
 
 @pytest.mark.parametrize("mode", ["cordoned", "draining"])
@@ -139,6 +146,38 @@ def test_affinity_falls_back_when_the_parents_worker_takes_no_work(world: World,
     world.end(run, "p")
     world.set_mode(a, mode)
     assert world.plan() == [("c", "b")]
+
+
+def test_a_job_that_waits_for_its_worker_goes_elsewhere_once_that_one_is_cordoned(
+    world: World,
+) -> None:
+    a = world.join("a")
+    run = world.submit(job("p"), job("c", "p", affinity=True))
+    world.plan()
+    world.end(run, "p")
+    world.submit(job("urgent", priority=9))
+    assert world.plan() == [("urgent", "a")]
+    world.join("b")
+    assert world.plan() == []
+    world.set_mode(a, "cordoned")
+    assert world.plan() == [("c", "b")]
+
+
+def test_short_jobs_with_affinity_do_not_starve_a_waiting_job(world: World) -> None:
+    world.join("a")
+    world.learn()
+    run = world.submit(job("p"), *[job(f"c{n}", "p", affinity=True) for n in range(3)])
+    world.plan()
+    world.submit(job("long", priority=9), name="slow")
+    world.submit(job("next"))
+    world.end(run, "p")
+    assert world.plan() == [("long", "a")]
+    short = world.submit(job("short", priority=20))
+    world.submit(job("long2", priority=9), name="slow")
+    world.end(RunId(f"r-{2:020d}"), "long")
+    assert world.plan() == [("short", "a")]  # and no child in the queue behind it
+    world.end(short, "short")
+    assert world.plan() == [("long2", "a")]
 
 
 def test_affinity_falls_back_when_the_parents_worker_is_not_capable(world: World) -> None:

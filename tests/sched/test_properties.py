@@ -236,7 +236,10 @@ def comes_again(worker: Worker) -> JoinWorker:
 
 
 @settings(max_examples=100, deadline=None)
-@given(histories(us=5_000), st.lists(st.sampled_from(["hold", "commit", "fail", "elect", "crash", "reconnect"])))
+@given(
+    histories(us=5_000),
+    st.lists(st.sampled_from(["hold", "commit", "fail", "elect", "crash", "reconnect"])),
+)
 def test_proposals_that_settle_late_fail_or_outlive_their_leader_do_no_harm(
     history: list[Step], fates: list[str]
 ) -> None:

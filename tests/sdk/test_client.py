@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from tests.sdk.fake_cluster import FakeCluster
-from titan.errors import UserError
+from titan.errors import ProtocolError, UserError
 from titan.sdk import TitanClient, TitanJob, current
 from titan.sdk.discovery import first_masters
 
@@ -60,6 +61,33 @@ def test_everything_works_without_asyncio(addresses: tuple[str, FakeCluster]) ->
         assert client.cluster_info().leader == cluster.masters[0].address
         assert [worker.id for worker in client.list_workers()] == ["w-1"]
     client.close()
+    with pytest.raises(ProtocolError, match="closed"):
+        client.store_get("k")
+
+
+def test_a_client_that_is_dropped_ends_its_thread(addresses: tuple[str, FakeCluster]) -> None:
+    before = threading.active_count()
+    client = TitanClient(addresses[0])
+    client.store_put("k", "v")
+    portal = client._portal
+    assert threading.active_count() == before + 1
+    del client
+    gc.collect()
+    portal._thread.join(10)
+    assert not portal._thread.is_alive()
+
+
+def test_a_client_may_be_collected_in_its_own_thread(addresses: tuple[str, FakeCluster]) -> None:
+    client = TitanClient(addresses[0])
+    client.store_put("k", "v")
+    portal, closer = client._portal, client._closer
+
+    async def collect() -> None:
+        closer()
+
+    portal.call(collect())
+    portal._thread.join(10)
+    assert not portal._thread.is_alive()
 
 
 def test_threads_share_one_client(addresses: tuple[str, FakeCluster]) -> None:

@@ -198,3 +198,14 @@ async def test_a_script_is_deployed_as_a_run_of_one_job(make_cluster: Make, tmp_
         run = await client.deploy_script(script, "x y")
         (job,) = await run.jobs()
     assert job.id == "my-script"
+
+
+async def test_a_refused_part_of_a_large_run_is_one_plain_error(
+    make_cluster: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("titan.fsm.stages.STAGED_BYTES_MAX", 300_000)
+    cluster = await make_cluster()
+    jobs = [TitanJob(f"job-{at}", command=["echo", "x" * 900]) for at in range(900)]
+    async with AsyncClient(cluster.addresses) as client:
+        with pytest.raises(LimitExceeded, match="unfinished submissions"):
+            await client.submit_dag("large", jobs)

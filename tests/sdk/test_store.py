@@ -64,6 +64,8 @@ async def test_a_watch_tells_what_is_there_what_changes_and_what_went_meanwhile(
         await client.store_put("b", "z")
         changes = client.watch("a/")
         assert [(await anext(changes)).key for _ in range(2)] == ["a/1", "a/2"]
+        await client.store_put("a/3", "new")
+        assert (await anext(changes)).key == "a/3"  # and not the others again
         await client.store_delete("a/1")
         await client.store_put("a/2", "yy")
         gone, changed = await anext(changes), await anext(changes)

@@ -8,7 +8,7 @@ small ones for ever. An attempt id is run at most once by this process, whatever
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -62,8 +62,8 @@ class WorkerCore:
         self.is_leaving = False
         self._kill_grace_ms = kill_grace_ms
         self._queue_max = (slots + 1) * PREFILL_PER_SLOT_MAX
-        self._attempts: dict[AttemptId, Attempt] = {}
-        self._queue: deque[Attempt] = deque()
+        self._queue: dict[AttemptId, Attempt] = {}  # waiting for slots, in order of arrival
+        self._live: dict[AttemptId, Attempt] = {}  # with a process, or about to have one
         self._unconfirmed: dict[AttemptId, Attempt | None] = dict.fromkeys(outbox)
         self._remembered: OrderedDict[AttemptId, bool] = OrderedDict()  # → was it given back?
         self._stop_by_ms: int | None = None  # while only unconfirmed results hold up the exit
@@ -98,26 +98,26 @@ class WorkerCore:
     @property
     def slots_taken(self) -> int:
         """By attempts that have, or are about to have, a process."""
-        return sum(attempt.slots for attempt in self._attempts.values() if attempt.is_live)
+        return sum(attempt.slots for attempt in self._live.values())
 
     def holds(self) -> tuple[AttemptId, ...]:
         """Every attempt that this worker answers for: queued, live, or with an unconfirmed result."""
-        return (*self._attempts, *self._unconfirmed)
+        return (*self._queue, *self._live, *self._unconfirmed)
 
     def phase(self, attempt: AttemptId) -> Phase | None:
         """Where the attempt stands, None when it is unknown or forgotten."""
         if attempt in self._unconfirmed:
             return Phase.ENDED
-        found = self._attempts.get(attempt)
+        found = self._held(attempt)
         return found.phase if found is not None else None
 
     def is_idle(self) -> bool:
         """Whether nothing is queued or live."""
-        return not self._attempts
+        return not self._queue and not self._live
 
     def due_ms(self) -> int | None:
         """When to come back with `TimePassed`, None when only other events matter."""
-        dues = [attempt.due_ms for attempt in self._attempts.values()]
+        dues = [attempt.due_ms for attempt in self._live.values()]
         return min((due for due in (*dues, self._stop_by_ms) if due is not None), default=None)
 
     # --- the leader's messages ----------------------------------------------------------------
@@ -137,13 +137,12 @@ class WorkerCore:
                 attempt, f"it needs {attempt.slots} slots and this worker has {self.slots}"
             )
             return
-        self._attempts[attempt.id] = attempt
-        self._queue.append(attempt)
+        self._queue[attempt.id] = attempt
 
     def _on_kill(self, message: KillAttempt) -> None:
         if not self._is_current(message.epoch):
             return
-        attempt = self._attempts.get(message.attempt)
+        attempt = self._held(message.attempt)
         if attempt is not None:
             self._discard(attempt, why=message.reason or "killed by the leader")
         elif message.attempt not in self._unconfirmed:
@@ -152,10 +151,8 @@ class WorkerCore:
     def _on_retract(self, message: Retract) -> None:
         if not self._is_current(message.epoch):
             return
-        attempt = self._attempts.get(message.attempt)
-        if attempt is not None and attempt.phase is Phase.QUEUED:
-            self._drop_queued(attempt)
-            self._give_back(attempt.id)
+        if self._queue.pop(message.attempt, None) is not None:
+            self._give_back(message.attempt)
         elif not self._is_known(message.attempt):
             self._give_back(message.attempt)  # its order was lost on the way here
         else:
@@ -174,23 +171,23 @@ class WorkerCore:
             self._out.append(RefuseLeader(message.epoch))
             return
         live = set(message.live)
-        for attempt in list(self._attempts.values()):
+        for attempt in (*self._queue.values(), *self._live.values()):
             if attempt.id not in live:
                 self._discard(attempt, why="not live for the leader")
 
     def _on_leave(self, message: LeaveNow) -> None:
         self.is_leaving = True
-        for attempt in list(self._queue):
-            self._drop_queued(attempt)
-            self._give_back(attempt.id)
+        for queued in list(self._queue):
+            del self._queue[queued]
+            self._give_back(queued)
         if not message.drain:
-            for attempt in list(self._attempts.values()):
+            for attempt in self._live.values():
                 self._discard(attempt, why="the worker leaves")
 
     # --- what happens to processes ------------------------------------------------------------
 
     def _on_started(self, event: ProcessStarted) -> None:
-        attempt = self._attempts.get(event.attempt)
+        attempt = self._live.get(event.attempt)
         if attempt is None or attempt.phase is not Phase.STARTING:
             raise self._surprise(event)
         attempt.phase = Phase.RUNNING
@@ -201,17 +198,17 @@ class WorkerCore:
             self._out.append(Kill(attempt.id))
 
     def _on_start_failed(self, event: StartFailed) -> None:
-        attempt = self._attempts.get(event.attempt)
+        attempt = self._live.get(event.attempt)
         if attempt is None or attempt.phase is not Phase.STARTING:
             raise self._surprise(event)
-        del self._attempts[attempt.id]
+        del self._live[attempt.id]
         self._refuse(attempt, event.detail)
 
     def _on_ended(self, event: ProcessEnded) -> None:
-        attempt = self._attempts.get(event.attempt)
+        attempt = self._live.get(event.attempt)
         if attempt is None or attempt.phase is not Phase.RUNNING:
             raise self._surprise(event)
-        del self._attempts[attempt.id]
+        del self._live[attempt.id]
         cause = attempt.doom if attempt.doom != _UNWANTED else ""
         # A job that catches TERM may leave with 0. It did not do its work: 0 stays success's own.
         code = _TERMINATED if cause and event.exit_code == 0 else event.exit_code
@@ -227,12 +224,12 @@ class WorkerCore:
         self._finish(attempt, result)
 
     def _on_output_too_large(self, event: OutputTooLarge) -> None:
-        attempt = self._attempts.get(event.attempt)
+        attempt = self._live.get(event.attempt)
         if attempt is not None and attempt.phase is Phase.RUNNING and not attempt.doom:
             self._doom(attempt, "output_limit")
 
     def _on_time_passed(self, _event: TimePassed) -> None:
-        for attempt in self._attempts.values():
+        for attempt in self._live.values():
             due_ms = attempt.due_ms
             if due_ms is None or due_ms > self._now_ms:
                 continue
@@ -249,15 +246,16 @@ class WorkerCore:
         if not self._queue:
             return
         free = self.slots - self.slots_taken
-        while self._queue and self._queue[0].slots <= free:
-            attempt = self._queue.popleft()
+        while (attempt := next(iter(self._queue.values()), None)) and attempt.slots <= free:
+            del self._queue[attempt.id]
+            self._live[attempt.id] = attempt
             free -= attempt.slots
             attempt.phase = Phase.STARTING
             attempt.note("starting", now_ms=self._now_ms)
             self._out.append(Start(attempt.order))
 
     def _stop_when_empty(self) -> None:
-        if not self.is_leaving or self._attempts or self._has_stopped:
+        if not self.is_leaving or not self.is_idle() or self._has_stopped:
             return
         if self._unconfirmed and self._stop_by_ms is None:
             self._stop_by_ms = self._now_ms + CONFIRMATION_PATIENCE_MS
@@ -270,8 +268,7 @@ class WorkerCore:
         """End an attempt whose result nobody wants."""
         attempt.has_result = False
         attempt.note(why, now_ms=self._now_ms)
-        if attempt.phase is Phase.QUEUED:
-            self._drop_queued(attempt)
+        if self._queue.pop(attempt.id, None) is not None:
             self._remember(attempt.id)
         elif not attempt.doom:
             self._doom(attempt, _UNWANTED)
@@ -282,9 +279,8 @@ class WorkerCore:
         attempt.note(f"killed: {cause}", now_ms=self._now_ms)
         self._out.append(Kill(attempt.id))
 
-    def _drop_queued(self, attempt: Attempt) -> None:
-        self._queue.remove(attempt)
-        del self._attempts[attempt.id]
+    def _held(self, attempt: AttemptId) -> Attempt | None:
+        return self._queue.get(attempt) or self._live.get(attempt)
 
     def _give_back(self, attempt: AttemptId) -> None:
         self._remember(attempt, was_given_back=True)
@@ -318,7 +314,9 @@ class WorkerCore:
 
     def _is_known(self, attempt: AttemptId) -> bool:
         return (
-            attempt in self._attempts or attempt in self._unconfirmed or attempt in self._remembered
+            self._held(attempt) is not None
+            or attempt in self._unconfirmed
+            or attempt in self._remembered
         )
 
     def _remember(self, attempt: AttemptId, *, was_given_back: bool = False) -> None:
@@ -328,7 +326,7 @@ class WorkerCore:
             self._remembered.popitem(last=False)
 
     def _surprise(self, event: ProcessStarted | StartFailed | ProcessEnded) -> CoreFault:
-        attempt = self._attempts.get(event.attempt) or self._unconfirmed.get(event.attempt)
+        attempt = self._held(event.attempt) or self._unconfirmed.get(event.attempt)
         if attempt is not None:
             return attempt.fault(f"unexpected {event}")
         return CoreFault(f"unexpected {event}: the attempt is not here")
@@ -337,14 +335,16 @@ class WorkerCore:
 
     def validate_state(self) -> None:
         """Raise `CoreFault` when the parts contradict one another."""
-        queued = [a.id for a in self._attempts.values() if a.phase is Phase.QUEUED]
-        if sorted(queued) != sorted(a.id for a in self._queue):
-            raise CoreFault(f"queue and phases differ: {queued}")
         if self.slots_taken > self.slots:
             raise CoreFault(f"{self.slots_taken} of {self.slots} slots are taken")
-        if self._queue and self._queue[0].slots <= self.slots - self.slots_taken:
-            raise self._queue[0].fault("it fits and does not start")
-        for attempt in self._attempts.values():
+        first = next(iter(self._queue.values()), None)
+        if first is not None and first.slots <= self.slots - self.slots_taken:
+            raise first.fault("it fits and does not start")
+        for attempt in (*self._queue.values(), *self._live.values()):
+            if attempt.is_live != (attempt.id in self._live):
+                raise attempt.fault("its phase and its place differ")
+            if attempt.id in self._queue and attempt.id in self._live:
+                raise attempt.fault("it waits and runs at once")
             if attempt.phase is Phase.ENDED:
                 raise attempt.fault("it has ended and is still held")
             if attempt.id in self._unconfirmed:

@@ -55,7 +55,7 @@ class LogStore:
         if path.parent not in self._folders:
             path.parent.mkdir(exist_ok=True)
             self._folders.add(path.parent)
-        path.touch()  # so that a follower finds it before the process has been started
+        path.open("ab").close()  # so that a follower finds it before the process has been started
         self._running[attempt] = _Running(path)
         return path
 

@@ -131,7 +131,7 @@ class Runner:
             self._could_not_start(attempt, _one_line(error))
 
     def _make(self, order: RunAttempt) -> Workspace:
-        workspace = self._workspaces.make(order.attempt)
+        workspace = self._workspaces.take()
         self._held[order.attempt] = workspace
         return workspace
 
@@ -154,7 +154,7 @@ class Runner:
     def _clean_up(self, attempt: AttemptId) -> None:
         self._logs.end(attempt, now_ms=time.time_ns() // 1_000_000)
         workspace = self._held.pop(attempt, None)
-        if workspace is not None and not workspace.remove_quickly():
+        if workspace is not None and not self._workspaces.give_back(workspace):
             task = asyncio.create_task(
                 asyncio.to_thread(workspace.remove), name=f"remove folder of attempt {attempt}"
             )

@@ -112,16 +112,20 @@ class Warden:
 
     async def close(self) -> None:
         """Kill everything that still runs and wait until it is gone."""
-        self._is_closing = True
-        self._loop.remove_reader(self._socket.fileno())
-        self._loop.remove_writer(self._socket.fileno())
-        self._socket.close()
+        self._hang_up()
         try:
             await asyncio.to_thread(self._process.wait, _EXIT_PATIENCE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             await asyncio.to_thread(self._process.wait)
             raise Fatal("the warden did not exit; processes may be left running") from None
+
+    def _hang_up(self) -> None:
+        if not self._is_closing:
+            self._is_closing = True
+            self._loop.remove_reader(self._socket.fileno())
+            self._loop.remove_writer(self._socket.fileno())
+            self._socket.close()
 
     # --- frames -----------------------------------------------------------------------------
 
@@ -186,10 +190,7 @@ class Warden:
     def _lost(self) -> None:
         if self._is_closing:
             return
-        self._is_closing = True
-        self._loop.remove_reader(self._socket.fileno())
-        self._loop.remove_writer(self._socket.fileno())
-        self._socket.close()
+        self._hang_up()
         self._process.wait()  # it is dead or dying: its socket is closed
         for pid in procfs.descendants(os.getpid()):
             if procfs.environ_value(pid, b"TITAN_ATTEMPT") is not None:

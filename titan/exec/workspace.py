@@ -1,6 +1,6 @@
-"""The private folder of an attempt: made before it starts, removed after it has ended.
+"""The private folder of an attempt: made before it starts, emptied or removed after it has ended.
 
-Owns `work/<attempt>/`: `cwd` holds a copy of the bundle, `tmp` is TMPDIR, `output` is what the job may
+Owns `work/`. In each folder there, `cwd` holds a copy of the bundle, `tmp` is TMPDIR, `output` is what the job may
 hand to its children. Copies, not links: a job that rewrites its files must not touch the shared cache.
 """
 
@@ -9,36 +9,32 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from dataclasses import dataclass
+import stat
 from pathlib import Path
 from typing import Final
 
-from titan.ids import AttemptId
 from titan.limits import OUTPUT_BYTES_MAX
 
 _OUTPUT_NAME: Final = "output"
+_MODE: Final = 0o700
+_FREE_MAX: Final = 64  # pristine folders kept
 
 
-@dataclass(frozen=True, slots=True)
 class Workspace:
     """The folder of one attempt."""
 
-    root: Path
+    __slots__ = ("cwd", "output", "root", "tmp")
 
-    @property
-    def cwd(self) -> Path:
-        """Where the job starts."""
-        return self.root / "cwd"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.cwd = root / "cwd"  # where the job starts
+        self.tmp = root / "tmp"  # its TMPDIR
+        self.output = root / _OUTPUT_NAME  # absent until the job writes it
 
-    @property
-    def tmp(self) -> Path:
-        """The job's TMPDIR."""
-        return self.root / "tmp"
-
-    @property
-    def output(self) -> Path:
-        """The file the job may write its output into; absent until it does."""
-        return self.root / _OUTPUT_NAME
+    def make(self) -> None:
+        """Create its folders."""
+        for folder in (self.root, self.cwd, self.tmp):
+            folder.mkdir(_MODE)
 
     def fill(self, bundle: Path) -> None:
         """Copy the bundle's files to where the job starts. Blocks; for a thread."""
@@ -61,18 +57,16 @@ class Workspace:
             return b"", f"the output is larger than {OUTPUT_BYTES_MAX} bytes and was dropped"
         return data, ""
 
-    def remove_quickly(self) -> bool:
-        """Remove it if the job left nothing in it; whether it is gone. Never takes long."""
+    def is_pristine(self) -> bool:
+        """Whether it is as it was made, but for the output file, which is removed here."""
         try:
-            for folder in (self.tmp, self.cwd):
-                with contextlib.suppress(FileNotFoundError):
-                    folder.rmdir()
             with contextlib.suppress(FileNotFoundError):
                 self.output.unlink()
-            self.root.rmdir()
+            return sorted(os.listdir(self.root)) == ["cwd", "tmp"] and all(  # noqa: PTH208 - speed
+                _is_empty_folder(folder) for folder in (self.cwd, self.tmp)
+            )
         except OSError:
-            return not self.root.exists()
-        return True
+            return False
 
     def remove(self) -> None:
         """Remove it whatever is in it. Blocks; for a thread."""
@@ -80,19 +74,40 @@ class Workspace:
 
 
 class Workspaces:
-    """Makes workspaces under one folder, which it empties first: what is there was left by a kill."""
+    """Makes workspaces under one folder, which it empties first: what is there was left by a kill.
+
+    A workspace that its attempt left as it was serves again: on ext4 removing three folders costs
+    more than running a small job.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._free: list[Workspace] = []
+        self._made = 0
         _remove(root)
         root.mkdir(parents=True, exist_ok=True)
 
-    def make(self, attempt: AttemptId) -> Workspace:
-        """An empty workspace."""
-        workspace = Workspace(self._root / str(attempt))
-        for folder in (workspace.root, workspace.cwd, workspace.tmp):
-            folder.mkdir(0o700)
+    def take(self) -> Workspace:
+        """An empty workspace that is nobody else's."""
+        if self._free:
+            return self._free.pop()
+        self._made += 1
+        workspace = Workspace(self._root / str(self._made))
+        workspace.make()
         return workspace
+
+    def give_back(self, workspace: Workspace) -> bool:
+        """Keep it for another attempt if it is pristine; else the caller must have it removed."""
+        if len(self._free) >= _FREE_MAX or not workspace.is_pristine():
+            return False
+        self._free.append(workspace)
+        return True
+
+
+def _is_empty_folder(path: Path) -> bool:
+    seen = os.lstat(path)  # a job may have put a link in its place, or changed who may enter
+    is_ours = seen.st_mode == stat.S_IFDIR | _MODE and seen.st_uid == os.getuid()
+    return is_ours and not os.listdir(path)  # noqa: PTH208 - speed
 
 
 def _copy(source: str, target: str) -> None:

@@ -26,6 +26,9 @@ def rebuild(state: State) -> None:
     for worker in state.workers.values():
         share(worker.id)
         worker.live, worker.used = {}, {}
+    for stage in state.stages.values():
+        for job in (job for part in stage.parts.values() for job in part):
+            job.children = ()
     for run in state.runs.values():
         _rebuild_run(state, run, share=share)
     for attempt in state.attempts.values():

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from titan.errors import ConnectionLost
+from titan.errors import ConnectionLost, TimedOut
 from titan.ids import Digest
 from titan.limits import CHUNK_BYTES, UPLOAD_BYTES_PER_S_MIN
 from titan.sdk.core import Core
@@ -59,19 +59,22 @@ class BlobsApi(Core):
 async def _send(
     connection: Connection, message: PutBlob, stream: IO[bytes], *, left_s: float
 ) -> None:
-    async with asyncio.timeout(left_s):
-        channel = connection.open(message)
-        try:
-            try:
-                while piece := await asyncio.to_thread(stream.read, CHUNK_BYTES):
-                    await channel.send(piece)
-                await channel.finish()
-            except ConnectionLost:
-                if connection.is_closed:
-                    raise  # else the answer came early: somebody else has just sent the same blob
-            await channel.result(left_s)
-        finally:
-            channel.cancel()
+    channel = connection.open(message)
+    try:
+        async with asyncio.timeout(left_s):
+            while piece := await asyncio.to_thread(stream.read, CHUNK_BYTES):
+                await channel.send(piece)
+            await channel.finish()
+    except TimeoutError:
+        channel.cancel()
+        raise TimedOut(f"{connection.remote} took the upload too slowly") from None
+    except ConnectionLost:
+        if connection.is_closed:
+            raise  # else the answer came early: somebody else has just sent the same blob
+    try:
+        await channel.result(left_s)
+    finally:
+        channel.cancel()
 
 
 def _rewound(stream: IO[bytes]) -> IO[bytes]:

@@ -6,7 +6,6 @@ thread (`portal.py`). What talks to the network is imported when the first clien
 
 from __future__ import annotations
 
-import contextlib
 import os
 import weakref
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -306,6 +305,4 @@ class TitanClient:
 def _close(portal: Portal, client: AsyncClient, pid: int) -> None:
     if os.getpid() != pid:
         return  # the thread belongs to the parent
-    with contextlib.suppress(RuntimeError):  # the interpreter is going down
-        portal.call(client.close())
-    portal.close()
+    portal.close(client.close())

@@ -153,9 +153,12 @@ class RunsApi(LogsApi, BlobsApi):
             async with room:
                 await self._write(stage)
 
-        async with asyncio.TaskGroup() as group:
-            for stage in stages:
-                group.create_task(send(stage), name=f"stage {stage.part}")
+        try:
+            async with asyncio.TaskGroup() as group:
+                for stage in stages:
+                    group.create_task(send(stage), name=f"stage {stage.part}")
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None  # the others were cancelled because of it
 
     # --- changing -------------------------------------------------------------------------------
 

@@ -1,0 +1,175 @@
+"""What must hold for every log: total, sound, replayed exactly, told by its events, safe to repeat."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+
+import msgspec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.fsm.logs import encoded, entry_logs, long_log
+from titan.fsm.commands import Entry, Proposal
+from titan.fsm.invariants import validate
+from titan.fsm.machine import Machine, Result
+from titan.fsm.queries import ListJobs, ListRuns, ListWorkers
+from titan.fsm.sessions import encode_outcome
+from titan.fsm.state import JobState, is_ready
+from titan.fsm.views import read
+
+slowly = settings(
+    max_examples=int(os.environ.get("TITAN_EXAMPLES", "60")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+def play(machine: Machine, payloads: Iterable[bytes]) -> Machine:
+    for payload in payloads:
+        machine.apply(machine.state.index + 1, payload)
+    return machine
+
+
+@slowly
+@given(entry_logs())
+def test_every_log_has_outcomes_and_leaves_a_sound_state(log: list[Entry]) -> None:
+    machine = Machine()
+    for entry, payload in zip(log, encoded(log), strict=True):
+        result = machine.apply(machine.state.index + 1, payload)
+        assert len(result.outcomes) == len(entry.proposals)
+        validate(machine.state)
+
+
+@slowly
+@given(entry_logs())
+def test_every_waiting_job_has_a_reason(log: list[Entry]) -> None:
+    state = play(Machine(), encoded(log)).state
+    read(state, ListWorkers())
+    for run in read(state, ListRuns()):
+        for job in read(state, ListJobs(run=run.id)):
+            assert job.reason or job.state in (JobState.RUNNING, JobState.COMPLETED)
+
+
+@slowly
+@given(entry_logs(), st.integers(0, 80))
+def test_replay_from_any_snapshot_reaches_the_same_state(log: list[Entry], cut: int) -> None:
+    payloads = encoded(log)
+    whole = play(Machine(), payloads)
+    restored = Machine()
+    restored.restore(play(Machine(), payloads[:cut]).freeze())
+    validate(restored.state)
+    play(restored, payloads[cut:])
+    assert restored.digest == whole.digest
+    assert restored.state == whole.state
+
+
+@slowly
+@given(entry_logs())
+def test_sending_every_client_request_twice_changes_nothing(log: list[Entry]) -> None:
+    once, twice = Machine(), Machine()
+    for entry in log:
+        doubled: list[Proposal] = []
+        for proposal in entry.proposals:
+            doubled.extend([proposal, proposal] if proposal.client else [proposal])
+        first = play_one(once, entry)
+        second = play_one(twice, msgspec.structs.replace(entry, proposals=tuple(doubled)))
+        if entry.epoch == once.state.epoch:
+            assert answers(first) == [
+                a
+                for a, is_repeat in zip(answers(second), repeats(doubled), strict=True)
+                if not is_repeat
+            ]
+            assert first.events == second.events
+    twice.state.digest = once.state.digest
+    assert once.state == twice.state
+
+
+def play_one(machine: Machine, entry: Entry):  # type: ignore[no-untyped-def]
+    return machine.apply(machine.state.index + 1, encoded([entry])[0])
+
+
+def answers(result: Result) -> list[bytes]:
+    return [encode_outcome(outcome) for outcome in result.outcomes]
+
+
+def repeats(doubled: list[Proposal]) -> list[bool]:
+    return [place > 0 and one is doubled[place - 1] for place, one in enumerate(doubled)]
+
+
+@slowly
+@given(entry_logs())
+def test_events_follow_every_change_of_a_job_and_a_run(log: list[Entry]) -> None:
+    """Whoever listens from the start knows every state without ever looking."""
+    machine = Machine()
+    heard: dict[tuple[str, ...], str] = {}
+    for payload in encoded(log):
+        for event in machine.apply(machine.state.index + 1, payload).events:
+            kind = type(event).__name__
+            if kind == "JobChanged":
+                heard[event.run, event.job] = event.state  # type: ignore[union-attr]
+            elif kind == "RunChanged":
+                heard[(event.run,)] = event.state  # type: ignore[union-attr]
+    for run in machine.state.runs.values():
+        assert heard.get((run.id,), "PENDING") == run.state
+        for job in run.jobs.values():
+            assert heard.get((run.id, job.id), "PENDING") == job.state
+
+
+@slowly
+@given(entry_logs())
+def test_a_listener_knows_which_jobs_are_ready(log: list[Entry]) -> None:
+    machine = Machine()
+    ready: dict[tuple[str, str], None] = {}
+    for payload in encoded(log):
+        for event in machine.apply(machine.state.index + 1, payload).events:
+            kind = type(event).__name__
+            if kind == "JobReady":
+                ready[event.run, event.job] = None  # type: ignore[union-attr]
+            elif kind in ("JobWithdrawn", "AttemptAssigned"):
+                del ready[event.run, event.job]  # type: ignore[union-attr]
+        actual = [
+            (run.id, job.id)
+            for run in machine.state.runs.values()
+            for job in run.jobs.values()
+            if is_ready(job)
+        ]
+        assert sorted(ready) == sorted(actual)
+
+
+# --- other processes ------------------------------------------------------------------------------
+
+_REPLAY = """
+import hashlib, json, sys
+from titan.fsm.machine import Machine
+machine = Machine()
+for payload in json.load(sys.stdin):
+    machine.apply(machine.state.index + 1, bytes.fromhex(payload))
+blocks = b"".join(machine.freeze())
+print(machine.digest.hex(), hashlib.sha256(blocks).hexdigest(), machine.state.index)
+"""
+
+
+def test_the_same_log_gives_the_same_bytes_under_any_hash_seed() -> None:
+    payloads = long_log()
+    stdin = json.dumps([payload.hex() for payload in payloads])
+    seen = []
+    for seed in ("0", "1", "4242"):
+        done = subprocess.run(
+            [sys.executable, "-c", _REPLAY],
+            input=stdin,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=50,
+        )
+        seen.append(done.stdout.split())
+    here = play(Machine(), payloads)
+    blocks = hashlib.sha256(b"".join(here.freeze())).hexdigest()
+    assert seen == [[here.digest.hex(), blocks, str(len(payloads))]] * 3
+    assert any(job.state.is_over for run in here.state.runs.values() for job in run.jobs.values())
