@@ -21,6 +21,7 @@ import words
 from rich.console import Console
 from rich.table import Table
 
+from titan.cli.ask import worker_names
 from titan.cli.local import LocalCluster, Member, quiet_ports
 from titan.cli.output import console as make_console
 from titan.cli.output import styled
@@ -32,6 +33,7 @@ from titan.sdk import AsyncClient
 
 PIPELINE = Path(__file__).with_name("pipeline.yaml")
 KILL_WHEN_OVER = 4  # jobs: the first mappers have ended, the next ones are in the middle of it
+INTO_THE_WORK_S = 1.0  # so that nobody can say they had hardly begun
 RUN_TIMEOUT_S = 120
 
 
@@ -50,8 +52,8 @@ class Demo:
         await self._open()
         handle = await self.client.submit_yaml(PIPELINE)
         self.run = str(handle)
-        self.console.rule("a map-reduce of 14 jobs", align="left")
-        with progress(self.console) as shown:
+        self._title("a map-reduce of 14 jobs")
+        with progress(self.console, names=await worker_names(self.client)) as shown:
             shown.say(f"run [bold]{self.run}[/]")
             async with asyncio.timeout(RUN_TIMEOUT_S), asyncio.TaskGroup() as group:
                 midway = asyncio.Event()
@@ -60,8 +62,11 @@ class Demo:
         before = kill.result()
         return await self._close(before)
 
+    def _title(self, text: str) -> None:
+        self.console.print(f"[bold blue]── {text}[/]")
+
     async def _open(self) -> None:
-        self.console.rule("three masters, two workers, one machine", align="left")
+        self._title("three masters, two workers, one machine")
         started = time.monotonic()
         self.cluster.start()
         await wait_ready(self.cluster, stop=asyncio.Event())
@@ -87,6 +92,7 @@ class Demo:
     async def _kill_leader(self, shown: Progress, midway: asyncio.Event) -> dict[JobId, JobView]:
         """Kill it while jobs run; the running jobs just before."""
         await midway.wait()
+        await asyncio.sleep(INTO_THE_WORK_S)
         leader = await self._leader()
         before = {job.id: job for job in await self.client.list_jobs(self.run) if job.live}
         killed_at = time.monotonic()
@@ -122,16 +128,12 @@ class Demo:
         self.console.print(f"  run {styled(view.state)} after {took_s:.1f} s\n")
         is_untouched = self._compare_attempts(before, after)
         is_equal = await self._compare_results()
-        self.console.print(
-            f"\n  HTTP of the masters that live: "
-            f"{', '.join(f'http://{m.http}' for m in self.cluster.masters if m.is_alive)}"
-        )
         return view.state == "COMPLETED" and is_untouched and is_equal
 
     def _compare_attempts(self, before: dict[JobId, JobView], after: dict[JobId, JobView]) -> bool:
-        self.console.rule("jobs that ran while the leader died", align="left")
+        self._title("jobs that ran while the leader died")
         table = Table(box=None, padding=(0, 3, 0, 0))
-        for column in ("job", "attempt then", "attempt at the end", "started", "state"):
+        for column in ("  job", "attempt then", "attempt at the end", "started", "state"):
             table.add_column(column)
         for job, then in before.items():
             last = after[job].history[-1]
@@ -153,7 +155,7 @@ class Demo:
         return bool(before) and same and not restarted
 
     async def _compare_results(self) -> bool:
-        self.console.rule("the result", align="left")
+        self._title("the result")
         stored = await self.client.store_get(words.key(self.run, "result"))
         counted = json.loads(str(stored)) if stored is not None else None
         names = words.source_files()

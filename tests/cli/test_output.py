@@ -70,7 +70,7 @@ def test_what_has_not_begun_took_nothing() -> None:
 
 def test_without_a_terminal_each_change_is_one_line() -> None:
     sink = io.StringIO()
-    shown = progress(Console(file=sink, width=120))
+    shown = progress(Console(file=sink, width=120), names={"w-1": "box"})
     assert isinstance(shown, LineProgress)
     with shown:
         shown.update(run_view(PENDING=2), [job_view("a", "PENDING"), job_view("b", "PENDING")])
@@ -79,8 +79,8 @@ def test_without_a_terminal_each_change_is_one_line() -> None:
         shown.update(run_view(DEAD=1, PENDING=1), [job_view("a", "DEAD", reason="exit code 3")])
     lines = sink.getvalue().splitlines()
     assert len(lines) == 2
-    assert "a RUNNING on w-1  (0 of 2)" in lines[0]
-    assert "a DEAD on w-1: exit code 3  (1 of 2)" in lines[1]
+    assert "a RUNNING on box  (0 of 2)" in lines[0]
+    assert "a DEAD on box: exit code 3  (1 of 2)" in lines[1]
 
 
 def test_on_a_terminal_the_picture_shows_what_runs() -> None:

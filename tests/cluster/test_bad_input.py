@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import struct
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from tests.cluster.cluster import Cluster, titan, wait_until
 from tests.cluster.pipelines import write_pipeline
 from titan.cli.local import Member, quiet_ports
-from titan.limits import HELLO_TIMEOUT_S
+from titan.limits import HELLO_TIMEOUT_S, MIB
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 
@@ -62,8 +63,9 @@ async def test_a_bundle_of_300_mib_is_refused_and_names_the_large_file(
 ) -> None:
     project = tmp_path / "project"
     project.mkdir()
-    with (project / "data.bin").open("wb") as sparse:
-        sparse.truncate(300 * 1024 * 1024)
+    with (project / "data.bin").open("wb") as data:
+        for _ in range(300):  # of chance, so that packing cannot make it small
+            data.write(os.urandom(MIB))
     (project / "a.sh").write_text("true\n")
     (project / "pipeline.yaml").write_text("jobs: [{id: a, file: a.sh}]\n")
     assert "data.bin" in await refused(single, "deploy", str(project / "pipeline.yaml"))

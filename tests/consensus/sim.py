@@ -356,9 +356,15 @@ class Cluster:
         return max(found)[1] if found else None
 
     def elect(self, name: str, *, seconds: float = 60) -> None:
-        """Make `name` lead: nobody else loses patience meanwhile."""
+        """Make `name` lead: by request to a leader that it reaches, else by its impatience alone."""
         end = self.now + seconds
         while self.now < end and not self.nodes[name].is_leader:
+            leader = self.leader()
+            if leader is not None and (leader, name) in self.net.up:
+                self.nodes[leader].live.abort_transfer()
+                self.nodes[leader].live.begin_transfer(name, Waiter())
+                self.run(0.2)
+                continue
             for other in self.names:
                 replica = self.nodes[other].replica
                 if replica is not None and not replica.core.is_leader:

@@ -53,6 +53,8 @@ class SimFile:
     def datasync(self) -> None:
         self._disk.fail_if_told()
         self._disk.syncs += 1
+        if self._disk.syncs == self._disk.power_ends_at_sync:
+            raise OSError(errno.EIO, "the power went")
         if self._disk.honours_sync:
             self._inode.undo.clear()
 
@@ -68,6 +70,7 @@ class SimDisk:
         self.syncs = 0
         self.honours_sync = True
         self.fails = False
+        self.power_ends_at_sync = -1
 
     def fail_if_told(self) -> None:
         if self.fails:

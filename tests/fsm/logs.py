@@ -1,219 +1,258 @@
-"""Random logs of commands over few names, so that commands meet: many are refused, many are not."""
+"""Random logs that get somewhere: each step looks at the state so far, so that most commands meet it.
+
+A step is a move and a number; the number seeds the dice of that move alone. So a log is a plain list that
+hypothesis can shorten, and a fixed seed gives the same log in every process.
+"""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 
 from hypothesis import strategies as st
 
 from tests.fsm.driver import START_MS, job
-from titan.fsm.commands import (
-    ENTRY_FORMAT,
-    AddJobs,
-    AdvanceTime,
-    AssignAttempt,
-    CancelJob,
-    CancelRun,
-    ClientCommand,
-    Command,
-    Entry,
-    ExpireWorker,
-    FinishAttempt,
-    JoinWorker,
-    KvCas,
-    KvDelete,
-    KvIncr,
-    KvPut,
-    KvSetAdd,
-    KvSetRemove,
-    OpenEpoch,
-    Proposal,
-    PublishBlob,
-    ReleaseAttempt,
-    RetryJob,
-    SetWorkerMode,
-    StageJobs,
-    SubmitRun,
-    encode_entry,
-)
+from titan.fsm import commands as c
+from titan.fsm.commands import ENTRY_FORMAT, Command, Entry, Proposal, encode_entry
+from titan.fsm.machine import Machine
+from titan.fsm.state import State, is_ready
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 from titan.spec.model import TRIGGERS, JobSpec
 
-RUNS = [RunId(f"r-{n}") for n in range(3)]
-JOBS = [JobId(name) for name in "abcdefg"]
+Dice = random.Random
+RUNS = [RunId(f"r-{n}") for n in range(4)]
+JOBS = [JobId(name) for name in "abcdefghij"]
 WORKERS = [WorkerId(f"w{n}") for n in range(3)]
-KEYS = ["k", "n", "s"]
-
-runs = st.sampled_from(RUNS)
-job_ids = st.sampled_from(JOBS)
-workers = st.sampled_from(WORKERS)
-keys = st.sampled_from(KEYS)
-attempts = st.integers(0, 40).map(AttemptId)
-small = st.integers(0, 3)
-values = st.sampled_from([b"1", b"-7", b"text", b""])
-ttls = st.sampled_from([0, 0, 500, 5000])
 
 
-@st.composite
-def specs(draw: st.DrawFn) -> JobSpec:
-    """A job with parents among the few names; sometimes one that must be refused."""
+def _spec(dice: Dice, job_id: str, parents: Sequence[str]) -> JobSpec:
     return job(
-        draw(job_ids),
-        *draw(st.lists(job_ids, max_size=3)),
-        trigger=draw(st.sampled_from(TRIGGERS)),
-        retries=draw(small),
-        retry_backoff_ms=draw(st.sampled_from([0, 1000])),
-        delay_ms=draw(st.sampled_from([0, 0, 700])),
-        queue_timeout_ms=draw(st.sampled_from([0, 0, 3000])),
-        no_retry_exit_codes=draw(st.sampled_from([(), (2,)])),
-        resources=draw(st.sampled_from([{}, {}, {"gpus": 1}, {"slots": 0}])),
+        job_id,
+        *parents,
+        trigger=dice.choice(TRIGGERS),
+        retries=dice.choice([0, 1, 2]),
+        retry_backoff_ms=dice.choice([0, 1000]),
+        delay_ms=dice.choice([0, 0, 0, 700]),
+        queue_timeout_ms=dice.choice([0, 0, 0, 3000]),
+        no_retry_exit_codes=dice.choice([(), (2,)]),
+        resources=dice.choice([{}, {}, {}, {"gpus": 1}, {"slots": 0}]),
     )
 
 
-@st.composite
-def graphs(draw: st.DrawFn) -> tuple[JobSpec, ...]:
-    """A graph that is usually sound: parents are drawn among the names before."""
+def _graph(dice: Dice, known: Sequence[str], names: Sequence[str]) -> tuple[JobSpec, ...]:
+    """Jobs with parents before them; now and then one that must be refused."""
     made: list[JobSpec] = []
-    for name in draw(st.lists(job_ids, unique=True, min_size=1)):
-        known = [spec.id for spec in made]
-        parents = draw(st.lists(st.sampled_from(known), max_size=3)) if known else []
-        spec = draw(specs())
-        made.append(job(name, *parents, **_fields_of(spec)))
+    above = list(known)
+    for name in names:
+        pool = JOBS if dice.random() < 0.01 else above
+        parents = dice.sample(pool, min(len(pool), dice.choice([0, 1, 1, 2, 3])))
+        made.append(_spec(dice, name, parents))
+        above.append(name)
     return tuple(made)
 
 
-def _fields_of(spec: JobSpec) -> dict[str, object]:
-    names = [name for name in spec.__struct_fields__ if name not in ("id", "depends_on")]
-    return {name: getattr(spec, name) for name in names}
+def _submit(state: State, dice: Dice) -> Command:
+    run = dice.choice(RUNS)
+    names = dice.sample(JOBS, dice.randrange(1, len(JOBS)))
+    parts = len(state.stages[run].parts) if run in state.stages else 0
+    return c.SubmitRun(run=run, name="n", jobs=_graph(dice, (), names), parts=parts)
 
 
-client_commands: st.SearchStrategy[Command] = st.one_of(
-    st.builds(
-        SubmitRun, run=runs, name=st.just("n"), jobs=graphs(), parts=st.sampled_from([0, 0, 1])
-    ),
-    st.builds(StageJobs, run=runs, part=small, jobs=st.lists(specs(), max_size=2).map(tuple)),
-    st.builds(AddJobs, run=runs, jobs=st.lists(specs(), max_size=2).map(tuple)),
-    st.builds(CancelRun, run=runs),
-    st.builds(CancelJob, run=runs, job=job_ids),
-    st.builds(RetryJob, run=runs, job=job_ids),
-    st.builds(SetWorkerMode, worker=workers, mode=st.sampled_from(["open", "open", "draining"])),
-    st.builds(KvPut, key=keys, value=values, ttl_ms=ttls),
-    st.builds(KvDelete, key=keys),
-    st.builds(KvCas, key=keys, expected=st.none() | values, value=values, ttl_ms=ttls),
-    st.builds(KvIncr, key=keys, by=st.integers(-(2**63), 2**63 - 1) | st.integers(-2, 2)),
-    st.builds(KvSetAdd, key=keys, member=st.sampled_from(["a", "b,c"])),
-    st.builds(KvSetRemove, key=keys, member=st.sampled_from(["a", "b,c"])),
-)
-
-_assigns = st.builds(AssignAttempt, run=runs, job=job_ids, worker=workers)
-_joins = st.builds(
-    JoinWorker,
-    worker=workers,
-    incarnation=st.integers(1, 2),
-    capabilities=st.just(("GENERAL",)),
-    slots=st.integers(1, 2),
-    resources=st.sampled_from([{}, {"gpus": 2}]),
-    holds=st.lists(attempts, max_size=4).map(tuple),
-)
-_finishes = st.builds(
-    FinishAttempt,
-    attempt=attempts,
-    exit_code=st.sampled_from([0, 0, 1, 2, 137]),
-    cause=st.sampled_from(["", "", "", "timeout", "start_failed"]),
-)
-leader_commands: st.SearchStrategy[Command] = st.one_of(
-    _assigns,
-    _assigns,
-    _assigns,
-    _joins,
-    _joins,
-    _finishes,
-    _finishes,
-    st.builds(ReleaseAttempt, attempt=attempts, cause=st.sampled_from(["lost", "retracted"])),
-    st.builds(ExpireWorker, worker=workers, incarnation=st.integers(1, 2)),
-    st.builds(
-        PublishBlob,
-        digest=st.just(Digest("ab" * 32)),
-        size=st.integers(3, 4),
-        holders=st.lists(st.sampled_from(["m1", "m2"]), max_size=2).map(tuple),
-    ),
-    st.builds(AdvanceTime),
-    st.builds(AdvanceTime),
-)
+def _stage(state: State, dice: Dice) -> Command:
+    run = dice.choice([run for run in RUNS if run not in state.runs] or RUNS)
+    part = len(state.stages[run].parts) if run in state.stages else 0
+    name = f"staged-{part}"
+    return c.StageJobs(run=run, part=part, jobs=_graph(dice, (), [name]))
 
 
-@st.composite
-def client_proposals(draw: st.DrawFn) -> Proposal:
-    """A client's command; a few clients with a few requests, so that some repeat by chance."""
-    request = draw(st.integers(1, 40))
-    return Proposal(
-        draw(client_commands),
-        draw(st.sampled_from(["c1", "c2"])),
-        request,
-        draw(st.integers(0, request)) if draw(small) == 0 else 0,
-        draw(attempts) if draw(small) == 0 else AttemptId(0),
+def _add(state: State, dice: Dice) -> Command:
+    run = dice.choice(list(state.runs) or RUNS)
+    known = list(state.runs[run].jobs) if run in state.runs else []
+    names = [f"{dice.choice(JOBS)}{dice.randrange(99)}" for _ in range(dice.randrange(3))]
+    return c.AddJobs(run=run, jobs=_graph(dice, known, names))
+
+
+def _some_job(state: State, dice: Dice, *, over: bool) -> tuple[RunId, JobId]:
+    found = [
+        (run.id, job.id)
+        for run in state.runs.values()
+        for job in run.jobs.values()
+        if job.state.is_over == over
+    ]
+    return dice.choice(found or [(RUNS[0], JOBS[0])])
+
+
+def _cancel(state: State, dice: Dice) -> Command:
+    run, job_id = _some_job(state, dice, over=dice.random() < 0.1)
+    if dice.random() < 0.1:
+        return c.CancelRun(run=run)
+    return c.CancelJob(run=run, job=job_id)
+
+
+def _retry(state: State, dice: Dice) -> Command:
+    run, job_id = _some_job(state, dice, over=dice.random() < 0.95)
+    return c.RetryJob(run=run, job=job_id)
+
+
+def _join(state: State, dice: Dice) -> Command:
+    worker = dice.choice(WORKERS)
+    held = list(state.workers[worker].live) if worker in state.workers else []
+    return c.JoinWorker(
+        worker=worker,
+        incarnation=dice.randrange(1, 4),
+        capabilities=("GENERAL",),
+        slots=dice.randrange(1, 3),
+        resources=dice.choice([{}, {"gpus": 2}]),
+        holds=tuple(dice.sample([*held, AttemptId(9999)], dice.randrange(len(held) + 1))),
     )
 
 
-@st.composite
-def entry_logs(draw: st.DrawFn) -> list[Entry]:
-    """A log as leaders write it: epochs that open, a clock that may jump, a few stale entries."""
-    now_ms, epoch = START_MS, 1
-    log = [_entry(now_ms, epoch, Proposal(OpenEpoch(epoch=1, leader="m1", cluster_id="x")))]
-    for _ in range(draw(st.integers(1, 40))):
-        now_ms += draw(st.sampled_from([0, 1, 400, 1500, -300, 700_000]))
-        if draw(st.integers(0, 30)) == 0:
+def _expire(state: State, dice: Dice) -> Command:
+    worker = dice.choice(WORKERS)
+    known = state.workers.get(worker)
+    incarnation = known.incarnation if known and dice.random() < 0.8 else 0
+    return c.ExpireWorker(worker=worker, incarnation=incarnation)
+
+
+def _mode(state: State, dice: Dice) -> Command:
+    return c.SetWorkerMode(
+        worker=dice.choice(WORKERS), mode=dice.choice(["open", "open", "draining"])
+    )
+
+
+def _assign(state: State, dice: Dice) -> Command:
+    ready = [
+        (run.id, job.id)
+        for run in state.runs.values()
+        for job in run.jobs.values()
+        if is_ready(job) or dice.random() < 0.02
+    ]
+    run, job_id = dice.choice(ready or [(RUNS[0], JOBS[0])])
+    online = [worker.id for worker in state.workers.values() if worker.online]
+    return c.AssignAttempt(run=run, job=job_id, worker=dice.choice(online or WORKERS))
+
+
+def _some_attempt(state: State, dice: Dice) -> AttemptId:
+    live = list(state.attempts)
+    if live and dice.random() < 0.9:
+        return dice.choice(live)
+    return AttemptId(dice.randrange(1, state.next_attempt + 1))
+
+
+def _finish(state: State, dice: Dice) -> Command:
+    return c.FinishAttempt(
+        attempt=_some_attempt(state, dice),
+        exit_code=dice.choice([0, 0, 0, 1, 2, 137]),
+        cause=dice.choice(["", "", "", "", "timeout", "start_failed"]),
+        output=b"out",
+    )
+
+
+def _release(state: State, dice: Dice) -> Command:
+    cause = dice.choice(["lost", "retracted"])
+    return c.ReleaseAttempt(attempt=_some_attempt(state, dice), cause=cause)
+
+
+def _kv(state: State, dice: Dice) -> Command:
+    key = dice.choice("kns")
+    value = dice.choice([b"1", b"-7", b"text", b""])
+    ttl_ms = dice.choice([0, 0, 500, 5000])
+    kind = dice.randrange(6)
+    if kind == 0:
+        return c.KvPut(key=key, value=value, ttl_ms=ttl_ms)
+    if kind == 1:
+        return c.KvDelete(key=key)
+    if kind == 2:
+        expected = state.kv[key].value if key in state.kv else None
+        return c.KvCas(key=key, expected=expected, value=value, ttl_ms=ttl_ms)
+    if kind == 3:
+        return c.KvIncr(key=key, by=dice.choice([1, -3, 2**63 - 1]))
+    if kind == 4:
+        return c.KvSetAdd(key=key, member=dice.choice(["a", "b,c"]))
+    return c.KvSetRemove(key=key, member=dice.choice(["a", "b,c"]))
+
+
+def _publish(state: State, dice: Dice) -> Command:
+    holders = tuple(dice.sample(["m1", "m2"], dice.randrange(3)))
+    return c.PublishBlob(digest=Digest("ab" * 32), size=dice.choice([3, 3, 4]), holders=holders)
+
+
+def _time(state: State, dice: Dice) -> Command:
+    return c.AdvanceTime()
+
+
+_MOVES: tuple[tuple[int, Callable[[State, Dice], Command]], ...] = (
+    (3, _submit),
+    (1, _stage),
+    (2, _add),
+    (2, _cancel),
+    (3, _retry),
+    (3, _join),
+    (1, _expire),
+    (1, _mode),
+    (12, _assign),
+    (8, _finish),
+    (2, _release),
+    (3, _kv),
+    (1, _publish),
+    (4, _time),
+)
+_WEIGHTED = [move for weight, move in _MOVES for _ in range(weight)]
+CLIENTS = ("c1", "c2")
+
+
+def grow(numbers: Sequence[int]) -> list[Entry]:
+    """The log that these numbers stand for; a scout machine shows each step what came before."""
+    scout = Machine()
+    log: list[Entry] = []
+    now_ms, epoch, requests = START_MS, 1, dict.fromkeys(CLIENTS, 0)
+
+    def write(epoch: int, *proposals: Proposal) -> None:
+        entry = Entry(ENTRY_FORMAT, epoch, now_ms, proposals)
+        log.append(entry)
+        scout.apply(len(log), encode_entry(entry))
+
+    write(1, Proposal(c.OpenEpoch(epoch=1, leader="m1", cluster_id="x")))
+    opening = Dice(numbers[0])
+    write(1, *[Proposal(move(scout.state, opening)) for move in (_join, _join, _submit)])
+    for number in numbers:
+        dice = Dice(number)
+        now_ms += dice.choice([0, 1, 400, 1500, -300]) if dice.random() < 0.97 else 90_000_000
+        if dice.random() < 0.02:
             epoch += 1
-            log.append(_entry(now_ms, epoch, Proposal(OpenEpoch(epoch=epoch, leader="m2"))))
-        proposals = draw(
-            st.lists(client_proposals() | leader_commands.map(Proposal), min_size=1, max_size=4)
-        )
-        stale = draw(st.integers(0, 30)) == 0
-        log.append(_entry(now_ms, epoch - stale, *proposals))
+            write(epoch, Proposal(c.OpenEpoch(epoch=epoch, leader="m2")))
+        moves = [dice.choice(_WEIGHTED) for _ in range(dice.choice([1, 1, 1, 3]))]
+        proposals = [_propose(scout.state, dice, move, requests) for move in moves]
+        write(epoch - (dice.random() < 0.02), *proposals)
     return log
 
 
-def _entry(now_ms: int, epoch: int, *proposals: Proposal) -> Entry:
-    return Entry(ENTRY_FORMAT, epoch, now_ms, proposals)
+def _propose(
+    state: State, dice: Dice, move: Callable[[State, Dice], Command], requests: dict[str, int]
+) -> Proposal:
+    command = move(state, dice)
+    if not command.client_may:
+        return Proposal(command)
+    client = dice.choice(CLIENTS)
+    if dice.random() < 0.9:
+        requests[client] += 1
+    request = max(1, requests[client] - (dice.randrange(9) if dice.random() < 0.1 else 0))
+    floor = max(0, request - 5) if dice.random() < 0.5 else 0
+    attempt = _some_attempt(state, dice) if dice.random() < 0.2 else AttemptId(0)
+    return Proposal(command, client, request, floor, attempt)
+
+
+def entry_logs(*, steps_max: int = 80) -> st.SearchStrategy[list[Entry]]:
+    """Logs as leaders write them: epochs open, the clock jumps, clients repeat, some entries are stale."""
+    return st.lists(st.integers(0, 2**32), min_size=10, max_size=steps_max).map(grow)
+
+
+def long_log(seed: int, *, steps: int) -> list[bytes]:
+    """A long log that every process grows alike."""
+    dice = Dice(seed)
+    return encoded(grow([dice.randrange(2**32) for _ in range(steps)]))
 
 
 def encoded(log: list[Entry]) -> list[bytes]:
     """The log as bytes."""
     return [encode_entry(entry) for entry in log]
-
-
-def long_log() -> list[bytes]:
-    """A long log from a fixed seed, drawn without hypothesis so that every process draws the same."""
-    dice = random.Random(7)
-    names = [JobId(f"job-{n}") for n in range(30)]
-    log = [_entry(START_MS, 1, Proposal(OpenEpoch(epoch=1, leader="m", cluster_id="x")))]
-    for step in range(1500):
-        command = _roll(dice, names)
-        client = f"c{step % 7}" if isinstance(command, ClientCommand) else ""
-        log.append(_entry(START_MS + 300 * step, 1, Proposal(command, client, step)))
-    return encoded(log)
-
-
-def _roll(dice: random.Random, names: list[JobId]) -> Command:
-    run = RunId(f"r-{dice.randrange(8)}")
-    name, worker = dice.choice(names), WorkerId(f"w{dice.randrange(5)}")
-    attempt = AttemptId(dice.randrange(1, 200))
-    graph = tuple(
-        job(each, *dice.sample(names[:place], min(place, dice.randrange(4))))
-        for place, each in enumerate(names)
-    )
-    assign = AssignAttempt(run=run, job=name, worker=worker)
-    return dice.choice(
-        [
-            SubmitRun(run=run, name="n", jobs=graph),
-            *[assign] * 3,
-            FinishAttempt(attempt=attempt, exit_code=dice.randrange(2)),
-            FinishAttempt(attempt=attempt, exit_code=0),
-            JoinWorker(worker=worker, incarnation=dice.randrange(3), capabilities=("GENERAL",)),
-            RetryJob(run=run, job=name),
-            CancelJob(run=run, job=name),
-            KvSetAdd(key="s", member=name),
-            KvIncr(key=name),
-            AdvanceTime(),
-        ]
-    )

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ from titan.fsm.state import JobState, is_ready
 from titan.fsm.views import read
 
 slowly = settings(
-    max_examples=int(os.environ.get("TITAN_EXAMPLES", "60")),
+    max_examples=int(os.environ.get("TITAN_EXAMPLES", "40")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -43,6 +44,17 @@ def test_every_log_has_outcomes_and_leaves_a_sound_state(log: list[Entry]) -> No
         result = machine.apply(machine.state.index + 1, payload)
         assert len(result.outcomes) == len(entry.proposals)
         validate(machine.state)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_long_life_leaves_a_sound_state_at_every_step(seed: int) -> None:
+    machine = Machine()
+    for payload in long_log(seed, steps=500):
+        machine.apply(machine.state.index + 1, payload)
+        validate(machine.state)
+    restored = Machine()
+    restored.restore(machine.freeze())
+    assert restored.state == machine.state
 
 
 @slowly
@@ -155,7 +167,7 @@ print(machine.digest.hex(), hashlib.sha256(blocks).hexdigest(), machine.state.in
 
 
 def test_the_same_log_gives_the_same_bytes_under_any_hash_seed() -> None:
-    payloads = long_log()
+    payloads = long_log(7, steps=1500)
     stdin = json.dumps([payload.hex() for payload in payloads])
     seen = []
     for seed in ("0", "1", "4242"):

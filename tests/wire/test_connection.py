@@ -237,6 +237,28 @@ async def test_a_listener_that_never_answers_times_out() -> None:
     mute.close()
 
 
+async def test_giving_up_on_a_greeting_leaves_no_socket_open() -> None:
+    accepted: list[asyncio.StreamReader] = []
+    writers: list[asyncio.StreamWriter] = []
+
+    def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(reader)
+        writers.append(writer)
+
+    mute = await asyncio.start_server(keep, "127.0.0.1", 0)
+    port = mute.sockets[0].getsockname()[1]
+    dialling = asyncio.create_task(dial(f"127.0.0.1:{port}", HELLO, Refusing(), timeout_s=30))
+    await until(lambda: bool(accepted))
+    await accepted[0].readexactly(4)  # the greeting has come
+    dialling.cancel()
+    await asyncio.wait({dialling})
+    async with asyncio.timeout(5):
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await accepted[0].readexactly(100_000)
+    writers[0].close()
+    mute.close()
+
+
 @pytest.mark.parametrize(
     "first",
     [

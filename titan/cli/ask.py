@@ -42,6 +42,13 @@ async def with_client(masters: Masters, work: Callable[[AsyncClient], Awaitable[
         await client.close()
 
 
+async def worker_names(client: AsyncClient) -> dict[str, str]:
+    """Workers' names by id, of those whose name tells them apart."""
+    workers = await client.list_workers()
+    names = [worker.name for worker in workers]
+    return {one.id: one.name for one in workers if one.name and names.count(one.name) == 1}
+
+
 async def anyone_listens(addresses: tuple[str, ...]) -> bool:
     """Whether something accepts connections at any of the addresses."""
     knocks = await asyncio.gather(*(_knock(address) for address in addresses))

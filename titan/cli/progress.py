@@ -6,7 +6,7 @@ It is fed views and draws them; it asks nobody.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -43,16 +43,18 @@ class Progress(Protocol):
         """A line of rich markup that stays, above the picture."""
 
 
-def progress(console: Console) -> Progress:
-    """The form that fits the console."""
-    return LiveProgress(console) if console.is_terminal else LineProgress(console)
+def progress(console: Console, *, names: Mapping[str, str] | None = None) -> Progress:
+    """The form that fits the console. `names` are the workers' names by id; the id is shown else."""
+    kind = LiveProgress if console.is_terminal else LineProgress
+    return kind(console, names=names or {})
 
 
 class LineProgress:
     """One line per job that starts or ends."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, names: Mapping[str, str]) -> None:
         self._console = console
+        self._names = names
         self._began = time.monotonic()
         self._shown: dict[str, tuple[str, int]] = {}
 
@@ -75,7 +77,7 @@ class LineProgress:
             if job.state == "PENDING" or self._shown.get(job.id) == now:
                 continue
             self._shown[job.id] = now
-            self.say(job_line(job) + f"  [dim]({over} of {sum(run.jobs.values())})[/]")
+            self.say(job_line(job, self._names) + f"  [dim]({over} of {sum(run.jobs.values())})[/]")
 
     def say(self, line: str) -> None:
         """A line with the time since the beginning in front."""
@@ -85,8 +87,9 @@ class LineProgress:
 class LiveProgress:
     """A bar, the counts, and the jobs that run now, redrawn in place."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, names: Mapping[str, str]) -> None:
         self._console = console
+        self._names = names
         self._running: dict[str, JobView] = {}
         self._run: RunView | None = None
         self._live: Live | None = None
@@ -120,7 +123,7 @@ class LiveProgress:
             else:
                 self._running.pop(job.id, None)
             if job.state in ("FAILED", "DEAD"):
-                self.say(job_line(job))
+                self.say(job_line(job, self._names))
 
     def say(self, line: str) -> None:
         """A line above the picture."""
@@ -149,15 +152,15 @@ class LiveProgress:
             rows.add_row(
                 "  [cyan]●[/]",
                 job.id,
-                f"[dim]{job.worker}[/]",
+                f"[dim]{output.plain(self._names.get(job.worker, job.worker))}[/]",
                 f"[dim]attempt {job.attempts}, {output.took(job.started_ms, 0)}[/]",
             )
         return Group(head, rows)
 
 
-def job_line(job: JobView) -> str:
+def job_line(job: JobView, names: Mapping[str, str]) -> str:
     """A job in one line of markup."""
-    where = f" on {job.worker}" if job.worker else ""
+    where = f" on {output.plain(names.get(job.worker, job.worker))}" if job.worker else ""
     again = f", attempt {job.attempts}" if job.attempts > 1 else ""
     why = f": {output.plain(job.reason)}" if job.reason else ""
     return f"[bold]{job.id}[/] {output.styled(job.state)}[dim]{where}{again}[/]{why}"

@@ -171,7 +171,7 @@ async def follow(client: AsyncClient, run_id: RunId, *, quiet: bool) -> None:
     from titan.cli.progress import progress
 
     console = output.console()
-    with progress(console) as shown:
+    with progress(console, names=await ask.worker_names(client)) as shown:
         shown.say(f"run [bold]{run_id}[/]")
         async for change in client.watch_run(run_id):
             shown.update(change.run, change.jobs)

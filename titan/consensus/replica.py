@@ -22,9 +22,10 @@ from titan.consensus.config import RaftConfig
 from titan.consensus.digests import Digests
 from titan.consensus.disk import Disk
 from titan.consensus.guard import Guard
+from titan.consensus.handover import Handover
 from titan.consensus.journal import Entry, Journal
 from titan.consensus.library import LEADER, NO_OP, REGULAR, Core
-from titan.consensus.proposals import Proposals, Waiter, answer
+from titan.consensus.proposals import Proposals, Waiter
 from titan.consensus.reads import Reads
 from titan.consensus.replication import Replication
 from titan.consensus.rules import ALL_RULES, Rule
@@ -83,8 +84,7 @@ class Replica:
         self._outbox: list[tuple[str, Message]] = []
         self._incoming_place: Place | None = None
         self._reign = 0  # the term this member leads or led last
-        self._transfer: tuple[str, Waiter] | None = None
-        self._transfer_sent = False
+        self._handover = Handover()
         self._disk_checked_at = float("-inf")
         self._disk_has_room = True
         self._commit_noticed_at: float | None = None
@@ -166,7 +166,7 @@ class Replica:
 
     def propose(self, payload: bytes, waiter: Waiter) -> None:
         """Queue an entry. Raises `NotLeader`, `DiskFull`, `LimitExceeded`, `Unavailable`."""
-        if not self.core.is_leader or self._transfer is not None:
+        if not self.core.is_leader or self._handover.is_under_way:
             leader = None if self.core.is_leader else self.core.leader or None
             raise NotLeader(leader=leader)
         if len(payload) > limits.ENTRY_BYTES_MAX:
@@ -182,21 +182,12 @@ class Replica:
         self._reads.put(waiter)
 
     def begin_transfer(self, peer: str | None, waiter: Waiter) -> None:
-        """Stop taking proposals and hand over once `peer` has everything. Raises `NotLeader`."""
-        if not self.core.is_leader or self._transfer is not None:
-            raise NotLeader(leader=self.core.leader or None)
-        target = peer or self._most_caught_up()
-        if target is None or target not in self.core.connected_peers:
-            raise Unavailable(f"{target or 'no other master'} is not there to take over")
-        self._transfer, self._transfer_sent = (target, waiter), False
+        """Hand over to `peer`, None: the most caught-up. Raises `NotLeader`, `Unavailable`."""
+        self._handover.begin(self.core, peer=peer, waiter=waiter)
 
     def abort_transfer(self) -> None:
         """Go on leading."""
-        self._transfer = None
-
-    def _most_caught_up(self) -> str | None:
-        ranked = [(self.core.match_index(p), p) for p in self.core.connected_peers]
-        return max(ranked)[1] if ranked else None
+        self._handover.abort()
 
     def _has_room(self) -> bool:
         if self._clock() - self._disk_checked_at > _DISK_CHECK_S:
@@ -281,7 +272,7 @@ class Replica:
         if self.core.is_leader and self.core.term == self._reign:
             self._settle_reads()
             self._notice_commit()
-            self._drive_transfer()
+            self._handover.drive(self.core)
         else:
             self._commit_noticed_at = None
             self._stop_waiting()
@@ -289,14 +280,13 @@ class Replica:
             self.core.request_compaction()
 
     def _stop_waiting(self) -> None:
-        if self._proposals.is_idle and self._reads.is_idle and self._transfer is None:
+        if self._proposals.is_idle and self._reads.is_idle and not self._handover.is_under_way:
             return
         leader = self.core.leader or None
         self._proposals.leadership_lost(leader=leader)
         self._reads.leadership_lost(leader=leader)
-        if self._transfer is not None and leader not in (None, self.config.address):
-            answer(self._transfer[1], leader)
-            self._transfer = None
+        if leader is not None and leader != self.config.address:
+            self._handover.finished(leader=leader)
 
     def _settle_reads(self) -> None:
         if not self.core.is_leader:
@@ -312,16 +302,6 @@ class Replica:
             self._commit_noticed_at = None
         elif self._commit_noticed_at is None:
             self._commit_noticed_at = self._clock() + _COMMIT_NOTICE_S
-
-    def _drive_transfer(self) -> None:
-        if self._transfer is None or self._transfer_sent:
-            return
-        target = self._transfer[0]
-        if self._transfer[1].done():
-            self._transfer = None
-        elif self.core.match_index(target) == self._journal.last_index:
-            self._transfer_sent = True
-            self.core.transfer_to(target)
 
     # --- what the library calls back into --------------------------------------------------
 
@@ -364,7 +344,7 @@ class Replica:
         if role == LEADER:
             self._reign = self.core.term
             self._replication.reset_reign()
-            self._transfer = None
+            self._handover.abort()
 
     def received_chunk(self, serialized: tuple[bytes, bool, bool]) -> bool:
         """A piece of the leader's snapshot."""

@@ -33,6 +33,10 @@ async def serve_log(request: ReadLog, sink: Sink, *, logs: LogStore) -> LogEnd:
     Raises `NotFound` when this worker has no such log.
     """
     attempt, path = logs.find(request.run, request.job, request.attempt)
+    while not path.exists() and logs.is_running(attempt):  # its process is about to open it
+        if not request.follow:
+            return LogEnd(attempt=attempt, size=0)
+        await asyncio.sleep(_POLL_S)
     fd = _open(path)
     try:
         offset = max(request.offset, 0)

@@ -55,7 +55,6 @@ class LogStore:
         if path.parent not in self._folders:
             path.parent.mkdir(exist_ok=True)
             self._folders.add(path.parent)
-        path.open("ab").close()  # so that a follower finds it before the process has been started
         self._running[attempt] = _Running(path)
         return path
 
@@ -64,7 +63,8 @@ class LogStore:
         running = self._running.pop(attempt, None)
         if running is None:
             return
-        self._sample(running, now_ms=now_ms)
+        if running.sampled_ms:  # an index of one line at the end of a short job tells nothing
+            self._sample(running, now_ms=now_ms)
         self._keep(running.path)
         self._make_room()
 
@@ -86,6 +86,9 @@ class LogStore:
         except ValueError as error:
             raise NotFound(str(error)) from None
         found = _attempts_in(folder, stem)
+        for number, running in self._running.items():  # the file may not have been opened yet
+            if running.path == folder / f"{stem}.{number}{_SUFFIX}":
+                found[number] = running.path
         chosen = attempt or max(found, default=AttemptId(0))
         if chosen not in found:
             raise NotFound(f"this worker has no log of attempt {chosen} of {run}/{job}")

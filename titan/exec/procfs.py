@@ -66,6 +66,20 @@ def environ_value(pid: int, name: bytes) -> bytes | None:
     return None
 
 
+def marked(name: bytes, value: bytes) -> list[int]:
+    """Every process that was executed with the environment variable `name` set to `value`."""
+    return [pid for pid in _all_pids() if environ_value(pid, name) == value]
+
+
+def ancestors(pid: int) -> list[int]:
+    """The parent of `pid`, its parent and so on."""
+    found: list[int] = []
+    while (seen := stat(pid)) is not None and seen.parent > 0:
+        pid = seen.parent
+        found.append(pid)
+    return found
+
+
 def _children_of_all_threads(pid: int) -> list[int]:
     if not _has_children_files():
         return children(pid)

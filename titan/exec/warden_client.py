@@ -198,6 +198,19 @@ class Warden:
         self._reports.on_warden_lost()
 
 
+def kill_leftovers(worker: str) -> int:
+    """Kill what an earlier life of this worker left running; how many processes that were.
+
+    There is something only if the worker and its warden were killed at the same instant. The caller
+    must own the worker's data directory, so that nobody alive is called `worker`.
+    """
+    own = {os.getpid(), *procfs.ancestors(os.getpid())}
+    found = set(procfs.marked(b"TITAN_WORKER_ID", worker.encode())) - own
+    for pid in found:
+        _kill(pid)
+    return len(found)
+
+
 def _kill(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGKILL)

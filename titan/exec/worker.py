@@ -45,6 +45,7 @@ from titan.exec.logs import LogStore
 from titan.exec.outbox import Outbox
 from titan.exec.runner import Runner, Surroundings
 from titan.exec.session import Session
+from titan.exec.warden_client import kill_leftovers
 from titan.exec.workspace import Workspaces
 from titan.ids import AttemptId, new_incarnation
 from titan.wire.channel import Channel
@@ -125,6 +126,8 @@ class Worker:
 
     def _open(self) -> None:
         config, data = self._config, self._data
+        if left := kill_leftovers(data.worker):
+            log.warning("killed %d processes that an earlier life of this worker left", left)
         self._outbox = Outbox(data.outbox)
         self._logs = LogStore(data.logs, bytes_max=config.logs_bytes_max)
         self._core = WorkerCore(

@@ -1,7 +1,8 @@
 """The private folder of an attempt: made before it starts, emptied or removed after it has ended.
 
-Owns `work/`. In each folder there, `cwd` holds a copy of the bundle, `tmp` is TMPDIR, `output` is what the job may
-hand to its children. Copies, not links: a job that rewrites its files must not touch the shared cache.
+Owns `work/`. In each folder there, `cwd` holds a copy of the bundle, `tmp` is TMPDIR, `output` is what
+the job may hand to its children. Copies, not links: a job that rewrites its files must not touch the
+shared cache.
 """
 
 from __future__ import annotations
@@ -48,11 +49,14 @@ class Workspace:
             return b"", ""
         except OSError as error:
             return b"", f"the output cannot be read: {error.strerror}"
-        with open(fd, "rb") as file:
-            try:
-                data = file.read(OUTPUT_BYTES_MAX + 1) or b""
-            except OSError as error:
-                return b"", f"the output cannot be read: {error.strerror}"
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                return b"", "the output cannot be read: it is not a file"
+            data = os.read(fd, OUTPUT_BYTES_MAX + 1)
+        except OSError as error:
+            return b"", f"the output cannot be read: {error.strerror}"
+        finally:
+            os.close(fd)
         if len(data) > OUTPUT_BYTES_MAX:
             return b"", f"the output is larger than {OUTPUT_BYTES_MAX} bytes and was dropped"
         return data, ""

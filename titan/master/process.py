@@ -102,7 +102,7 @@ class Master:
             peers=self._peers,
             blobs=self._blobs,
             logs=LogReader(self._replica, self._reigns),
-            watches=Watches(self._replica),
+            watches=Watches(self._replica, heard_ms_ago=lambda: self._raft.status.heard_ms_ago),
             own_info=self._own_info,
         )
         self._replica.listen(self._learn_cluster_id)

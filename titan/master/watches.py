@@ -7,7 +7,7 @@ never an unbounded queue: what changed since its last update is a set of ids, re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -22,6 +22,10 @@ from titan.wire.channel import Channel
 from titan.wire.messages import KeyUpdate, Message, Ok, RunUpdate, WatchKeys, WatchRun, encode
 
 PUSH_INTERVAL_S = 0.05  # between two updates to one watcher, unless the run is over
+DEAF_CHECK_S = 1.0
+DEAF_MS = (
+    3000  # a master that has heard no leader for so long ends its watches: they resume elsewhere
+)
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -39,8 +43,14 @@ class _Watcher:
         self.is_over = self.is_over or over
         self.wake.set()
 
-    async def next_changes(self) -> list[str]:
-        await self.wake.wait()
+    async def next_changes(self, *, is_deaf: Callable[[], bool]) -> list[str]:
+        while not self.wake.is_set():
+            try:
+                async with asyncio.timeout(DEAF_CHECK_S):
+                    await self.wake.wait()
+            except TimeoutError:
+                if is_deaf():
+                    raise Unavailable("this master has lost touch with the leader") from None
         self.wake.clear()
         changed, self.changed = list(self.changed), {}
         return changed
@@ -49,8 +59,9 @@ class _Watcher:
 class Watches:
     """The watchers of this master."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, *, heard_ms_ago: Callable[[], int]) -> None:
         self._replica = replica
+        self._heard_ms_ago = heard_ms_ago
         self._runs: dict[RunId, set[_Watcher]] = {}
         self._keys: dict[_Watcher, str] = {}
         self._count = 0
@@ -83,6 +94,9 @@ class Watches:
         self._count += 1
         return _Watcher()
 
+    def _is_deaf(self) -> bool:
+        return self._heard_ms_ago() > DEAF_MS
+
     # --- runs ---------------------------------------------------------------------------------
 
     async def run(self, message: WatchRun, channel: Channel) -> Message:
@@ -103,7 +117,7 @@ class Watches:
     async def _follow_run(self, message: WatchRun, channel: Channel, watcher: _Watcher) -> None:
         over = await self._send_all(message, channel)
         while not over:
-            changed = await watcher.next_changes()
+            changed = await watcher.next_changes(is_deaf=self._is_deaf)
             jobs = [JobId(one) for one in changed if one] if message.jobs else []
             over = await self._send_jobs(message.run, jobs, channel)
             if not over and not watcher.is_over:
@@ -136,7 +150,7 @@ class Watches:
         try:
             await self._send_existing(message.prefix, channel)
             while True:
-                for key in await watcher.next_changes():
+                for key in await watcher.next_changes(is_deaf=self._is_deaf):
                     await self._send_key(key, channel)
         finally:
             self._count -= 1

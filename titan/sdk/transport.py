@@ -220,12 +220,10 @@ class Transport:
         leader = self._leader
         if not leader or leader == self._address:
             return connection
-        follower = self._address
         try:
             direct = await self._dial(leader)
         except TitanError:
-            self._address = follower
-            return connection  # it forwards
+            return connection  # a follower forwards
         connection.close()
         return direct
 

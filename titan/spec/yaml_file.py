@@ -144,17 +144,18 @@ class _Reader:
         for spelt, value in node.entries.items():
             place = node.keys[spelt]
             where = f"{label}.{spelt}" if label else spelt
-            refused = unavailable.field_refusal(spelt, value.plain(), root=root)
             field = table.get(spelt)
-            if refused is not None:
-                self._problems.add(refused, field=where, place=place)
-            elif field is not None and field.name in seen:
+            if field is not None and field.name in seen:
                 why = f"means the same as {seen[field.name]!r}, which is set too"
                 self._problems.add(why, field=where, place=place)
             elif field is not None:
                 seen[field.name] = spelt
                 yield field.name, value
-            elif spelt not in (unavailable.ROOT_FIELDS if root else unavailable.FIELDS):
+            elif spelt in (unavailable.ROOT_FIELDS if root else unavailable.FIELDS):
+                refused = unavailable.field_refusal(spelt, value.plain(), root=root)
+                if refused is not None:
+                    self._problems.add(refused, field=where, place=place)
+            else:
                 names = [name for name, known in table.items() if known.name == name]
                 hint = did_you_mean(spelt, names)
                 self._problems.add(f"unknown field{hint}", field=where, place=place)

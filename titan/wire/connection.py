@@ -181,6 +181,12 @@ class Connection(asyncio.Protocol):
     # --- ending -------------------------------------------------------------------------------
 
     @property
+    def was_greeted(self) -> bool:
+        """Whether the other side has said its first word."""
+        greeting = self.greeting
+        return greeting.done() and not greeting.cancelled() and greeting.exception() is None
+
+    @property
     def is_closed(self) -> bool:
         """Whether nothing more can be sent."""
         return self._closed.done()

@@ -51,11 +51,12 @@ async def dial(
             connection.flush()
             frame = await connection.greeting
     except TimeoutError:
-        if connection is not None:
-            connection.close(TimedOut("no greeting"))
         raise TimedOut(f"{address} did not answer in {timeout_s} s") from None
     except OSError as error:
         raise ConnectionLost(f"cannot connect to {address}: {error.strerror or error}") from None
+    finally:
+        if connection is not None and not connection.was_greeted:
+            connection.close(TimedOut("no greeting"))  # also when the caller has given up
     if frame.kind is Kind.REFUSED:
         connection.close()
         raise decode_error(frame.payload)

@@ -1,0 +1,88 @@
+"""The log store: where output is kept, for how long, and what the time index knows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from titan.errors import NotFound
+from titan.exec.logs import LogStore
+from titan.ids import AttemptId, JobId, RunId
+
+RUN, OTHER = RunId("r-1"), RunId("r-2")
+JOB = JobId("job")
+
+
+def finished(store: LogStore, attempt: int, *, size: int, run: RunId = RUN) -> Path:
+    path = store.begin(run, JOB, AttemptId(attempt))
+    path.write_bytes(b"x" * size)
+    store.end(AttemptId(attempt), now_ms=attempt)
+    return path
+
+
+def test_the_logs_that_ended_first_are_removed_first(tmp_path: Path) -> None:
+    store = LogStore(tmp_path, bytes_max=250)
+    paths = [finished(store, n, size=100, run=RUN if n < 3 else OTHER) for n in (1, 2, 3, 4)]
+    assert [path.exists() for path in paths] == [False, False, True, True]
+    assert not (tmp_path / RUN).exists()
+    assert store.ended_bytes == 200
+    assert finished(store, 5, size=10, run=RUN).exists()  # the folder is made again
+    with pytest.raises(NotFound, match="no log of attempt 1"):
+        store.find(RUN, JOB, AttemptId(1))
+
+
+def test_a_running_log_is_never_removed(tmp_path: Path) -> None:
+    store = LogStore(tmp_path, bytes_max=10)
+    running = store.begin(RUN, JOB, AttemptId(1))
+    running.write_bytes(b"x" * 1000)
+    finished(store, 2, size=1000)
+    assert running.exists()
+    assert list(store.sample(now_ms=1000)) == [(1, 1000)]
+
+
+def test_a_restarted_worker_knows_and_bounds_the_old_logs(tmp_path: Path) -> None:
+    store = LogStore(tmp_path, bytes_max=1000)
+    paths = [finished(store, n, size=100) for n in (1, 2, 3)]
+    for age, path in enumerate(paths):
+        os.utime(path, (1000 - age, 1000 - age))  # the first is the newest
+    again = LogStore(tmp_path, bytes_max=200)
+    assert [path.exists() for path in paths] == [True, True, False]
+    assert again.find(RUN, JOB, AttemptId(0)) == (2, paths[1])
+
+
+def test_the_time_index_says_how_long_the_log_was(tmp_path: Path) -> None:
+    store = LogStore(tmp_path, bytes_max=1000, sample_ms=100)
+    path = store.begin(RUN, JOB, AttemptId(1))
+    for now_ms, size in ((1000, 10), (1050, 20), (1100, 20), (1200, 20), (1300, 50)):
+        path.write_bytes(b"x" * size)
+        assert list(store.sample(now_ms=now_ms))
+    assert [store.offset_at(path, ms) for ms in (999, 1000, 1099, 1100, 1299, 1300)] == [
+        0,
+        10,
+        10,
+        20,
+        20,
+        50,
+    ]
+    with path.with_suffix(".idx").open("ab") as file:
+        file.write(b"torn")
+    assert store.offset_at(path, 5000) == 50
+
+
+@pytest.mark.parametrize("run", ["", "..", "a/b", "r" * 200])
+def test_ids_that_name_no_folder_are_refused(tmp_path: Path, run: str) -> None:
+    store = LogStore(tmp_path, bytes_max=1000)
+    with pytest.raises(ValueError, match="not a run id"):
+        store.begin(RunId(run), JOB, AttemptId(1))
+    with pytest.raises(NotFound):
+        store.find(RunId(run), JOB, AttemptId(1))
+
+
+def test_a_jobs_log_is_not_taken_for_that_of_a_job_with_a_similar_name(tmp_path: Path) -> None:
+    store = LogStore(tmp_path, bytes_max=1000)
+    store.begin(RUN, JobId("a.1"), AttemptId(7))
+    with pytest.raises(NotFound):
+        store.find(RUN, JobId("a"), AttemptId(0))
+    assert store.find(RUN, JobId("a.1"), AttemptId(0))[0] == 7
