@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.pipelines import deploy, levels, starts, write_pipeline
+from titan.sdk import AsyncClient
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
@@ -28,18 +33,66 @@ async def wait_finished(cluster: Cluster, folder: Path, at_least: int) -> None:
     await cluster.wait_until(look, lambda count: count >= at_least, timeout_s=60)
 
 
+class Writer:
+    """Writes one key after the other; knows how many were acknowledged and the longest pause between."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._client = AsyncClient(cluster.addresses)
+        self._task: asyncio.Task[None] | None = None
+        self._moved = asyncio.Event()
+        self._stopping = False
+        self._last = time.monotonic()
+        self.written = 0
+        self.longest_gap_s = 0.0
+
+    async def __aenter__(self) -> Writer:
+        self._task = asyncio.create_task(self._write(), name="writer")
+        await self.next_write()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None
+        self._stopping = True
+        await self._task
+        await self._client.close()
+
+    async def next_write(self) -> None:
+        self._moved.clear()
+        async with asyncio.timeout(30):
+            await self._moved.wait()
+
+    async def _write(self) -> None:
+        while not self._stopping:
+            await self._client.store_put(f"written/{self.written:06}", str(self.written))
+            self.written += 1
+            now = time.monotonic()
+            self.longest_gap_s = max(
+                self.longest_gap_s, now - self._last if self.written > 1 else 0
+            )
+            self._last = now
+            self._moved.set()
+
+
 async def test_a_run_outlives_three_leaders_and_no_job_starts_twice(
-    cluster: Cluster, tmp_path: Path
+    cluster: Cluster, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     jobs = levels(tmp_path, depth=5, width=12, sleep_s=0.4)
     run = await deploy(cluster, write_pipeline(tmp_path / "levels.yaml", jobs))
-    for at_least in (6, 22, 38):
-        await wait_finished(cluster, tmp_path, at_least)
-        dead = await cluster.kill_leader()
-        assert finished(tmp_path) < len(jobs), "the kill came too late to prove anything"
-        assert (await cluster.leader()).address != dead.address
-        dead.start()
-    view = await cluster.wait_over(run, timeout_s=90)
+    async with Writer(cluster) as writer:
+        for at_least in (6, 22, 38):
+            await wait_finished(cluster, tmp_path, at_least)
+            dead = await cluster.kill_leader()
+            assert finished(tmp_path) < len(jobs), "the kill came too late to prove anything"
+            assert (await cluster.leader()).address != dead.address
+            await writer.next_write()
+            dead.start()
+        view = await cluster.wait_over(run, timeout_s=90)
+    record_property("longest_write_gap_ms", round(writer.longest_gap_s * 1000))
+    sys.stdout.write(
+        f"{writer.written} writes, the longest gap {writer.longest_gap_s * 1000:.0f} ms\n"
+    )
+    kept = {item.key: item.value for item in await cluster.client.store_list("written/")}
+    assert kept == {f"written/{number:06}": str(number) for number in range(writer.written)}
     assert view.jobs == {"COMPLETED": 60}
     assert set(starts(tmp_path, jobs).values()) == {1}
     assert {job.attempts for job in (await cluster.jobs(run)).values()} == {1}

@@ -222,3 +222,30 @@ def test_a_cancelled_job_comes_back_by_a_retry_with_its_descendants(machine: Mac
     machine.do(CancelJob(run=run, job=JobId("b")))
     assert machine.do(RetryJob(run=run, job=JobId("b"))) == 2
     assert machine.states(run) == {"a": "COMPLETED", "b": "PENDING", "c": "PENDING"}
+
+
+def test_a_job_that_was_never_ready_is_not_withdrawn_when_it_is_skipped(
+    machine: MachineDriver,
+) -> None:
+    run = machine.submit(chain("a", "b", retries=0))
+    machine.run_job(run, "a", exit_code=1)
+    assert machine.states(run)["b"] == "SKIPPED"
+    assert machine.told(JobWithdrawn) == []
+
+
+def test_a_ready_job_that_is_cancelled_is_withdrawn(machine: MachineDriver) -> None:
+    run = machine.submit([job("a")])
+    machine.do(CancelJob(run=run, job=JobId("a")))
+    assert machine.told(JobWithdrawn) == [JobWithdrawn(run, JobId("a"))]
+
+
+def test_a_lost_child_whose_parent_failed_meanwhile_is_skipped(machine: MachineDriver) -> None:
+    run = machine.submit([job("a", retries=0), job("b", "a"), job("c", "b")])
+    machine.run_job(run, "a")
+    attempt = machine.assign(run, "b")
+    machine.do(RetryJob(run=run, job=JobId("a")))
+    machine.run_job(run, "a", exit_code=1)
+    assert machine.states(run) == {"a": "FAILED", "b": "RUNNING", "c": "PENDING"}
+    machine.do(ReleaseAttempt(attempt=attempt, cause="lost"))
+    assert machine.states(run) == {"a": "FAILED", "b": "SKIPPED", "c": "SKIPPED"}
+    assert machine.told(JobReady) == []

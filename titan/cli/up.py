@@ -117,7 +117,8 @@ async def watch(cluster: LocalCluster, *, stop: asyncio.Event) -> None:
         for member in cluster.dead():
             if member.name not in told:
                 told.add(member.name)
-                click.echo(f"{member.name} died: {ending(member)}; log: {member.log}", err=True)
+                verb = "has left" if member.exit_code == 0 else "died"
+                click.echo(f"{member.name} {verb}: {ending(member)}; log: {member.log}", err=True)
         if len(told) == len(cluster.members):
             raise Fatal("every process of the cluster has ended", hint=f"logs: {cluster.data}")
         await pause(stop, timeout_s=WATCH_EVERY_S)

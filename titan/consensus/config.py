@@ -24,7 +24,7 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: int = 0
     rtt_budget_ms: int = 15
     snapshot_entries: int = 50_000  # take one when the log is longer than this
-    snapshot_log_bytes: int = 256 * limits.MIB  # or larger than this
+    snapshot_log_bytes: int = 64 * limits.MIB  # or larger than this: it is in memory too
     keep_entries: int = 10_000  # left behind a snapshot so that a laggard needs no snapshot
 
     @property

@@ -81,6 +81,13 @@ class Elections:
         fresh = sum(self._core.heard(peer) > since for peer in self._config.peers)
         return self._is_majority(fresh + 1)
 
+    @property
+    def quorum_s_ago(self) -> float:
+        """Since this leader last had a majority behind it."""
+        heard = sorted((self._core.heard(peer) for peer in self._config.peers), reverse=True)
+        deciding = len(self._config.members) // 2 - 1
+        return self._clock() - heard[deciding] if heard else 0.0
+
     def _follows_live_leader(self) -> bool:
         if self._core.is_leader:
             return self.quorum_is_fresh()

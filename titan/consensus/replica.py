@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from titan import limits
 from titan.consensus import codec
-from titan.consensus.api import RaftStatus, ReplicatedMachine, Role
+from titan.consensus.api import RaftStatus, ReplicatedMachine
 from titan.consensus.codec import Message
 from titan.consensus.config import RaftConfig
 from titan.consensus.digests import Digests
@@ -31,9 +31,9 @@ from titan.consensus.replication import Replication
 from titan.consensus.rules import ALL_RULES, Rule
 from titan.consensus.snapshots import Place, SnapshotFiles
 from titan.consensus.snapshotter import Background, Snapshotter
-from titan.errors import DiskFull, Fatal, LimitExceeded, NotLeader, Unavailable
+from titan.consensus.status import view
+from titan.errors import DiskFull, Fatal, LimitExceeded, NotLeader
 
-_ROLES: Final = (Role.FOLLOWER, Role.CANDIDATE, Role.LEADER)
 _AFTER_S: Final = 0.0005  # the library acts strictly after a deadline
 _COMMIT_NOTICE_S: Final = 0.003  # an idle leader tells of a commit this soon
 _DISK_CHECK_S: Final = 1.0
@@ -204,10 +204,10 @@ class Replica:
         took = self._append_proposals()
         read = self._start_reads()
         told = self._commit_noticed_at is not None and self._clock() >= self._commit_noticed_at
-        if took or read or told or self._replication.has_backlog():
+        has_news = took or read or told or self._replication.has_backlog()
+        if has_news:
             self.core.replicate()
-            return True
-        return False
+        return has_news
 
     def finish_round(self) -> None:
         """Make durable, let out, tick, make durable, let out, answer."""
@@ -387,30 +387,15 @@ class Replica:
         return self._snapshotter.poll()
 
     def trim(self, index: int) -> None:
-        """Let go of covered entries, but keep some so that a laggard needs no snapshot."""
-        self._journal.trim(before=min(index, self._journal.last_index - self.config.keep_entries))
-
-    # --- view ------------------------------------------------------------------------------
+        """Let go of covered entries; a few stay for laggards unless they are large."""
+        is_large = self._journal.bytes_in_view > self.config.snapshot_log_bytes
+        kept_from = self._journal.last_index - (0 if is_large else self.config.keep_entries)
+        self._journal.trim(before=min(index, kept_from))
 
     @property
     def status(self) -> RaftStatus:
         """The current view."""
-        core = self.core
-        if core.is_leader:
-            heard_ms = 0 if self.guard.elections.quorum_is_fresh() else self._quorum_age_ms()
-        else:
-            heard_ms = int(min(self.guard.elections.heard_s_ago, 1e9) * 1000)
-        return RaftStatus(
-            role=_ROLES[core.role], term=core.term, leader=core.leader, is_ready=self.is_ready,
-            commit_index=core.commit_index, applied_index=core.applied_index,
-            last_index=self._journal.last_index, heard_ms_ago=heard_ms,
-            peers_up=tuple(core.connected_peers),
-        )  # fmt: skip
-
-    def _quorum_age_ms(self) -> int:
-        heard = sorted((self.core.heard(peer) for peer in self.config.peers), reverse=True)
-        deciding = heard[len(self.config.members) // 2 - 1]
-        return max(0, int((self._clock() - deciding) * 1000))
+        return view(self.core, elections=self.guard.elections, is_ready=self.is_ready)
 
     @property
     def syncs(self) -> int:

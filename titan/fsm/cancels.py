@@ -57,6 +57,8 @@ def _cancel(turn: Turn, run: Run, doomed: Iterable[Job]) -> Outcome:
     for job in doomed:
         if job.live:
             attempts.revoke(turn, turn.state.attempts[job.live], cause="cancelled")
+        else:
+            jobs.withdraw(turn, run, job)
         jobs.end(turn, run, job, to=JobState.CANCELLED, reason="cancelled")
         ended.append(job)
     jobs.settle(turn, run, ended)

@@ -42,6 +42,7 @@ def _queue_timeout(turn: Turn, key: Key) -> None:
     run = turn.state.runs[RunId(key[0])]
     job = run.jobs[JobId(key[1])]
     reason = f"no worker took it within {policy_of(job).queue_timeout_ms} ms"
+    jobs.withdraw(turn, run, job)
     jobs.end(turn, run, job, to=JobState.FAILED, reason=reason)
     jobs.settle(turn, run, [job])
     jobs.refresh_run(turn, run)

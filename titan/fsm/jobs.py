@@ -47,11 +47,11 @@ def start(turn: Turn, run: Run, job: Job, *, attempt: Attempt) -> None:
 
 
 def end(turn: Turn, run: Run, job: Job, *, to: JobState, reason: str = "") -> None:
-    """Any live state → an ended one. The caller passes the job on to `settle`."""
+    """Any live state → an ended one. The caller passes the job on to `settle`, and before that calls
+    `withdraw` if the job might have been ready or held."""
     assert to.is_over
     assert not job.state.is_over
     assert not job.live
-    withdraw(turn, run, job)
     job.reason = reason
     job.ended_ms = turn.at.now_ms
     _move(turn, run, job, to=to)
@@ -173,17 +173,21 @@ def settle(turn: Turn, run: Run, ended: Iterable[Job]) -> None:
 
 
 def place(turn: Turn, run: Run, jobs: Iterable[Job]) -> None:
-    """Let jobs that have just become PENDING start, wait or be skipped, as their parents say."""
+    """Let jobs that have just become PENDING start, wait or be skipped, as their parents say.
+
+    All are assessed before any of them ends: the children of those that end are left to `settle`.
+    """
+    never: list[Job] = []
     for job in jobs:
-        if job.state is not JobState.PENDING:
-            continue  # skipped a moment ago because of another of these jobs
         found = assess(run, job)
-        assert found.waiting_for == job.waiting_for, f"{run.id}/{job.id} miscounts its parents"
         if found.verdict is Verdict.HOLDS:
             unblock(turn, run, job)
         elif found.culprit is not None:
-            end(turn, run, job, to=JobState.SKIPPED, reason=why_never(job, found.culprit))
-            settle(turn, run, [job])
+            job.reason = why_never(job, found.culprit)
+            never.append(job)
+    for job in never:
+        end(turn, run, job, to=JobState.SKIPPED, reason=job.reason)
+    settle(turn, run, never)
 
 
 def refresh_run(turn: Turn, run: Run) -> None:

@@ -155,6 +155,9 @@ def decode_query(payload: bytes) -> Query:
     """The question in `payload`; raises `msgspec.DecodeError` (or its ValidationError) otherwise."""
     try:
         query: Query = _query_decoder.decode(payload)
-    except (UnicodeDecodeError, RecursionError) as error:  # msgspec lets these two through as they are
+    except (
+        UnicodeDecodeError,
+        RecursionError,
+    ) as error:  # msgspec lets these two through as they are
         raise msgspec.DecodeError(str(error)) from error
     return query

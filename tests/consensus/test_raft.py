@@ -1,0 +1,161 @@
+"""The asyncio shell: futures, listeners, limits and the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.consensus.sim import Machine
+from tests.consensus.sim_disk import SimDisk
+from titan import limits
+from titan.consensus.api import RaftStatus, Role
+from titan.consensus.config import RaftConfig
+from titan.consensus.identity import Bindings
+from titan.consensus.raft import RaftNode
+from titan.consensus.transport import Receiver
+from titan.errors import (
+    AccessDenied,
+    DiskFull,
+    Fatal,
+    InvalidSpec,
+    LimitExceeded,
+    NotLeader,
+    ProtocolError,
+    TimedOut,
+)
+
+
+class NoPeers:
+    """A wire with nobody on it."""
+
+    def start(self, receiver: Receiver) -> None:
+        self.receiver = receiver
+
+    def send(self, peer: str, payload: bytes) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+def config(*members: str) -> RaftConfig:
+    return RaftConfig(address="A", members=members, data_dir=Path("/d"), member_id="m")
+
+
+class Shell:
+    def __init__(self, *members: str) -> None:
+        self.disk, self.machine, self.wire = SimDisk(), Machine(), NoPeers()
+        self.ends: list[Fatal] = []
+        self.seen: list[RaftStatus] = []
+        self.node = RaftNode(
+            config=config(*members), machine=self.machine, transport=self.wire, disk=self.disk,
+            on_fatal=self.ends.append,
+        )  # fmt: skip
+        self.node.on_status(self.seen.append)
+
+    async def ready(self) -> None:
+        async with asyncio.timeout(10):
+            while not self.node.status.is_ready:
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def single() -> AsyncIterator[Shell]:
+    shell = Shell("A")
+    await shell.node.open()
+    await shell.ready()
+    yield shell
+    await shell.node.close()
+
+
+async def test_a_proposal_answers_with_what_the_machine_returned(single: Shell) -> None:
+    answers = await asyncio.gather(*(single.node.propose(b"k%d=1" % i) for i in range(100)))
+    assert answers == list(range(answers[0], answers[0] + 100))
+    assert await single.node.read_index(timeout_s=5) >= answers[-1]
+
+
+async def test_proposals_of_one_loop_turn_share_one_sync(single: Shell) -> None:
+    before = single.node.syncs
+    await asyncio.gather(*(single.node.propose(b"k=1") for _ in range(500)))
+    assert single.node.syncs == before + 1
+
+
+async def test_listeners_hear_of_every_change_of_role(single: Shell) -> None:
+    assert single.seen[-1].is_ready
+    assert single.seen[-1].role is Role.LEADER
+    assert [s.term for s in single.seen] == sorted(s.term for s in single.seen)
+
+
+async def test_too_large_an_entry_and_a_full_disk_are_refused(single: Shell) -> None:
+    with pytest.raises(LimitExceeded):
+        single.node.propose(b"x" * (limits.ENTRY_BYTES_MAX + 1))
+    single.disk.free = 0
+    single.node._replica._disk_checked_at = float("-inf")
+    with pytest.raises(DiskFull):
+        single.node.propose(b"x")
+    single.disk.free = 1 << 40
+    single.node._replica._disk_checked_at = float("-inf")
+    assert await single.node.propose(b"k=1")
+
+
+async def test_a_failing_disk_ends_the_member_once_and_nobody_is_told_it_worked(
+    single: Shell,
+) -> None:
+    single.disk.fails = True
+    waiter = single.node.propose(b"k=1")
+    async with asyncio.timeout(5):
+        while not single.ends:
+            await asyncio.sleep(0.01)
+    assert len(single.ends) == 1
+    assert not waiter.done() or waiter.exception() is not None
+    single.disk.fails = False
+
+
+async def test_without_a_majority_nothing_is_promised() -> None:
+    shell = Shell("A", "B", "C")
+    await shell.node.open()
+    with pytest.raises(NotLeader):
+        shell.node.propose(b"k=1")
+    with pytest.raises(NotLeader):
+        await shell.node.read_index(timeout_s=0.1)
+    with pytest.raises(NotLeader):
+        await shell.node.transfer(None, timeout_s=0.1)
+    with pytest.raises(ProtocolError):
+        shell.node.on_message("B", b"nonsense")
+    assert shell.ends == []
+    await shell.node.close()
+
+
+async def test_a_read_that_cannot_be_proved_times_out(single: Shell) -> None:
+    single.node._replica._reads.settle = lambda *, applied_index: False  # type: ignore[method-assign]
+    with pytest.raises(TimedOut):
+        await single.node.read_index(timeout_s=0.05)
+
+
+def test_settings_that_contradict_one_another_are_named() -> None:
+    wrong = RaftConfig(
+        address="A", members=("B", "B"), data_dir=Path("/d"), member_id="", rtt_budget_ms=0,
+        snapshot_entries=10, keep_entries=9,
+    )  # fmt: skip
+    with pytest.raises(InvalidSpec) as caught:
+        wrong.validate()
+    assert len(caught.value.problems) >= 5
+
+
+def test_an_address_belongs_to_the_member_that_was_met_there_first() -> None:
+    disk, path = SimDisk(), Path("/d/peers.json")
+    bindings = Bindings(disk, path)
+    bindings.check("B", member_id="m1")
+    again = Bindings(disk, path)
+    again.open()
+    with pytest.raises(AccessDenied, match="member m1, not of m2") as caught:
+        again.check("B", member_id="m2")
+    assert caught.value.hint
+    again.forget("B")
+    again.check("B", member_id="m2")
