@@ -8,6 +8,7 @@ from tests.fsm.driver import MachineDriver, chain, job
 from titan import limits
 from titan.fsm.commands import (
     AddJobs,
+    CancelJob,
     CancelRun,
     Entry,
     ExpireWorker,
@@ -217,6 +218,24 @@ def test_a_failed_run_that_was_cancelled_does_not_grow_either(machine: MachineDr
     machine.do(CancelRun(run=run))
     assert machine.run_view(run).state == "FAILED"
     assert machine.refuse(AddJobs(run=run, jobs=(job("c"),))) == "run_over"
+
+
+def test_a_run_whose_jobs_were_all_cancelled_one_by_one_does_not_grow(
+    machine: MachineDriver,
+) -> None:
+    run = machine.submit([job("a")])
+    machine.do(CancelJob(run=run, job=JobId("a")))
+    assert machine.refuse(AddJobs(run=run, jobs=(job("b"),))) == "run_over"
+
+
+@pytest.mark.parametrize("trigger", ["any_success", "none_failed"])
+def test_a_trigger_that_an_ended_parent_rules_out_skips_an_added_job(
+    machine: MachineDriver, trigger: str
+) -> None:
+    run = machine.submit([job("a", retries=0), job("other")])
+    machine.run_job(run, "a", exit_code=1)
+    machine.do(AddJobs(run=run, jobs=(job("b", "a", trigger=trigger),)))
+    assert machine.states(run)["b"] == "SKIPPED"
 
 
 def test_jobs_that_are_added_must_fit_the_graph(machine: MachineDriver) -> None:

@@ -141,10 +141,8 @@ class Replica:
         if not self._is_open:
             return  # nothing is judged before the snapshot is loaded
         message = codec.decode(payload)
-        if message["type"] == codec.DIGEST:
-            if peer in self.core.nodes:
-                self._digests.theirs(peer, index=message["index"], digest=message["digest"])
-            return
+        if message["type"] == codec.DIGEST and peer in self.core.nodes:
+            self._digests.theirs(peer, index=message["index"], digest=message["digest"])
         self.guard.incoming(peer, message)
         if message["type"] == codec.ACK:
             self._settle_reads()
@@ -221,10 +219,10 @@ class Replica:
     @property
     def wants_round(self) -> bool:
         """Whether something waits that the round just finished could not do."""
-        if not self.core.is_leader:
+        if self._journal.is_dirty or not self.core.is_leader:
             return self._journal.is_dirty
         waits = self._proposals.is_waiting or (self._reads.is_waiting and self.is_ready)
-        return waits or self._journal.is_dirty or self._replication.has_backlog()
+        return waits or self._replication.has_backlog()
 
     def next_due(self) -> float:
         """When the next round must start even if nothing happens, on the injected clock."""
@@ -303,7 +301,7 @@ class Replica:
         elif self._commit_noticed_at is None:
             self._commit_noticed_at = self._clock() + _COMMIT_NOTICE_S
 
-    # --- what the library calls back into --------------------------------------------------
+    # --- the library calls back ------------------------------------------------------------
 
     def outgoing(self, peer: str, message: Message) -> None:
         """The library speaks: through the guard, never directly."""
@@ -311,11 +309,10 @@ class Replica:
 
     def apply(self, index: int, command: bytes) -> None:
         """One committed entry. The machine is total, so an exception here stops the member."""
-        kind, result = command[:1], None
-        if kind == REGULAR:
-            result = self._apply_payload(index, command[1:])
-        elif kind != NO_OP:
+        kind = command[:1]
+        if kind not in (REGULAR, NO_OP):
             raise Fatal(f"entry {index} is of an unknown kind {kind.hex()}", hint="upgrade it")
+        result = self._apply_payload(index, command[1:]) if kind == REGULAR else None
         self._proposals.applied(index, term=self._journal.term_at(index) or 0, result=result)
         if self._digests.is_due(index):
             self._compare_digests(index)
@@ -358,7 +355,7 @@ class Replica:
 
     def install(self) -> None:
         """Replace the machine's state by the snapshot that just became durable."""
-        place, self._incoming_place = self._incoming_place, None
+        place = self._incoming_place
         assert place is not None, "nothing to install"
         self._restore(place)
         if self._journal.term_at(place.index) != place.last[2]:

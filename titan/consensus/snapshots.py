@@ -113,19 +113,30 @@ class SnapshotFiles:
         return blocks
 
     def newest_good(self) -> Place | None:
-        """The newest readable snapshot, None when there are no files. Raises `Fatal`."""
-        reasons = []
+        """The newest readable snapshot, None when there are no files. Raises `Fatal`.
+
+        Damaged newer ones are set aside: they must neither be served nor pass for a snapshot taken.
+        """
+        reasons: dict[int, str] = {}
         for index in reversed(self.indexes()):
             try:
-                return self.check(self.path(index))
+                place = self.check(self.path(index))
             except DamagedSnapshot as error:
-                reasons.append(str(error))
+                reasons[index] = str(error)
+                continue
+            for damaged in reasons:
+                self._set_aside(damaged)
+            return place
         if reasons:
             raise Fatal(
-                "no snapshot is readable: " + "; ".join(reasons),
+                "no snapshot is readable: " + "; ".join(reasons.values()),
                 hint="replace this member with an empty one that has a new member id",
             )
         return None
+
+    def _set_aside(self, index: int) -> None:
+        self._disk.replace(self.path(index), self._directory / f"damaged-{index}{_SUFFIX}")
+        self._disk.fsync_dir(self._directory)
 
     def open(self, index: int) -> File:
         """The file as bytes, for a laggard. Raises `OSError`."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from titan import limits
-from titan.fsm.state import State, Timer, is_ready
+from titan.fsm.state import State, Timer
 from titan.ids import JobId, RunId, WorkerId
 
 JOB: Final = "job"  # a delay or a back-off ends; key: run, job
@@ -51,7 +51,7 @@ def _job_ms(state: State, key: tuple[str, ...]) -> int:
 
 def _queue_ms(state: State, key: tuple[str, ...]) -> int:
     job = state.job(RunId(key[0]), JobId(key[1]))
-    return job.queue_due_ms if job and is_ready(job) else 0
+    return job.queue_due_ms if job else 0
 
 
 def _kv_ms(state: State, key: tuple[str, ...]) -> int:
