@@ -68,8 +68,8 @@ def _search(ops: Sequence[Op], initial: Any, model: Step, budget: int) -> Verdic
         # Pushed in reverse: the oldest candidate is tried first, which is nearly always right.
         for at in reversed(_candidates(ops, taken)):
             after = model(state, ops[at])
-            if after is IMPOSSIBLE:
-                continue
+            if after is IMPOSSIBLE or (after == state and not ops[at].known):
+                continue  # taking an unknown operation that changes nothing explains nothing
             configuration = (taken | 1 << at, after)
             if configuration in seen:
                 continue

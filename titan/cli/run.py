@@ -73,10 +73,14 @@ def run(*, file: Path, pairs: tuple[str, ...], masters: ask.Masters, as_json: bo
     # SIGTERM ends this command as Ctrl-C does: whatever it has started is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
-    async def work(client: AsyncClient) -> int:
-        return await submit_and_follow(client, file, parameters, as_json=as_json)
+    brings_own = masters is None and not asyncio.run(ask.anyone_listens(first_masters(None)))
 
-    if masters is None and not asyncio.run(ask.anyone_listens(first_masters(None))):
+    async def work(client: AsyncClient) -> int:
+        return await submit_and_follow(
+            client, file, parameters, as_json=as_json, outlives_us=not brings_own
+        )
+
+    if brings_own:
         with embedded() as addresses:
             return ask.run(addresses, work)
     return ask.run(masters, work)
@@ -142,14 +146,20 @@ def _like(default: Parameter, text: str, *, name: str) -> Parameter:
 
 
 async def submit_and_follow(
-    client: AsyncClient, file: Path, parameters: Mapping[str, Parameter], *, as_json: bool
+    client: AsyncClient,
+    file: Path,
+    parameters: Mapping[str, Parameter],
+    *,
+    as_json: bool,
+    outlives_us: bool,
 ) -> int:
     """Submit, show progress until the run has ended, tell how; 0 only if it is COMPLETED."""
     handle = await client.submit_yaml(file, parameters=parameters)
     try:
         await follow(client, handle.id, quiet=as_json)
     except asyncio.CancelledError:
-        click.echo(f"run {handle} goes on; `titan cancel {handle}` ends it", err=True)
+        if outlives_us:
+            click.echo(f"run {handle} goes on; `titan cancel {handle}` ends it", err=True)
         raise
     view = await client.get_run(handle.id)
     jobs = await client.list_jobs(handle.id)

@@ -137,6 +137,10 @@ class Gateway:
             return _when_settled(self._propose(message))
         if forwarded:
             raise NotLeader(leader=self._raft.status.leader or None)
+        status = self._raft.status
+        connection = self._peers.connected(status.leader)
+        if connection is not None and status.role is not Role.LEADER:
+            return connection.ask(message)  # the common case, without a task of its own
         return self._write_elsewhere(message)
 
     def _propose(self, message: Write) -> Answer:

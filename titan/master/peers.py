@@ -29,19 +29,22 @@ class Peers:
 
     async def connect(self, address: str) -> Connection:
         """An open connection to a master. Raises `ConnectionLost`, `TimedOut`, or its refusal."""
-        known = self._connections.get(address)
-        if known is not None and not known.is_closed:
+        if (known := self.connected(address)) is not None:
             return known
         lock = self._dialling.get(address)
         if lock is None:
             raise NotLeader(f"{address} is not a master of this cluster")
         async with lock:
-            known = self._connections.get(address)
-            if known is not None and not known.is_closed:
+            if (known := self.connected(address)) is not None:
                 return known
             fresh = await dial(address, self._hello(), Refusing(), timeout_s=DIAL_TIMEOUT_S)
             self._connections[address] = fresh
             return fresh
+
+    def connected(self, address: str) -> Connection | None:
+        """The connection to a master, if there is one at this moment."""
+        known = self._connections.get(address)
+        return None if known is None or known.is_closed else known
 
     async def info(self, address: str) -> MasterInfo:
         """What a master says of itself; `down` when it does not answer in time."""

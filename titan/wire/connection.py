@@ -136,17 +136,22 @@ class Connection(asyncio.Protocol):
 
     async def call(self, message: Message, *, timeout_s: float | None) -> Message:
         """Ask and wait for the one reply. Raises the other side's error, `TimedOut`, `ConnectionLost`."""
-        ident = self._draw_id()
-        reply: asyncio.Future[Message] = self._loop.create_future()
-        self.send_frame(Kind.CALL, ident, encode(message))
-        self._calls[ident] = reply
+        reply = self.ask(message)
         try:
             async with asyncio.timeout(timeout_s):
                 return await reply
         except TimeoutError:
             raise TimedOut(f"no answer from {self.remote} in {timeout_s} s") from None
-        finally:
-            self._calls.pop(ident, None)
+
+    def ask(self, message: Message) -> asyncio.Future[Message]:
+        """The reply as a future without a deadline: it fails when the connection does, which a peer's
+        silence ends. Costs no task; cancelling it forgets the question."""
+        ident = self._draw_id()
+        reply: asyncio.Future[Message] = self._loop.create_future()
+        self.send_frame(Kind.CALL, ident, encode(message))
+        self._calls[ident] = reply
+        reply.add_done_callback(lambda _: self._calls.pop(ident, None))
+        return reply
 
     def open(self, message: Message) -> Channel:
         """Open a channel. Raises `ConnectionLost`, `Unavailable` when too many are open."""
@@ -213,7 +218,7 @@ class Connection(asyncio.Protocol):
         if not self.greeting.done():
             self.greeting.set_exception(error)
             self.greeting.exception()
-        for reply in self._calls.values():
+        for reply in tuple(self._calls.values()):
             if not reply.done():
                 reply.set_exception(error)
         for channel in (*self._opened.values(), *(pair[0] for pair in self._serving.values())):
