@@ -175,7 +175,8 @@ async def test_a_worker_with_the_id_of_a_live_one_does_not_take_its_place(
             return log.read_text()
 
         await wait_until(said, lambda text: "WARNING" in text or "error" in text, timeout_s=20)
-        assert (await single.wait_over(str(run), timeout_s=30)).jobs == {"COMPLETED": 1}
+        over = await single.wait_over(str(run), timeout_s=30)
+        assert over.jobs == {"COMPLETED": 1}, (await single.jobs(str(run)), log.read_text())
         assert (await single.jobs(str(run)))["a"].attempts == 1
     finally:
         member.kill()
