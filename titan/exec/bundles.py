@@ -120,7 +120,7 @@ class BundleCache:
         except ArchiveRefused as error:
             raise CannotStart(f"bundle {digest}: {error}") from None
         except OSError as error:
-            raise CannotStart(f"bundle {digest} cannot be unpacked: {error}") from None
+            raise Unavailable(f"bundle {digest} cannot be unpacked: {error}") from None
         finally:
             part.unlink(missing_ok=True)
         await self._make_room(size_bytes)
@@ -142,7 +142,7 @@ class BundleCache:
                 await asyncio.sleep(0.01 * fruitless)
                 continue
             return
-        raise CannotStart(f"bundle {digest} could not be fetched")
+        raise Unavailable(f"bundle {digest} could not be fetched")
 
     async def _append(self, digest: Digest, part: Path, *, offset: int) -> None:
         size_bytes = offset

@@ -202,7 +202,7 @@ class WorkerCore:
         if attempt is None or attempt.phase is not Phase.STARTING:
             raise self._surprise(event)
         del self._live[attempt.id]
-        self._refuse(attempt, event.detail)
+        self._refuse(attempt, event.detail, cause=event.cause)
 
     def _on_ended(self, event: ProcessEnded) -> None:
         attempt = self._live.get(event.attempt)
@@ -291,9 +291,9 @@ class WorkerCore:
         if self._remembered.get(attempt):
             self._out.append(Send(AttemptReleased(attempt=attempt)))
 
-    def _refuse(self, attempt: Attempt, detail: str) -> None:
+    def _refuse(self, attempt: Attempt, detail: str, *, cause: str = "start_failed") -> None:
         result = AttemptEnded(
-            attempt=attempt.id, exit_code=_NEVER_STARTED, cause="start_failed", detail=detail
+            attempt=attempt.id, exit_code=_NEVER_STARTED, cause=cause, detail=detail
         )
         self._finish(attempt, result)
 

@@ -25,11 +25,15 @@ OUTPUT_FILE_NAME: Final = "TITAN_OUTPUT"
 
 
 def base(
-    source: Mapping[str, str], *, worker: str, capabilities: tuple[str, ...]
+    source: Mapping[str, str], *, worker: str, data_dir: Path, capabilities: tuple[str, ...]
 ) -> dict[str, str]:
     """What every job of this worker gets; `source` is the worker's own environment."""
     inherited = {name: source[name] for name in _INHERITED if source.get(name)}
-    own = {"TITAN_WORKER_ID": worker, "TITAN_CAPABILITIES": ",".join(capabilities)}
+    own = {
+        "TITAN_WORKER_ID": worker,
+        "TITAN_WORKER_DIR": str(data_dir),  # how a later life finds what this one left running
+        "TITAN_CAPABILITIES": ",".join(capabilities),
+    }
     return {**_FALLBACK, **inherited, **own}
 
 
@@ -45,6 +49,7 @@ def of_attempt(
         "TITAN_FENCE": str(order.fence),
         "TITAN_MASTERS": masters,
         "TITAN_WORKER_ID": base["TITAN_WORKER_ID"],
+        "TITAN_WORKER_DIR": base["TITAN_WORKER_DIR"],
         "TITAN_CAPABILITIES": base["TITAN_CAPABILITIES"],
         OUTPUT_FILE_NAME: str(output),
     }

@@ -33,10 +33,15 @@ class ProcessStarted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StartFailed:
-    """The attempt's process could not be started; `detail` is one line for people."""
+    """The attempt's process could not be started; `detail` is one line for people.
+
+    `cause`: start_failed when the declaration is at fault and trying again is pointless;
+    not_prepared when the surroundings were (the bundle could not be had, the disk is full).
+    """
 
     attempt: AttemptId
     detail: str
+    cause: str = "start_failed"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

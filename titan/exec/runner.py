@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from titan.errors import TitanError
 from titan.exec import drivers, environment
 from titan.exec.bundles import BundleCache
+from titan.exec.drivers import CannotStart
 from titan.exec.events import Event, ProcessEnded, ProcessStarted, StartFailed
 from titan.exec.logs import LogStore
 from titan.exec.warden_client import Warden
@@ -108,7 +109,7 @@ class Runner:
             workspace = self._make(order)
             self._spawn(order, workspace)
         except (TitanError, OSError, ValueError) as error:
-            self._could_not_start(order.attempt, _one_line(error))
+            self._could_not_start(order.attempt, _one_line(error), cause=_cause(error))
 
     async def _prepare(self, order: RunAttempt) -> None:
         async with self._bundles.use(order.bundle) as files:
@@ -128,7 +129,7 @@ class Runner:
         elif (error := done.exception()) is not None:
             if not isinstance(error, (TitanError, OSError, ValueError)):
                 log.error("preparing attempt %d failed", attempt, exc_info=error)
-            self._could_not_start(attempt, _one_line(error))
+            self._could_not_start(attempt, _one_line(error), cause=_cause(error))
 
     def _make(self, order: RunAttempt) -> Workspace:
         workspace = self._workspaces.take()
@@ -147,9 +148,11 @@ class Runner:
         path = self._logs.begin(order.run, order.spec.id, order.attempt)
         self._warden.spawn(order.attempt, argv=argv, cwd=workspace.cwd, env=env, log=path)
 
-    def _could_not_start(self, attempt: AttemptId, detail: str) -> None:
+    def _could_not_start(
+        self, attempt: AttemptId, detail: str, *, cause: str = "start_failed"
+    ) -> None:
         self._clean_up(attempt)
-        self._feed(StartFailed(attempt=attempt, detail=detail))
+        self._feed(StartFailed(attempt=attempt, detail=detail, cause=cause))
 
     def _clean_up(self, attempt: AttemptId) -> None:
         self._logs.end(attempt, now_ms=time.time_ns() // 1_000_000)
@@ -196,6 +199,11 @@ class Runner:
     def on_warden_lost(self) -> None:
         """No process can be controlled any more."""
         self._on_warden_lost()
+
+
+def _cause(error: BaseException) -> str:
+    """Only what the declaration is to blame for is hopeless; the rest may work elsewhere or later."""
+    return "start_failed" if isinstance(error, (CannotStart, ValueError)) else "not_prepared"
 
 
 def _one_line(error: BaseException) -> str:

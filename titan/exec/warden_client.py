@@ -198,14 +198,15 @@ class Warden:
         self._reports.on_warden_lost()
 
 
-def kill_leftovers(worker: str) -> int:
+def kill_leftovers(data_dir: Path) -> int:
     """Kill what an earlier life of this worker left running; how many processes that were.
 
     There is something only if the worker and its warden were killed at the same instant. The caller
-    must own the worker's data directory, so that nobody alive is called `worker`.
+    must hold the lock of `data_dir`, so that nobody alive starts jobs from it. The worker's id would
+    not do: in a copy of the directory it names a worker that lives.
     """
     own = {os.getpid(), *procfs.ancestors(os.getpid())}
-    found = set(procfs.marked(b"TITAN_WORKER_ID", worker.encode())) - own
+    found = set(procfs.marked(b"TITAN_WORKER_DIR", os.fsencode(data_dir))) - own
     for pid in found:
         _kill(pid)
     return len(found)

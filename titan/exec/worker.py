@@ -126,7 +126,7 @@ class Worker:
 
     def _open(self) -> None:
         config, data = self._config, self._data
-        if left := kill_leftovers(data.worker):
+        if left := kill_leftovers(data.root):
             log.warning("killed %d processes that an earlier life of this worker left", left)
         self._outbox = Outbox(data.outbox)
         self._logs = LogStore(data.logs, bytes_max=config.logs_bytes_max)
@@ -154,7 +154,10 @@ class Worker:
             surroundings=Surroundings(
                 python=config.python,
                 base_env=environment.base(
-                    os.environ, worker=data.worker, capabilities=config.offered
+                    os.environ,
+                    worker=data.worker,
+                    data_dir=data.root,
+                    capabilities=config.offered,
                 ),
                 masters=lambda: self._session.masters,
             ),

@@ -166,7 +166,7 @@ class Master:
         if hello.role == ROLE_MASTER:
             return ClientHandler(self._gateway, forwarded=True)
         if hello.role == ROLE_WORKER:
-            return Session(self._reigns.need().sessions)
+            return Session(self._reigns.need().sessions, self._blobs)
         if hello.role == ROLE_PEER:
             return self._transport.accept(connection, hello)
         raise AccessDenied(f"there is no role {hello.role!r}")

@@ -21,7 +21,7 @@ from titan.fsm.commands import (
     ExpireWorker,
     OpenEpoch,
 )
-from titan.fsm.events import AnyEvent, AttemptAssigned, AttemptRevoked, WorkerExpired
+from titan.fsm.events import AnyEvent, AttemptAssigned, AttemptRevoked, WorkerChanged, WorkerExpired
 from titan.fsm.outcomes import Applied
 from titan.fsm.state import State
 from titan.ids import AttemptId, WorkerId
@@ -130,6 +130,8 @@ class Reign:
                 self.sessions.run(event.attempt, event.worker)
             elif isinstance(event, AttemptRevoked) and event.cause != "retracted":
                 self.sessions.kill(event.attempt, event.worker, reason=event.cause)
+            elif isinstance(event, WorkerChanged):
+                self.sessions.ask_to_leave_if_draining(event.worker)
             elif isinstance(event, WorkerExpired) and self.leases is not None:
                 self.leases.forget(event.worker)
         if events:

@@ -19,19 +19,23 @@ from titan.ids import AttemptId, WorkerId
 from titan.master.dispatch import kill_message, run_message
 from titan.master.proposer import Answer
 from titan.sched.reconcile import reconcile
+from titan.wire.channel import Channel
 from titan.wire.connection import Connection, Refusing
 from titan.wire.messages import (
     AttemptEnded,
     AttemptReleased,
     Confirmed,
+    GetBlob,
     Goodbye,
     Heartbeat,
+    LeaveNow,
     Message,
     Register,
     Registered,
 )
 
 if TYPE_CHECKING:
+    from titan.master.blobs import BlobKeeper
     from titan.master.reign import Reign
 
 log = logging.getLogger(__name__)
@@ -42,8 +46,9 @@ HEARTBEAT_MS: Final = 1000
 class Session(Refusing):
     """The handler of one worker's connection."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, blobs: BlobKeeper) -> None:
         self._sessions = sessions
+        self._blobs = blobs
         self._confirmed: list[AttemptId] = []
         self.connection: Connection | None = None
         self.worker = WorkerId("")
@@ -56,6 +61,14 @@ class Session(Refusing):
             return super().on_call(connection, message)
         self.connection = connection
         return self._sessions.register(self, message)
+
+    async def on_channel(
+        self, connection: Connection, message: Message, channel: Channel
+    ) -> Message:
+        """A worker fetches bundles."""
+        if not isinstance(message, GetBlob):
+            return await super().on_channel(connection, message, channel)
+        return await self._blobs.get(message, channel)
 
     def on_note(self, connection: Connection, message: Message) -> None:
         """Results and heartbeats. What comes before the registration or after a reign is ignored."""
@@ -164,6 +177,7 @@ class Sessions:
             if attempt.id in self._state.attempts:
                 session.tell(run_message(self._state, attempt, epoch=self._reign.epoch))
         self._reign.on_session_up(session.worker)
+        self.ask_to_leave_if_draining(session.worker)
 
     # --- what workers say ---------------------------------------------------------------------
 
@@ -236,6 +250,12 @@ class Sessions:
         session = self._by_worker.get(worker)
         if session is not None and session.is_open:
             session.tell(message)
+
+    def ask_to_leave_if_draining(self, worker: WorkerId) -> None:
+        """A draining worker finishes what it runs and goes."""
+        record = self._state.workers.get(worker)
+        if record is not None and record.mode == "draining":
+            self.tell(worker, LeaveNow(drain=True))
 
     def close(self) -> None:
         """The reign is over: let every worker look for the new leader."""

@@ -20,7 +20,9 @@ class LeaseConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     silence_ms: int = 6000  # connected but silent: several heartbeats in a row are missing
     closed_ms: int = 2000  # connection ended: enough to reconnect, little to wait for the dead
-    grace_ms: int = 6000  # after an election: workers must find the new leader first
+    grace_ms: int = (
+        12_000  # after an election: a worker notices a silent leader, then looks for the new
+    )
     stall_ms: int = 2000  # not asked for so long: this leader stood still, nobody is to blame
 
 

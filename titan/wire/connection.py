@@ -33,7 +33,7 @@ from titan.wire.messages import Hello, Message, Welcome, decode, encode
 log = logging.getLogger(__name__)
 
 PING_AFTER_S: Final = 1.0  # of hearing nothing
-SILENCE_S: Final = 5.0  # then the peer is taken for dead
+SILENCE_S: Final = 3.0  # then the peer is taken for dead
 _EARLY_FRAMES_MAX: Final = 64  # that may follow a greeting before it has been looked at
 
 
