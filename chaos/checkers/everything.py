@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chaos.checkers.availability import check_availability
 from chaos.checkers.linear import check_keys
 from chaos.checkers.locks import check_locks
 from chaos.checkers.order import check_order
@@ -10,7 +11,7 @@ from chaos.checkers.runs import check_runs
 from chaos.checkers.violation import Violation
 from chaos.history import History
 
-CHECKS = (check_keys, check_order, check_locks, check_runs, check_replicas)
+CHECKS = (check_keys, check_order, check_locks, check_runs, check_replicas, check_availability)
 
 
 def check(history: History) -> list[Violation]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from titan.errors import ConnectionLost, NotFound
+from titan.errors import ConnectionLost, NotFound, Unavailable
+from titan.exec import bundles
 from titan.exec.bundles import BundleCache
 from titan.exec.drivers import CannotStart
 from titan.ids import Digest
@@ -110,6 +111,16 @@ async def test_the_least_recently_used_bundle_goes_but_never_one_in_use(
     assert len(blobs.offsets) == before
     assert await read(cache, two) == "2"
     assert len(blobs.offsets) == before + 1
+
+
+async def test_a_bundle_that_cannot_be_had_now_is_not_the_declarations_fault(
+    tmp_path: Path, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundles, "_FRUITLESS_MAX", 2)
+    digest = blobs.put("x")
+    blobs.breaks_after = [0, 0]
+    with pytest.raises(Unavailable):
+        await read(cache_in(tmp_path, blobs), digest)
 
 
 async def test_damage_is_fetched_again_and_then_refused(tmp_path: Path, blobs: Blobs) -> None:

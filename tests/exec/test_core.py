@@ -7,7 +7,17 @@ import pytest
 from tests.exec.support import CoreDriver, order
 from titan.exec.attempt import CoreFault, Phase
 from titan.exec.core import CONFIRMATION_PATIENCE_MS
-from titan.exec.events import Escalate, Forget, Kill, RefuseLeader, Report, Send, Start, Stop
+from titan.exec.events import (
+    Escalate,
+    Forget,
+    Kill,
+    RefuseLeader,
+    Report,
+    Send,
+    Start,
+    StartFailed,
+    Stop,
+)
 from titan.limits import PREFILL_PER_SLOT_MAX
 from titan.wire.messages import (
     AttemptEnded,
@@ -177,6 +187,14 @@ def test_a_start_that_fails_is_reported_with_its_reason() -> None:
     core(order(1))
     expected = AttemptEnded(attempt=1, exit_code=-1, cause="start_failed", detail="no such file")
     assert core.start_failed(1, "no such file") == [Report(expected)]
+
+
+def test_trouble_with_the_surroundings_is_told_apart_from_a_wrong_declaration() -> None:
+    core = CoreDriver(slots=1)
+    core(order(1))
+    (report,) = core(StartFailed(attempt=1, detail="disk full", cause="not_prepared"))
+    assert isinstance(report, Report)
+    assert report.result.cause == "not_prepared"
 
 
 def test_after_registration_what_is_not_live_is_killed_and_results_are_kept() -> None:

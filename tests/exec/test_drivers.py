@@ -93,6 +93,7 @@ def test_the_environment_is_clean_and_titans_own_names_win(tmp_path: Path) -> No
     base = environment.base(
         {"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "hush", "HOME": "/root"},
         worker="w-1",
+        data_dir=tmp_path,
         capabilities=("GENERAL", "GPU"),
     )
     run = order(5, env={"A": "job", "TITAN_ATTEMPT": "6", "PATH": "/opt"})
@@ -112,7 +113,7 @@ def test_the_environment_is_clean_and_titans_own_names_win(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["", "A=B", "A\0"])
 def test_impossible_variables_are_refused(tmp_path: Path, name: str) -> None:
-    base = environment.base({}, worker="w", capabilities=())
+    base = environment.base({}, worker="w", data_dir=tmp_path, capabilities=())
     with pytest.raises(CannotStart, match="cannot be set"):
         environment.of_attempt(
             order(1, env={name: "x"}), base=base, masters="", tmp=tmp_path, output=tmp_path
