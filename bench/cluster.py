@@ -39,11 +39,8 @@ class LocalCluster:
         """Start everything and wait for a leader and the workers."""
         self.masters = [f"127.0.0.1:{port}" for port in free_ports(masters)]
         peers = ",".join(self.masters)
-        for n, address in enumerate(self.masters):
-            await self._spawn(
-                address, "node", "--listen", address, "--http", "", "--peers", peers,
-                "--data", str(self._folder / f"m{n}"),
-            )  # fmt: skip
+        for address in self.masters:
+            await self.restart(address)
         for n in range(workers):
             await self._spawn(
                 f"w{n}", "worker", "--masters", peers, "--slots", str(slots),
@@ -51,8 +48,16 @@ class LocalCluster:
             )  # fmt: skip
         await self.leader()
 
+    async def restart(self, address: str) -> None:
+        """Start a master, for the first time or again with its data."""
+        data = self._folder / f"m{self.masters.index(address)}"
+        await self._spawn(
+            address, "node", "--listen", address, "--http", "",
+            "--peers", ",".join(self.masters), "--data", str(data),
+        )  # fmt: skip
+
     async def _spawn(self, name: str, *args: str) -> None:
-        with (self._folder / f"{name}.log").open("wb") as log:
+        with (self._folder / f"{name}.log").open("ab") as log:
             self.processes[name] = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "titan.cli.main", *args, stdout=log, stderr=log
             )
@@ -66,6 +71,20 @@ class LocalCluster:
                     if found and found != unlike:
                         return found
                 await asyncio.sleep(0.02)
+
+    async def caught_up(self, *, timeout_s: float = 30.0) -> None:
+        """Until every master is up and has applied what the leader had when this was asked."""
+        wanted: int | None = None
+        async with asyncio.timeout(timeout_s):
+            while True:
+                info = await _ask(await self.leader())
+                by_role = {one.role: one.applied_index for one in info.masters} if info else {}
+                wanted = by_role.get("leader", wanted) if wanted is None else wanted
+                if info is None or wanted is None or "down" in by_role:
+                    pass
+                elif all(one.applied_index >= wanted for one in info.masters):
+                    return
+                await asyncio.sleep(0.05)
 
     def kill(self, name: str, sig: int = signal.SIGKILL) -> None:
         """Send a signal to one process."""
@@ -84,7 +103,7 @@ class LocalCluster:
                 await process.wait()
 
 
-async def _ask_leader(address: str) -> str:
+async def _ask(address: str) -> ClusterInfo | None:
     try:
         connection = await dial(address, Hello(role="client"), Refusing(), timeout_s=1)
         try:
@@ -92,9 +111,14 @@ async def _ask_leader(address: str) -> str:
         finally:
             connection.close()
     except TitanError:
-        return ""
+        return None
     assert isinstance(info, ClusterInfo)
-    return info.leader
+    return info
+
+
+async def _ask_leader(address: str) -> str:
+    info = await _ask(address)
+    return info.leader if info else ""
 
 
 @contextlib.asynccontextmanager

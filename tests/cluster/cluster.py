@@ -73,10 +73,12 @@ class Cluster:
 
     # --- faults -------------------------------------------------------------------------------
 
-    async def leader(self, *, timeout_s: float = 15) -> Member:
-        """The master that leads now."""
+    async def leader(self, *, unlike: str = "", timeout_s: float = 15) -> Member:
+        """The master that leads now, as a master sees it that knows another leader than `unlike`."""
         info = await self.wait_until(
-            self.client.cluster_info, lambda info: bool(info.leader), timeout_s=timeout_s
+            self.client.cluster_info,
+            lambda info: info.leader not in ("", unlike),
+            timeout_s=timeout_s,
         )
         return next(member for member in self.masters if member.address == info.leader)
 

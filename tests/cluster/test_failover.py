@@ -83,7 +83,7 @@ async def test_a_run_outlives_three_leaders_and_no_job_starts_twice(
             await wait_finished(cluster, tmp_path, at_least)
             dead = await cluster.kill_leader()
             assert finished(tmp_path) < len(jobs), "the kill came too late to prove anything"
-            assert (await cluster.leader()).address != dead.address
+            await cluster.leader(unlike=dead.address)
             await writer.next_write()
             dead.start()
         view = await cluster.wait_over(run, timeout_s=90)

@@ -14,10 +14,10 @@ from typing import Final
 import msgspec
 
 from titan.consensus.api import Raft, Role
-from titan.errors import NotLeader, ProtocolError, UserError
+from titan.errors import ConnectionLost, NotLeader, ProtocolError, UnknownOutcome, UserError
 from titan.fsm.commands import decode_client_command
 from titan.fsm.outcomes import Rejected
-from titan.fsm.queries import ListWorkers, decode_query
+from titan.fsm.queries import ListWorkers, Query, decode_query
 from titan.fsm.views import read
 from titan.master.blobs import BlobKeeper
 from titan.master.logs import LogReader
@@ -46,6 +46,7 @@ from titan.wire.messages import (
 )
 
 LEADER_WAIT_S: Final = 2.0  # an election is usually over by then
+LOOK_AGAIN_S: Final = 0.005
 FORWARD_TIMEOUT_S: Final = 10.0
 READ_TIMEOUT_S: Final = 5.0
 
@@ -81,16 +82,18 @@ class Gateway:
 
     # --- who serves ---------------------------------------------------------------------------
 
-    async def leader(self) -> str:
-        """The address of a leader that is not this master, or "" when this master leads and is ready.
+    async def _leader(self, deadline_s: float, *, forwarded: bool) -> str:
+        """The address of a leader that is not this master, or "" when this master reigns.
 
-        Waits a moment for an election to end; raises `NotLeader` when it does not.
+        Waits for an election to end, until the deadline; raises `NotLeader` when it does not.
         """
-        deadline_s = time.monotonic() + LEADER_WAIT_S
         while not self._proposer.reigns:
             status = self._raft.status
-            if status.role is not Role.LEADER and status.leader:
-                return status.leader
+            if status.role is not Role.LEADER:
+                if forwarded:
+                    raise NotLeader(leader=status.leader or None)
+                if status.leader:
+                    return status.leader
             await self._wait_for_change(deadline_s)
         return ""
 
@@ -100,13 +103,45 @@ class Gateway:
         self._changed.clear()
         # Readiness to reign has no event of its own; look again soon.
         try:
-            async with asyncio.timeout(0.005):
+            async with asyncio.timeout(LOOK_AGAIN_S):
                 await self._changed.wait()
         except TimeoutError:
             pass
 
+    async def _at_leader(
+        self, message: Message, here: Callable[[], Awaitable[Message]], *, forwarded: bool
+    ) -> Message:
+        """Serve with `here` when this master reigns, else ask the leader. Sees elections through: the
+        ids of a write make it safe to repeat, and reads have no effect."""
+        deadline_s = time.monotonic() + LEADER_WAIT_S
+        doubt: UnknownOutcome | None = None
+        while True:
+            leader = await self._leader_or_doubt(deadline_s, doubt, forwarded=forwarded)
+            try:
+                return await (self._forward(leader, message) if leader else here())
+            except NotLeader:
+                pass  # it had no effect
+            except (ConnectionLost, UnknownOutcome) as error:
+                doubt = UnknownOutcome(str(error))
+            await asyncio.sleep(LOOK_AGAIN_S)  # who led a moment ago may be named a moment longer
+
+    async def _leader_or_doubt(
+        self, deadline_s: float, doubt: UnknownOutcome | None, *, forwarded: bool
+    ) -> str:
+        try:
+            if time.monotonic() >= deadline_s:
+                raise NotLeader("the leader changes faster than it can be followed")
+            return await self._leader(deadline_s, forwarded=forwarded)
+        except NotLeader:
+            if doubt is not None:
+                raise doubt from None
+            raise
+
     async def _forward(self, leader: str, message: Message) -> Message:
-        connection = await self._peers.connect(leader)
+        try:
+            connection = await self._peers.connect(leader)
+        except ConnectionLost:
+            raise NotLeader(f"{leader} led and cannot be reached") from None
         return await connection.call(message, timeout_s=FORWARD_TIMEOUT_S)
 
     async def relay(self, leader: str, message: Message, channel: Channel) -> Message:
@@ -135,13 +170,11 @@ class Gateway:
             raise UserError(f"not a command that clients may give: {error}") from None
         if self._proposer.reigns:
             return _when_settled(self._propose(message))
-        if forwarded:
-            raise NotLeader(leader=self._raft.status.leader or None)
         status = self._raft.status
         connection = self._peers.connected(status.leader)
-        if connection is not None and status.role is not Role.LEADER:
+        if connection is not None and status.role is not Role.LEADER and not forwarded:
             return connection.ask(message)  # the common case, without a task of its own
-        return self._write_elsewhere(message)
+        return self._at_leader(message, lambda: self._write_here(message), forwarded=forwarded)
 
     def _propose(self, message: Write) -> Answer:
         return self._proposer.submit_encoded(
@@ -152,10 +185,7 @@ class Gateway:
             attempt=message.attempt,
         )
 
-    async def _write_elsewhere(self, message: Write) -> Message:
-        leader = await self.leader()
-        if leader:
-            return await self._forward(leader, message)
+    async def _write_here(self, message: Write) -> Message:
         return _done(await self._propose(message))
 
     async def read(self, message: Read, *, forwarded: bool) -> Message:
@@ -164,19 +194,17 @@ class Gateway:
             query = decode_query(message.query)
         except msgspec.DecodeError as error:
             raise UserError(f"not a question this master knows: {error}") from None
-        if not message.stale:
-            leader = "" if self._proposer.reigns else await self._leader_unless(forwarded)
-            if leader:
-                return await self._forward(leader, message)
-            await self._raft.read_index(timeout_s=READ_TIMEOUT_S)
-        state = self._replica.state
-        age_ms = self._raft.status.heard_ms_ago if message.stale else 0
-        return ReadDone(index=state.index, value=_encode(read(state, query)), age_ms=age_ms)
+        if message.stale:
+            return self._answer(query, age_ms=self._raft.status.heard_ms_ago)
+        return await self._at_leader(message, lambda: self._read_here(query), forwarded=forwarded)
 
-    async def _leader_unless(self, forwarded: bool) -> str:
-        if forwarded:
-            raise NotLeader(leader=self._raft.status.leader or None)
-        return await self.leader()
+    async def _read_here(self, query: Query) -> Message:
+        await self._raft.read_index(timeout_s=READ_TIMEOUT_S)
+        return self._answer(query, age_ms=0)
+
+    def _answer(self, query: Query, *, age_ms: int) -> ReadDone:
+        state = self._replica.state
+        return ReadDone(index=state.index, value=_encode(read(state, query)), age_ms=age_ms)
 
     async def cluster(self) -> ClusterInfo:
         """The masters as this one sees them."""
@@ -211,7 +239,8 @@ class Gateway:
             case PutBlob(replica=True):
                 return await self._blobs.put(message, channel)
             case PutBlob() | ReadLog():
-                leader = "" if self._proposer.reigns else await self._leader_unless(forwarded)
+                deadline_s = time.monotonic() + LEADER_WAIT_S
+                leader = await self._leader(deadline_s, forwarded=forwarded)
                 if leader:
                     return await self.relay(leader, message, channel)
                 if isinstance(message, PutBlob):
