@@ -1,76 +1,49 @@
-"""A local cluster of real processes for the benchmarks, started and ended here."""
+"""The cluster that a benchmark measures: `titan.cli.local` with its data in a temporary folder."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-import signal
-import socket
+import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+from titan.cli.local import LocalCluster, Member, quiet_ports
 from titan.errors import TitanError
 from titan.wire.connection import Refusing
 from titan.wire.endpoint import dial
 from titan.wire.messages import ClusterInfo, GetCluster, Hello
 
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+LOOK_AGAIN_S = 0.02
 
 
-class LocalCluster:
-    """Masters and workers as processes; `masters` are addresses."""
+class BenchCluster:
+    """Masters and workers as processes, and what a benchmark asks of them."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.masters: list[str] = []
-        self.processes: dict[str, asyncio.subprocess.Process] = {}
+    def __init__(self, local: LocalCluster) -> None:
+        self.local = local
 
-    async def start(self, *, masters: int, workers: int, slots: int) -> None:
-        """Start everything and wait for a leader and the workers."""
-        self.masters = [f"127.0.0.1:{port}" for port in free_ports(masters)]
-        peers = ",".join(self.masters)
-        for address in self.masters:
-            await self.restart(address)
-        for n in range(workers):
-            await self._spawn(
-                f"w{n}", "worker", "--masters", peers, "--slots", str(slots),
-                "--data", str(self._folder / f"w{n}"),
-            )  # fmt: skip
-        await self.leader()
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Of the masters."""
+        return self.local.addresses
 
-    async def restart(self, address: str) -> None:
-        """Start a master, for the first time or again with its data."""
-        data = self._folder / f"m{self.masters.index(address)}"
-        await self._spawn(
-            address, "node", "--listen", address, "--http", "",
-            "--peers", ",".join(self.masters), "--data", str(data),
-        )  # fmt: skip
-
-    async def _spawn(self, name: str, *args: str) -> None:
-        with (self._folder / f"{name}.log").open("ab") as log:
-            self.processes[name] = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "titan.cli.main", *args, stdout=log, stderr=log
-            )
+    def master(self, address: str) -> Member:
+        """The process of one master."""
+        return next(one for one in self.local.masters if one.address == address)
 
     async def leader(self, *, timeout_s: float = 20.0, unlike: str = "") -> str:
         """The address of the current leader, other than `unlike`."""
         async with asyncio.timeout(timeout_s):
             while True:
-                for address in self.masters:
-                    found = await _ask_leader(address)
-                    if found and found != unlike:
-                        return found
-                await asyncio.sleep(0.02)
+                for address in self.addresses:
+                    info = await _ask(address)
+                    if info is not None and info.leader not in ("", unlike):
+                        return info.leader
+                await asyncio.sleep(LOOK_AGAIN_S)
 
     async def caught_up(self, *, timeout_s: float = 30.0) -> None:
         """Until every master is up and has applied what the leader had when this was asked."""
@@ -78,29 +51,13 @@ class LocalCluster:
         async with asyncio.timeout(timeout_s):
             while True:
                 info = await _ask(await self.leader())
-                by_role = {one.role: one.applied_index for one in info.masters} if info else {}
-                wanted = by_role.get("leader", wanted) if wanted is None else wanted
-                if info is None or wanted is None or "down" in by_role:
+                masters = {one.role: one.applied_index for one in info.masters} if info else {}
+                wanted = masters.get("leader") if wanted is None else wanted
+                if info is None or wanted is None or "down" in masters:
                     pass
                 elif all(one.applied_index >= wanted for one in info.masters):
                     return
-                await asyncio.sleep(0.05)
-
-    def kill(self, name: str, sig: int = signal.SIGKILL) -> None:
-        """Send a signal to one process."""
-        self.processes[name].send_signal(sig)
-
-    async def stop(self) -> None:
-        """End every process."""
-        for process in self.processes.values():
-            if process.returncode is None:
-                process.terminate()
-        for process in self.processes.values():
-            try:
-                await asyncio.wait_for(process.wait(), 10)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+                await asyncio.sleep(LOOK_AGAIN_S)
 
 
 async def _ask(address: str) -> ClusterInfo | None:
@@ -116,27 +73,27 @@ async def _ask(address: str) -> ClusterInfo | None:
     return info
 
 
-async def _ask_leader(address: str) -> str:
-    info = await _ask(address)
-    return info.leader if info else ""
-
-
 @contextlib.asynccontextmanager
-async def local_cluster(
+async def bench_cluster(
     *, masters: int = 3, workers: int = 1, slots: int = 2
-) -> AsyncIterator[LocalCluster]:
-    """A running cluster with its data in a temporary folder."""
+) -> AsyncIterator[BenchCluster]:
+    """A running cluster; everything is ended and removed afterwards, its logs shown on an error."""
     with tempfile.TemporaryDirectory(prefix="titan-bench-") as folder:
-        cluster = LocalCluster(Path(folder))
+        ports = quiet_ports(masters)
+        local = LocalCluster(
+            Path(folder), masters=masters, workers=workers, slots=slots, ports=ports
+        )
         try:
-            await cluster.start(masters=masters, workers=workers, slots=slots)
+            local.start()
+            cluster = BenchCluster(local)
+            await cluster.leader()
             yield cluster
         except BaseException:
-            for log in sorted(Path(folder).glob("*.log")):
-                print(f"--- {log.name}\n{log.read_text()[-2000:]}", file=sys.stderr)
+            for member in local.members:
+                print(f"--- {member.name}\n{member.last_words()}", file=sys.stderr)
             raise
         finally:
-            await cluster.stop()
+            await asyncio.to_thread(local.stop)
 
 
 def describe_machine() -> str:
@@ -147,4 +104,11 @@ def describe_machine() -> str:
             if line.startswith("model name"):
                 model = line.partition(":")[2].strip()
                 break
-    return f"{os.cpu_count()} × {model}, Python {sys.version.split()[0]}"
+    load = os.getloadavg()[0]
+    return f"{os.cpu_count()} × {model}, Python {sys.version.split()[0]}, load {load:.1f} before"
+
+
+def spread(values: Sequence[float], *, digits: int) -> str:
+    """Median (minimum–maximum)."""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:,.{digits}f} ({low:,.{digits}f}–{high:,.{digits}f})"

@@ -14,7 +14,7 @@ import time
 
 import uvloop
 
-from bench.cluster import LocalCluster, describe_machine, local_cluster
+from bench.cluster import BenchCluster, bench_cluster, describe_machine
 from titan.sdk import AsyncClient
 
 
@@ -42,19 +42,18 @@ class Writer:
         return longest_s * 1e3
 
 
-async def one_kill(cluster: LocalCluster, writer: Writer) -> float:
+async def one_kill(cluster: BenchCluster, writer: Writer) -> float:
     """Kill the leader, wait for writes to go on, start it again; the gap in milliseconds."""
     leader = await cluster.leader()
     writer.take_longest_ms()
-    cluster.kill(leader)
-    await cluster.processes[leader].wait()
+    cluster.master(leader).kill()
     await cluster.leader(unlike=leader)
     before = writer.written
     async with asyncio.timeout(30):
         while writer.written < before + 20:
             await asyncio.sleep(0.01)
     gap_ms = writer.take_longest_ms()
-    await cluster.restart(leader)
+    cluster.master(leader).start()
     await cluster.caught_up()
     return gap_ms
 
@@ -62,8 +61,8 @@ async def one_kill(cluster: LocalCluster, writer: Writer) -> float:
 async def main(*, kills: int) -> None:
     """Print the distribution."""
     print(describe_machine())
-    async with local_cluster(workers=0) as cluster:
-        client = AsyncClient(cluster.masters)
+    async with bench_cluster(workers=0) as cluster:
+        client = AsyncClient(cluster.addresses)
         writer = Writer(client)
         writing = asyncio.create_task(writer.run())
         gaps_ms = sorted([await one_kill(cluster, writer) for _ in range(kills)])

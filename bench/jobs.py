@@ -7,12 +7,11 @@ Run: python -m bench.jobs [--jobs 2000] [--chain 300] [--repeat 3]
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 
 import uvloop
 
-from bench.cluster import describe_machine, local_cluster
+from bench.cluster import bench_cluster, describe_machine, spread
 from titan.fsm.commands import StageJobs, SubmitRun, encode_command
 from titan.ids import JobId, new_client_id, new_run_id
 from titan.spec.model import JobSpec
@@ -77,7 +76,7 @@ def chain(count: int) -> list[JobSpec]:
 async def main(*, jobs: int, hops: int, repeat: int) -> None:
     """Print a table."""
     print(describe_machine())
-    async with local_cluster(masters=3, workers=1, slots=2) as cluster:
+    async with bench_cluster(masters=3, workers=1, slots=2) as cluster:
         session = new_client_id()
         leader = await cluster.leader()
         connection = await dial(leader, Hello(role="client", id=session), Refusing())
@@ -87,14 +86,9 @@ async def main(*, jobs: int, hops: int, repeat: int) -> None:
         ms = [await submitter.run("chain", chain(hops)) * 1e3 / hops for _ in range(repeat)]
         one = [await submitter.run("one", independent(1)) * 1e3 for _ in range(30)]
         connection.close()
-    print(f"{jobs} independent jobs: {_spread(rates, 0)} /s")
-    print(f"chain of {hops}: {_spread(ms, 2)} ms per hop")
-    print(f"one job, submit → end pushed: {_spread(one, 2)} ms")
-
-
-def _spread(values: list[float], digits: int) -> str:
-    low, high = min(values), max(values)
-    return f"{statistics.median(values):,.{digits}f} ({low:,.{digits}f}–{high:,.{digits}f})"
+    print(f"{jobs} independent jobs: {spread(rates, digits=0)} /s")
+    print(f"chain of {hops}: {spread(ms, digits=2)} ms per hop")
+    print(f"one job, submit → end pushed: {spread(one, digits=2)} ms")
 
 
 if __name__ == "__main__":

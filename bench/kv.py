@@ -14,7 +14,7 @@ import time
 
 import uvloop
 
-from bench.cluster import describe_machine, local_cluster
+from bench.cluster import bench_cluster, describe_machine, spread
 from titan.fsm.commands import KvPut, encode_command
 from titan.ids import new_client_id
 from titan.wire.connection import Refusing
@@ -58,21 +58,17 @@ async def main(*, seconds: float, repeat: int) -> None:
     """Print a table."""
     print(describe_machine())
     print("durable puts of 256 bytes, three masters, network clients: median (min–max)")
-    async with local_cluster(workers=0) as cluster:
+    async with bench_cluster(workers=0) as cluster:
         leader = await cluster.leader()
-        follower = next(one for one in cluster.masters if one != leader)
+        follower = next(one for one in cluster.addresses if one != leader)
         for name, address in (("leader", leader), ("follower", follower)):
             for clients in (1, 64, 256):
                 rows = [
                     await measure(address, clients=clients, seconds=seconds) for _ in range(repeat)
                 ]
-                rate, p50, p99 = (_spread([row[n] for row in rows]) for n in range(3))
+                rate = spread([row[0] for row in rows], digits=0)
+                p50, p99 = (spread([row[n] for row in rows], digits=2) for n in (1, 2))
                 print(f"{name:9} {clients:4} clients  {rate} /s   p50 {p50} ms   p99 {p99} ms")
-
-
-def _spread(values: list[float]) -> str:
-    digits = 0 if min(values) >= 100 else 2
-    return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f}–{max(values):,.{digits}f})"
 
 
 if __name__ == "__main__":
