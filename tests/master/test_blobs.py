@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from titan.errors import Conflict, DiskFull, LimitExceeded, NotFound, UserError
 from titan.ids import Digest
 from titan.master import blobs
-from titan.master.blobs import BlobStore
+from titan.master.blobs import BlobKeeper, BlobStore
+from titan.master.replica import Replica
+from titan.wire.messages import GetBlob
 
 DATA = bytes(range(256)) * 3000
 DIGEST = Digest(hashlib.sha256(DATA).hexdigest())
@@ -74,3 +77,12 @@ async def test_leftovers_of_a_killed_upload_are_removed(tmp_path: Path) -> None:
     (folder / "x.part").write_bytes(b"half")
     BlobStore(folder)
     assert list(folder.iterdir()) == []
+
+
+async def test_a_master_that_lacks_a_blob_does_not_fetch_it_for_another(tmp_path: Path) -> None:
+    nobody = cast(Any, None)
+    store = BlobStore(tmp_path / "blobs")
+    keeper = BlobKeeper(store, Replica(), nobody, nobody, address="m:1")
+    keeper.fetch = nobody  # type: ignore[method-assign]
+    with pytest.raises(NotFound, match="does not hold"):
+        await keeper.get(GetBlob(digest=DIGEST), nobody, may_fetch=False)
