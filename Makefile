@@ -4,12 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
+SEEDS ?= 300
+SIM_ARGS ?=
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test sim check format bench clean
 
 help:
 	@echo "make demo    a cluster of five processes, a map-reduce, and the leader killed in the middle"
 	@echo "make test    all tests (PYTEST_ARGS='-k word' to choose)"
+	@echo "make sim     whole clusters on virtual time with faults (SEEDS=300; SIM_ARGS='--seconds 20')"
+	@echo "make mutants  one protection of the consensus off at a time: which test notices?"
 	@echo "make check   lint, formatting, types and the layers"
 	@echo "make format  put the code in the form that 'make check' asks for"
 	@echo "make bench   the benchmarks"
@@ -30,6 +34,12 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+sim: $(STAMP)
+	$(BIN)/python -m tests.sim --seeds $(SEEDS) $(SIM_ARGS)
+
+mutants: $(STAMP)
+	$(BIN)/python -m tests.consensus.mutants
 
 check: $(STAMP)
 	$(BIN)/ruff check .

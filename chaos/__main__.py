@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -34,7 +37,9 @@ def list_scenarios() -> None:
 
 
 @main.command("run")
-@click.option("--scenario", type=click.Choice(sorted(SCENARIOS)), default="mixed", show_default=True)
+@click.option(
+    "--scenario", type=click.Choice(sorted(SCENARIOS)), default="mixed", show_default=True
+)
 @click.option("--seed", type=int, help="Of faults and clients.  [default: drawn]")
 @click.option("--duration", type=float, default=60.0, show_default=True, help="Seconds of traffic.")
 @click.option("--masters", type=click.IntRange(1, 9), default=3, show_default=True)
@@ -54,9 +59,11 @@ def run_scenario(
     seed = random.randrange(10**6) if seed is None else seed
     settings = Settings(scenario, seed, duration, masters, workers, slots, network, rest_ms)
     out = (out or Path("chaos-runs") / f"{scenario}-{seed}-{int(time.time())}").resolve()
+    if out.exists() and any(out.iterdir()):
+        raise click.UsageError(f"{out} is not empty; a run starts with nothing")
     click.echo(f"seed {seed}; to repeat:\n  {settings.command}\nin {out}")
     try:
-        asyncio.run(run(settings, SCENARIOS[scenario], out=out))
+        asyncio.run(_until_told(run(settings, SCENARIOS[scenario], out=out)))
     finally:
         if (out / "history.jsonl").exists():
             clean = _judge(out / "history.jsonl", report=out)
@@ -75,6 +82,13 @@ def check_history(*, history: Path) -> None:
 def report(*, folder: Path) -> None:
     """Draw the report of a run again."""
     raise SystemExit(0 if _judge(folder / "history.jsonl", report=folder) else 1)
+
+
+async def _until_told(work: Coroutine[Any, Any, None]) -> None:
+    """SIGTERM ends a run like Ctrl-C: members, namespaces and mounts are taken away."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await task
 
 
 def _judge(path: Path, *, report: Path | None) -> bool:

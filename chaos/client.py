@@ -19,7 +19,10 @@ from titan.wire.endpoint import dial
 from titan.wire.messages import Hello, Message, Read, ReadDone, Write, WriteDone
 
 DIAL_TIMEOUT_S: Final = 1.5
-CALL_TIMEOUT_S: Final = 3.0
+WRITE_TIMEOUT_S: Final = 3.0
+# Short: a master that was paused answers on waking what waited in its socket. Only a question that was
+# asked after others had written can show that its answer is old, so the last one must be young.
+READ_TIMEOUT_S: Final = 0.5
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -33,6 +36,10 @@ class Refused(Exception):
         self.code = code
 
 
+class NotSent(Exception):
+    """The master could not be reached: the request has not left this process."""
+
+
 class PinnedClient:
     """One session at one master. One request at a time."""
 
@@ -44,7 +51,7 @@ class PinnedClient:
         self._busy = asyncio.Lock()
 
     async def write(self, command: dict[str, Any], *, request: int = 0, client: str = "") -> Any:
-        """Give a command once; answers its value. Raises `Refused` or a `TitanError`.
+        """Give a command once; answers its value. Raises `Refused`, `NotSent` or a `TitanError`.
 
         With `client` and `request` it pretends to be another session: a repeat.
         """
@@ -55,31 +62,37 @@ class PinnedClient:
             message = Write(
                 client=client or self.id, request=number, floor=number, command=_encode(command)
             )
-            done = await self._call(message)
+            done = await self._call(message, WRITE_TIMEOUT_S)
         assert isinstance(done, WriteDone), done
         if done.rejected:
             raise Refused(done.rejected, done.why)
         return done.value
 
-    async def read(self, question: dict[str, Any], *, stale: bool = False) -> tuple[int, Any]:
+    async def read(
+        self, question: dict[str, Any], *, stale: bool = False, timeout_s: float = WRITE_TIMEOUT_S
+    ) -> tuple[int, Any]:
         """Ask; answers the index as of which it is true, and the view as plain data."""
         async with self._busy:
-            done = await self._call(Read(query=_encode(question), stale=stale))
+            done = await self._call(Read(query=_encode(question), stale=stale), timeout_s)
         assert isinstance(done, ReadDone), done
         return done.index, _decode(done.value)
 
-    async def _call(self, message: Message) -> Message:
+    async def _call(self, message: Message, timeout_s: float) -> Message:
         if self._connection is None or self._connection.is_closed:
             hello = Hello(role="client", id=self.id)
-            self._connection = await dial(
-                self.address, hello, Refusing(), timeout_s=DIAL_TIMEOUT_S
-            )
+            self._connection = await self._reach(hello)
         try:
-            return await self._connection.call(message, timeout_s=CALL_TIMEOUT_S)
+            return await self._connection.call(message, timeout_s=timeout_s)
         except TitanError:
             if self._connection.is_closed:
                 self._connection = None
             raise
+
+    async def _reach(self, hello: Hello) -> Connection:
+        try:
+            return await dial(self.address, hello, Refusing(), timeout_s=DIAL_TIMEOUT_S)
+        except TitanError as error:
+            raise NotSent(str(error)) from None
 
     async def close(self) -> None:
         """Hang up."""
@@ -93,7 +106,7 @@ class PinnedClient:
         return int(await self.write({"!": "kv.put", "key": key, "value": value.encode()}))
 
     async def store_get(self, key: str) -> str | None:
-        _, item = await self.read({"?": "kv.get", "key": key})
+        _, item = await self.read({"?": "kv.get", "key": key}, timeout_s=READ_TIMEOUT_S)
         return None if item is None else str(item["value"])
 
     async def store_cas(
@@ -121,5 +134,5 @@ class PinnedClient:
         return int(await self.write({"!": "kv.srem", "key": key, "member": member}))
 
     async def store_smembers(self, key: str) -> list[str]:
-        _, item = await self.read({"?": "kv.get", "key": key})
+        _, item = await self.read({"?": "kv.get", "key": key}, timeout_s=READ_TIMEOUT_S)
         return [] if item is None else list(item["members"])

@@ -1,7 +1,8 @@
 """What happened, one JSON object a line: operations, faults, roles, executions, final states.
 
-An operation is one `invoke` line and one that ends it: `ok`, or `unknown` for whatever failed, because a
-failed call may have taken effect. An invocation without an end is unknown as well. Times are seconds
+An operation is one `invoke` line and one that ends it: `ok`; `unknown` for whatever failed, because a
+failed call may have taken effect; `fail` only when it never left the client, which is as if it had not been
+invoked. An invocation without an end is unknown as well. Times are seconds
 since the start of the run on one monotonic clock. Owns the format; judges nothing.
 """
 
@@ -93,6 +94,10 @@ class Recorder:
         text = f"{type(why).__name__}: {why}"
         self._write({"t": round(self.now_s(), 6), "type": "unknown", "op": number, "why": text})
 
+    def fail(self, number: int, why: object) -> None:
+        """It never left the client."""
+        self._write({"t": round(self.now_s(), 6), "type": "fail", "op": number, "why": str(why)})
+
     def close(self) -> None:
         """End the file."""
         self._file.close()
@@ -105,6 +110,7 @@ def load(path: Path) -> History:
     """Read a history file. A last line that was cut off is ignored; other nonsense is a `ValueError`."""
     history = History()
     open_ops: dict[int, Op] = {}
+    never_sent: set[int] = set()
     lines = path.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, start=1):
         try:
@@ -113,11 +119,14 @@ def load(path: Path) -> History:
             if number == len(lines):
                 break
             raise ValueError(f"{path}:{number}: not a record: {error}") from None
-        _take(record, history, open_ops)
+        _take(record, history, open_ops, never_sent)
+    history.ops = [op for op in history.ops if op.number not in never_sent]
     return history
 
 
-def _take(record: dict[str, Any], history: History, open_ops: dict[int, Op]) -> None:
+def _take(
+    record: dict[str, Any], history: History, open_ops: dict[int, Op], never_sent: set[int]
+) -> None:
     match record["type"]:
         case "meta":
             history.meta.update(record)
@@ -138,5 +147,7 @@ def _take(record: dict[str, Any], history: History, open_ops: dict[int, Op]) -> 
         case "unknown":
             op = open_ops.pop(record["op"])
             op.why, op.gave_up_s = record["why"], record["t"]
+        case "fail":
+            never_sent.add(record["op"])
         case _:
             history.events.append(record)

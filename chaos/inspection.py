@@ -11,7 +11,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from chaos.client import PinnedClient, Refused
+from chaos.client import NotSent, PinnedClient, Refused
 from chaos.faults.base import World
 from titan.errors import TitanError
 
@@ -30,7 +30,7 @@ async def wait_ended(world: World) -> None:
                 try:
                     if all(run["over"] for run in await _runs(await _leading(world), stale=False)):
                         return
-                except TitanError:
+                except (TitanError, NotSent):
                     pass  # asked again below
                 await asyncio.sleep(LOOK_S)
     except TimeoutError:
@@ -44,7 +44,11 @@ async def final_views(world: World) -> dict[str, Any]:
     try:
         for run in await _runs(client, stale=False):
             jobs = [job async for job in _jobs(client, run["id"], stale=False)]
-            views[run["id"]] = {"state": run["state"], "over": run["over"], "jobs": [_job(j) for j in jobs]}
+            views[run["id"]] = {
+                "state": run["state"],
+                "over": run["over"],
+                "jobs": [_job(j) for j in jobs],
+            }
     finally:
         await client.close()
     return views
@@ -66,7 +70,9 @@ async def compare_replicas(world: World) -> None:
     finally:
         await asyncio.gather(*(client.close() for client in clients))
     for master, (index, parts) in zip(world.cluster.masters, states, strict=True):
-        digests = {part: hashlib.sha256(text.encode()).hexdigest()[:16] for part, text in parts.items()}
+        digests = {
+            part: hashlib.sha256(text.encode()).hexdigest()[:16] for part, text in parts.items()
+        }
         world.recorder.event("replica", master=master.name, index=index, digests=digests)
         for part, text in parts.items():
             (world.cluster.home / f"{master.name}.{part}.json").write_text(text)
@@ -80,7 +86,7 @@ async def _state(client: PinnedClient) -> tuple[int, dict[str, str]]:
         jobs = [job for run in runs async for job in _jobs(client, run["id"], stale=True)]
         keys = [item async for item in _keys(client)]
         after, workers = await client.read({"?": "workers"}, stale=True)
-    except (TitanError, Refused):
+    except (TitanError, Refused, NotSent):
         return 0, {}
     parts = {"runs": runs, "jobs": jobs, "keys": keys, "workers": workers}
     texts = {name: json.dumps(part, indent=1, default=repr) for name, part in parts.items()}

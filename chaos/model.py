@@ -74,9 +74,7 @@ def _srem(state: State, op: Op) -> State | _Impossible:
 
 
 def _smembers(state: State, op: Op) -> State | _Impossible:
-    if op.known and (
-        len(set(op.value)) != len(op.value) or frozenset(op.value) != _members(state)
-    ):
+    if op.known and (len(set(op.value)) != len(op.value) or frozenset(op.value) != _members(state)):
         return IMPOSSIBLE
     return state
 

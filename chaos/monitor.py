@@ -13,6 +13,7 @@ from chaos.history import Recorder
 PERIOD_S: Final = 0.15
 TIMEOUT_S: Final = 0.5
 LEADER_POLL_S: Final = 0.02
+DEATHS_MAX: Final = 30  # a member that cannot live at all is no news any more: give up
 
 
 class Seen(NamedTuple):
@@ -30,6 +31,7 @@ class Monitor:
         self._cluster = cluster
         self._recorder = recorder
         self._session: aiohttp.ClientSession | None = None
+        self._deaths = 0
         self.seen: dict[str, Seen | None] = {}
 
     async def run(self) -> None:
@@ -66,6 +68,9 @@ class Monitor:
         for member in self._cluster.died():
             words = member.last_words()
             self._recorder.event("died", member=member.name, code=member.exit_code, log=words)
+            self._deaths += 1
+            if self._deaths > DEATHS_MAX:
+                raise RuntimeError(f"{member.name} and others keep dying: {words[-2:]}")
             member.start()
 
     def leader(self) -> Member | None:

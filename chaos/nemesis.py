@@ -15,7 +15,9 @@ INJECT_TIMEOUT_S: Final = 90.0
 class Nemesis:
     """One lane of faults, one after another."""
 
-    def __init__(self, world: World, faults: Sequence[Fault], *, gap_s: tuple[float, float]) -> None:
+    def __init__(
+        self, world: World, faults: Sequence[Fault], *, gap_s: tuple[float, float]
+    ) -> None:
         self._world = world
         self._faults = faults
         self._gap_s = gap_s
@@ -23,11 +25,14 @@ class Nemesis:
     async def run(self, until: asyncio.Event) -> None:
         """Until the time is over; what was done is always undone."""
         rng = self._world.rng
+        deck: list[Fault] = []
         while not until.is_set():
             await _rest(rng.uniform(*self._gap_s), until)
             if until.is_set():
                 return
-            await self._see_through(rng.choice(self._faults), until)
+            if not deck:  # every kind once before any comes again
+                deck = rng.sample(self._faults, k=len(self._faults))
+            await self._see_through(deck.pop(), until)
 
     async def _see_through(self, fault: Fault, until: asyncio.Event) -> None:
         world = self._world
@@ -41,7 +46,9 @@ class Nemesis:
             await injected.heal()
             world.recorder.event("fault", name=fault.name, phase="end", target=injected.target)
         if not await world.monitor.wait_whole(timeout_s=WHOLE_TIMEOUT_S):
-            what = f"not whole {WHOLE_TIMEOUT_S:.0f} s after {fault.name} on {injected.target} ended"
+            what = (
+                f"not whole {WHOLE_TIMEOUT_S:.0f} s after {fault.name} on {injected.target} ended"
+            )
             world.broken("recovery", what, str(world.monitor.seen))
 
 

@@ -12,10 +12,9 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from chaos import inspection
-from chaos.client import PinnedClient
 from chaos.control import Cluster
 from chaos.faults import disks
 from chaos.faults.base import Fault, Need, World
@@ -26,18 +25,13 @@ from chaos.network import namespaces
 from chaos.network.base import Network
 from chaos.network.proxy import Proxy
 from chaos.scenarios import Scenario
-from chaos.traffic.kv import Keys, KvTraffic
-from chaos.traffic.locks import LockTraffic
-from chaos.traffic.runs import RunTraffic, executions
+from chaos.traffic.runs import executions
+from chaos.traffic.users import start_users
 from titan.errors import TitanError
 from titan.sdk import AsyncClient
 
 READY_TIMEOUT_S: Final = 40.0
-CLIENT_DEADLINE_S: Final = 8.0
 TRAFFIC_END_S: Final = 20.0
-FOLLOWING_CLIENTS: Final = 4  # through the SDK; they follow the leader
-LOCK_CLIENTS: Final = 2
-RUN_CLIENTS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +137,13 @@ async def _use_and_hurt(
     try:
         await _wait_ready(world, settings)
         world.recorder.event("phase", name="traffic")
-        users = _start_traffic(world, settings, until)
+        users = start_users(
+            world,
+            seed=settings.seed,
+            rest_ms=settings.rest_ms,
+            runs=settings.workers > 0,
+            until=until,
+        )
         lanes = _start_lanes(world, settings, scenario, skipped, until)
         await _watch_over([watching, *users, *lanes], settings.duration_s)
         until.set()
@@ -181,32 +181,6 @@ async def _wait_ready(world: World, settings: Settings) -> None:
                 await asyncio.sleep(0.1)
         finally:
             await client.close()
-
-
-def _start_traffic(
-    world: World, settings: Settings, until: asyncio.Event
-) -> list[asyncio.Task[None]]:
-    addresses, recorder, seed = world.cluster.addresses, world.recorder, settings.seed
-    keys, rest_s = Keys(), settings.rest_ms / 1000
-    users: list[Any] = []
-    for n in range(FOLLOWING_CLIENTS):
-        store = AsyncClient(list(addresses), deadline_s=CLIENT_DEADLINE_S)
-        name = f"follow-{n}"
-        users.append(KvTraffic(name, store, keys, recorder, seed=f"{seed}/{name}", rest_s=rest_s))
-    for n, address in enumerate(addresses):
-        name, pinned = f"pinned-{n}", PinnedClient(address)
-        users.append(KvTraffic(name, pinned, keys, recorder, seed=f"{seed}/{name}", rest_s=rest_s * 2))
-    for n in range(LOCK_CLIENTS):
-        store = AsyncClient(list(addresses), deadline_s=CLIENT_DEADLINE_S)
-        users.append(LockTraffic(f"locker-{n}", store, recorder, seed=f"{seed}/lock/{n}"))
-    for n in range(RUN_CLIENTS if settings.workers else 0):
-        users.append(
-            RunTraffic(
-                f"runner-{n}", addresses, recorder, records=world.cluster.records,
-                seed=f"{seed}/run/{n}", rest_s=1.0,
-            )
-        )  # fmt: skip
-    return [asyncio.create_task(user.run(until), name=user.name) for user in users]
 
 
 def _start_lanes(

@@ -17,7 +17,6 @@ class Scenario:
     about: str
     lanes: tuple[tuple[str, ...], ...]
     gap_s: tuple[float, float] = (0.5, 3.0)
-    restart_whole: bool = True  # wait until the cluster is whole before the next fault
 
     def faults(self) -> list[Fault]:
         """Everything that may happen."""
@@ -36,7 +35,15 @@ _PARTITIONS: Final = (
 )
 _WORKERS: Final = ("kill-worker", "pause-worker", "zombie-worker")
 _DISKS: Final = ("disk-full", "flip-byte")
-_EVERYTHING: Final = (*_KILLS, *_PAUSES, *_PARTITIONS, "slow-master", *_DISKS, "rolling-restart")
+_EVERYTHING: Final = (
+    *_KILLS,
+    *_PAUSES,
+    *_PARTITIONS,
+    "slow-master",
+    *_DISKS,
+    "rolling-restart",
+    "strangers",
+)
 
 SCENARIOS: Final = {
     scenario.name: scenario
@@ -51,6 +58,7 @@ SCENARIOS: Final = {
         Scenario("disk-full", "the disk of one master fills up", (("disk-full",),)),
         Scenario("damage", "one bit of a log flips", (("flip-byte",),)),
         Scenario("rolling", "orderly restarts, one master at a time", (("rolling-restart",),)),
+        Scenario("strangers", "silent, slow and senseless connections", (("strangers",),)),
         Scenario("kills-and-pauses", "masters and workers", ((*_KILLS, *_PAUSES), _WORKERS)),
         Scenario("mixed", "everything, on masters and on workers", (_EVERYTHING, _WORKERS)),
     )

@@ -25,6 +25,7 @@ CHANNEL_WINDOW_BYTES: Final = 1 * MIB  # unacknowledged stream data per channel
 CHANNELS_PER_CONNECTION_MAX: Final = 1024
 SEND_BUFFER_BYTES_MAX: Final = 32 * MIB  # a peer that does not read is cut off
 CONNECTIONS_MAX: Final = 4096  # per master; descriptors stay for the journal and blobs
+DESCRIPTORS_RESERVED: Final = 96  # never taken by connections: the log, blobs, peers, HTTP
 CHUNK_BYTES: Final = 256 * KIB  # one piece of a blob or a log on the wire
 
 # --- declarations --------------------------------------------------------------------------
@@ -53,6 +54,13 @@ SESSION_IDLE_MS: Final = 600_000  # how long a silent client may still repeat a 
 ATTEMPT_HISTORY_MAX: Final = 16  # ended attempts kept per job, newest last
 STAGED_BYTES_MAX: Final = 64 * MIB  # parts of submissions not yet completed
 STAGE_TTL_MS: Final = 120_000
+STAGE_PARTS_AHEAD_MAX: Final = 4  # parts kept before their turn; all may be built in by one entry
+JOBS_PER_COMMAND_MAX: Final = 8192  # declared by one command: keeps its apply under 50 ms
+TIMERS_PER_ENTRY_MAX: Final = 2000  # fired by one `AdvanceTime`; the next one takes the rest
+FINISHED_RUNS_MAX: Final = 10_000  # newest finished runs that are remembered
+FINISHED_JOBS_MAX: Final = 1_000_000  # of all of them together: under a gigabyte of memory
+FINISHED_KEEP_MS: Final = 2_592_000_000  # a run is forgotten 30 days after its end at the latest
+FORGET_JOBS_PER_ENTRY: Final = 2000  # jobs forgotten at a time, or one run when it has more
 WORKERS_MAX: Final = 20_000
 LIST_PAGE_MAX: Final = 1000  # rows in one answer; `after` asks for the next page
 
@@ -81,10 +89,13 @@ CLIENT_DEADLINE_S: Final = 30.0  # how long a call is retried through failovers 
 CLIENT_ATTEMPT_TIMEOUT_S: Final = 5.0  # one try at one master, before another one is asked
 CLIENT_BACKOFF_MS: Final = 20  # before the first retry; doubles
 CLIENT_BACKOFF_CAP_MS: Final = 1_000  # an election is over well within this
-STAGES_IN_FLIGHT_MAX: Final = 4  # parts of one submission on their way: bounds memory at a master
+STAGES_IN_FLIGHT_MAX: Final = 2  # parts of one submission on their way: one is applied, one travels
 UPLOAD_BYTES_PER_S_MIN: Final = 256 * KIB  # a slower upload is given up and begun again
 
+STAGE_JOBS_MAX: Final = 2000  # sent by the SDK in one part: the leader answers others in between
+
 # --- planning ------------------------------------------------------------------------------
+INTAKE_PER_PLAN_MAX: Final = 2000  # jobs looked at by one `plan`: a few milliseconds
 PREFILL_COVER_US: Final = 50_000  # work a worker holds beyond its slots: several round trips
 DURATIONS_REMEMBERED_MAX: Final = 4096  # names of runs whose typical duration is known
 POOLS_IDLE_MAX: Final = 256  # indexes kept for demands that no job has now
@@ -99,8 +110,11 @@ SNAPSHOT_BLOCK_BYTES: Final = 4 * MIB  # one checksummed block of a snapshot fil
 SNAPSHOT_CHUNK_BYTES: Final = 256 * KIB  # one piece of a snapshot on its way to a laggard
 SNAPSHOT_GENERATIONS: Final = 2  # the newest may turn out damaged
 PEERS_MAX: Final = 8  # members of a cluster besides this one
+LEARNER_LAG_ENTRIES: Final = 64  # a newcomer that lacks no more than this may count
 READS_WAITING_MAX: Final = 65_536  # linearizable reads waiting for their round
 DIGEST_EVERY_ENTRIES: Final = 1024  # how often members compare their states
 DIGESTS_KEPT: Final = 16  # how far apart members may be and still compare
-RETRACTIONS_MAX: Final = 256  # unanswered requests to give attempts back; each costs a look per plan
+RETRACTIONS_MAX: Final = (
+    256  # unanswered requests to give attempts back; each costs a look per plan
+)
 PEER_UNSENT_BYTES: Final = 16 * MIB  # towards a peer that reads too slowly; more is not queued

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
 from chaos.checkers.violation import Violation
@@ -89,7 +90,11 @@ def _lost(history: History, runs: dict[str, Any]) -> Iterator[Violation]:
 
 def _stuck(runs: dict[str, Any]) -> Iterator[Violation]:
     for run, view in runs.items():
-        left = [f"{j['id']} {j['state']}: {j['reason']}" for j in view["jobs"] if j["state"] not in ENDED]
+        left = [
+            f"{j['id']} {j['state']}: {j['reason']}"
+            for j in view["jobs"]
+            if j["state"] not in ENDED
+        ]
         if left:
             yield Violation("nothing stays stuck", f"run {run} has not ended", tuple(left))
         elif not view["over"]:
@@ -100,11 +105,15 @@ def _execution(story: JobStory) -> Iterator[Violation]:
     """Each attempt ran at most once, and a later attempt has a larger fence."""
     for attempt, times in Counter(one["attempt"] for one in story.execs).items():
         if times > 1:
-            yield Violation("an attempt runs once", f"{story.name} attempt {attempt} ran {times} times")
+            yield Violation(
+                "an attempt runs once", f"{story.name} attempt {attempt} ran {times} times"
+            )
     ordered = sorted(story.execs, key=lambda one: one["attempt"])
-    for earlier, later in zip(ordered, ordered[1:], strict=False):
+    for earlier, later in pairwise(ordered):
         if earlier["attempt"] != later["attempt"] and earlier["fence"] >= later["fence"]:
-            what = f"{story.name}: fence {later['fence']} of a later attempt is not above {earlier['fence']}"
+            what = (
+                f"{story.name}: a later attempt has fence {later['fence']} after {earlier['fence']}"
+            )
             yield Violation("attempts are fenced", what)
 
 
@@ -140,4 +149,6 @@ def _order(story: JobStory, stories: dict[tuple[str, str], JobStory]) -> Iterato
         for one in story.execs:
             if not ends or one["started_ns"] < min(ends):
                 what = f"{story.name} attempt {one['attempt']} started before its parent {parent} ended"
-                yield Violation("parents before children", what, (f"parent ended at {ends}", str(one)))
+                yield Violation(
+                    "parents before children", what, (f"parent ended at {ends}", str(one))
+                )

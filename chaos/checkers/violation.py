@@ -14,4 +14,6 @@ class Violation:
     evidence: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "\n".join((f"[{self.check}] {self.what}", *(f"    {line}" for line in self.evidence)))
+        return "\n".join(
+            (f"[{self.check}] {self.what}", *(f"    {line}" for line in self.evidence))
+        )

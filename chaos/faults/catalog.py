@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chaos.faults import disks, links, processes
+from chaos.faults import disks, links, processes, strangers
 from chaos.faults.base import Fault, Need
 
 _LINKS: Final = frozenset({Need.LINKS, Need.MAJORITY})
@@ -29,6 +29,7 @@ FAULTS: Final = {
         Fault("slow-master", links.slow_master, (1.0, 5.0), _LINKS),
         Fault("disk-full", disks.fill_disk, (1.0, 5.0), frozenset({Need.TMPFS, Need.MAJORITY})),
         Fault("flip-byte", disks.flip_byte, (0.1, 1.0), _OTHERS),
+        Fault("strangers", strangers.strangers, (2.0, 6.0)),
         Fault("kill-worker", processes.kill_worker, (0.2, 3.0), _WORKERS),
         Fault("pause-worker", processes.pause_worker, (0.5, 3.0), _WORKERS),
         Fault("zombie-worker", processes.pause_worker, (9.0, 12.0), _WORKERS),

@@ -87,7 +87,9 @@ async def flip_byte(world: World) -> Injected:
 
 def _victim_byte(master: Member, world: World) -> tuple[Path, int]:
     """A byte of the newest segment of the log that is in use and has others behind it."""
-    path = max(master.data.rglob(JOURNALS), key=lambda p: (p.name.startswith("log"), p.stat().st_size))
+    path = max(
+        master.data.rglob(JOURNALS), key=lambda p: (p.name.startswith("log"), p.stat().st_size)
+    )
     used = len(path.read_bytes().rstrip(b"\0"))
     return path, world.rng.randrange(used // 2)
 

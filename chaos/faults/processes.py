@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import psutil
+
 from chaos.control import Member
 from chaos.faults.base import Injected, World
 
 ROLL_TIMEOUT_S = 20.0
+ORPHANS_TIMEOUT_S = 1.5  # shorter than the longest jobs of the traffic
 
 
 async def kill_leader(world: World) -> Injected:
@@ -26,8 +29,15 @@ async def kill_all(world: World) -> Injected:
 
 
 async def kill_worker(world: World) -> Injected:
-    """SIGKILL to a worker."""
-    return await _kill(world, [world.rng.choice(world.cluster.workers)])
+    """SIGKILL to a worker; nothing that it started may outlive it for long."""
+    worker = world.rng.choice(world.cluster.workers)
+    started = psutil.Process(worker.pid).children(recursive=True) if worker.is_alive else []
+    injected = await _kill(world, [worker])
+    _, left = await asyncio.to_thread(psutil.wait_procs, started, ORPHANS_TIMEOUT_S)
+    names = [name for name in map(_describe, left) if name]
+    if names:
+        world.broken("jobs die with their worker", f"{worker.name} left {len(names)}", *names)
+    return injected
 
 
 async def pause_leader(world: World) -> Injected:
@@ -55,6 +65,15 @@ async def rolling_restart(world: World) -> Injected:
             world.broken("recovery", what)
             break
     return Injected("every master", _nothing)
+
+
+def _describe(process: psutil.Process) -> str:
+    """Who it is; "" when it is dead and only waits to be buried."""
+    try:
+        is_dead = process.status() == psutil.STATUS_ZOMBIE
+        return "" if is_dead else f"{process.pid} {' '.join(process.cmdline())[:100]}"
+    except psutil.NoSuchProcess:
+        return ""
 
 
 async def _nothing() -> None:

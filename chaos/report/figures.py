@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from chaos.history import NEVER, History, Op
@@ -53,7 +54,7 @@ def gap_s(times: Sequence[float], begin_s: float, end_s: float) -> float:
     low = max(0, bisect.bisect_left(times, begin_s) - 1)
     high = bisect.bisect_right(times, end_s) + 1
     window = times[low:high]
-    return max((b - a for a, b in zip(window, window[1:], strict=False)), default=0.0)
+    return max((b - a for a, b in pairwise(window)), default=0.0)
 
 
 def outages(history: History) -> dict[str, list[float]]:
@@ -71,6 +72,16 @@ def outages(history: History) -> dict[str, list[float]]:
                 until = min(until, other.begin_s - BEFORE_S)
         found.setdefault(span.name, []).append(gap_s(times, span.begin_s - BEFORE_S, until))
     return found
+
+
+def failovers_s(history: History) -> list[float]:
+    """For each SIGKILL of a leader, how long no write was accepted; only gaps that begin with it count."""
+    times = answered_writes(history)
+    return [
+        gap_s(times, span.begin_s - BEFORE_S, span.begin_s + BEFORE_S)
+        for span in spans(history)
+        if span.name == "kill-leader"
+    ]
 
 
 def is_on_workers(span: Span) -> bool:

@@ -6,12 +6,14 @@ from collections import Counter
 
 from chaos.checkers.violation import Violation
 from chaos.history import History
-from chaos.report.figures import fault_counts, latencies_s, outages, quantile
+from chaos.report.figures import failovers_s, fault_counts, latencies_s, outages, quantile
 
 
 def summary(history: History, violations: list[Violation]) -> str:
     """Everything that fits on a screen."""
-    return "\n".join([*_operations(history), *_faults(history), *_notes(history), *_verdict(violations)])
+    return "\n".join(
+        [*_operations(history), *_faults(history), *_notes(history), *_verdict(violations)]
+    )
 
 
 def last_line(history: History, violations: list[Violation]) -> str:
@@ -46,6 +48,12 @@ def _faults(history: History) -> list[str]:
         lines.append(
             f"  {name:17} {len(gaps):4} times   median {quantile(gaps, 0.5):6.2f} s   "
             f"p99 {quantile(gaps, 0.99):6.2f} s   longest {max(gaps):6.2f} s"
+        )
+    if failovers := failovers_s(history):
+        lines.append(
+            f"failover after SIGKILL of the leader: median {quantile(failovers, 0.5) * 1e3:.0f} ms, "
+            f"p99 {quantile(failovers, 0.99) * 1e3:.0f} ms, longest {max(failovers) * 1e3:.0f} ms "
+            f"({len(failovers)} kills)"
         )
     for name, why in history.meta.get("skipped", {}).items():
         lines.append(f"  {name:17} skipped: {why}")

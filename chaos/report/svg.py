@@ -100,7 +100,7 @@ def timeline(history: History) -> str:
     width_s = max(0.25, length_s / 400)
     rows = buckets(history, width_s=width_s)
     rates = [(n / width_s, unknown / width_s) for n, unknown, _, _ in rows]
-    _plot(canvas, "answered/s", [a for a, _ in rates], width_s, "#2c7", extra=[u for _, u in rates])
+    _plot(canvas, "answered/s", [a for a, _ in rates], width_s=width_s, extra=[u for _, u in rates])
     _latency(canvas, [(m, w) for _, _, m, w in rows], width_s)
     canvas.axis()
     return canvas.render()
@@ -140,13 +140,18 @@ def _fault_rows(canvas: Canvas, everything: list[Span]) -> None:
 
 
 def _plot(
-    canvas: Canvas, name: str, values: list[float], width_s: float, colour: str, extra: list[float]
+    canvas: Canvas,
+    name: str,
+    values: list[float],
+    *,
+    width_s: float,
+    extra: list[float],
 ) -> None:
     top = max([*values, *extra, 1.0])
     base = canvas.y + PLOT
     canvas.rule(y=base, text="0")
     canvas.rule(y=canvas.y, text=f"{top:.0f} {name}")
-    for series, tint in ((values, colour), (extra, "#c0392b")):
+    for series, tint in ((values, "#22cc77"), (extra, "#c0392b")):
         points = [(n * width_s, base - PLOT * value / top) for n, value in enumerate(series)]
         canvas.line(points, colour=tint)
     canvas.y += PLOT + 24

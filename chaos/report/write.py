@@ -37,7 +37,7 @@ def _page(history: History, violations: list[Violation], picture: str) -> str:
     meta = history.meta
     colour = "bad" if violations else "good"
     return f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
-<title>Chaos {escape(str(meta.get("scenario", "")))} {meta.get("seed", "")}</title><style>{_STYLE}</style></head>
+<title>Chaos {escape(str(meta.get("scenario", "")))}</title><style>{_STYLE}</style></head>
 <body><h1>Chaos: {escape(str(meta.get("scenario", "?")))}, seed {meta.get("seed", "?")}</h1>
 <p class="{colour}"><b>{escape(last_line(history, violations))}</b></p>
 <p>To repeat: <code>{escape(str(meta.get("command", "")))}</code></p>

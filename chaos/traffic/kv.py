@@ -8,12 +8,13 @@ import random
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from chaos.client import Refused
+from chaos.client import NotSent, Refused
 from chaos.history import Recorder
 from titan.errors import TitanError
 
 KEYS_AT_ONCE: Final = 4  # of each kind: few, so that clients meet
 OPS_PER_KEY: Final = 120
+FAILED_REST_S: Final = 0.1  # a storm of failures says no more than a few, and hides what is known
 CAS_GUESSES: Final = 6  # recent values that a cas may expect
 
 
@@ -28,6 +29,7 @@ class Store(Protocol):
     async def store_sadd(self, key: str, member: str) -> int: ...
     async def store_srem(self, key: str, member: str) -> int: ...
     async def store_smembers(self, key: str) -> list[str]: ...
+    async def close(self) -> None: ...
 
 
 class Keys:
@@ -68,9 +70,12 @@ class KvTraffic:
 
     async def run(self, until: asyncio.Event) -> None:
         """Do one operation after another."""
-        while not until.is_set():
-            await self.once()
-            await asyncio.sleep(self._rng.expovariate(1 / self._rest_s))
+        try:
+            while not until.is_set():
+                await self.once()
+                await asyncio.sleep(self._rng.expovariate(1 / self._rest_s))
+        finally:
+            await self._store.close()
 
     async def once(self) -> None:
         """One operation, chosen by chance."""
@@ -85,8 +90,12 @@ class KvTraffic:
         number = self._recorder.invoke(self.name, verb, key, *args)
         try:
             value = await call(key, *args)
+        except NotSent as error:
+            self._recorder.fail(number, error)
+            await asyncio.sleep(FAILED_REST_S)
         except (TitanError, Refused) as error:
             self._recorder.unknown(number, error)
+            await asyncio.sleep(FAILED_REST_S)
         except asyncio.CancelledError as error:
             self._recorder.unknown(number, error)
             raise

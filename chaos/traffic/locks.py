@@ -29,6 +29,12 @@ class LockTraffic:
 
     async def run(self, until: asyncio.Event) -> None:
         """Take and give back, again and again."""
+        try:
+            await self._want(until)
+        finally:
+            await self._store.close()
+
+    async def _want(self, until: asyncio.Event) -> None:
         while not until.is_set():
             key = f"lock/{self._rng.randrange(LOCKS)}"
             self._tokens += 1

@@ -12,7 +12,7 @@ import random
 from pathlib import Path
 from typing import Any, Final
 
-from chaos.client import PinnedClient, Refused
+from chaos.client import NotSent, PinnedClient, Refused
 from chaos.control import RECORDS
 from chaos.history import Recorder
 from titan.errors import TitanError
@@ -20,7 +20,9 @@ from titan.ids import new_run_id
 
 SCRIPT: Final = """
 file="$CHAOS_RECORDS/$TITAN_RUN_ID.$TITAN_JOB_ID.$TITAN_ATTEMPT"
-printf 'start %s %s %s %s %s\\n' "$TITAN_FENCE" "$TITAN_ATTEMPT_NUMBER" $$ "$(date +%s%N)" "$TITAN_WORKER_ID" >> "$file"
+now=$(date +%s%N)
+printf 'start %s %s %s %s %s\\n' \\
+  "$TITAN_FENCE" "$TITAN_ATTEMPT_NUMBER" $$ "$now" "$TITAN_WORKER_ID" >> "$file"
 sleep "$1"
 code=0
 [ "$TITAN_ATTEMPT_NUMBER" -le "$2" ] && code=3
@@ -28,6 +30,7 @@ printf 'end %s %s\\n' "$code" "$(date +%s%N)" >> "$file"
 exit "$code"
 """
 JOBS_MAX: Final = 6
+NAPS_S: Final = (0, 0, 0.02, 0.02, 0.1, 0.1, 0.5, 4.0)
 RETRIES: Final = 8
 TRIES: Final = 12  # of one client's write, at one master after another
 RETRY_REST_S: Final = 0.4
@@ -90,7 +93,7 @@ class RunTraffic:
         for n in range(self._rng.randint(1, JOBS_MAX)):
             earlier = [f"j{i}" for i in range(n)]
             parents = self._rng.sample(earlier, k=min(n, self._rng.choice((0, 1, 1, 2))))
-            nap = f"{self._rng.choice((0, 0.02, 0.1, 0.5)):.2f}"
+            nap = f"{self._rng.choice(NAPS_S):.2f}"
             failures = str(self._rng.choice((0, 0, 0, 0, 1)))
             jobs.append(
                 {
@@ -129,7 +132,7 @@ class RunTraffic:
                 else:
                     self._recorder.ok(number, refused.code)
                     return
-            except TitanError as failed:
+            except (TitanError, NotSent) as failed:
                 error = failed
             else:
                 self._recorder.ok(number, "")
@@ -146,7 +149,7 @@ class RunTraffic:
         async def repeat() -> None:
             try:
                 await self._send(self._rng.choice(self._clients), command, request)
-            except (TitanError, Refused):
+            except (TitanError, Refused, NotSent):
                 pass  # the other copy is the one that counts
 
         task = asyncio.create_task(repeat(), name=f"{self.name} repeat")

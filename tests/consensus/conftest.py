@@ -8,3 +8,7 @@ from pathlib import Path
 ROOT = str(Path(__file__).resolve().parent.parent.parent)
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
+
+from tests.consensus import mutants  # noqa: E402
+
+mutants.from_environment()

@@ -78,6 +78,7 @@ class Node:
 
     def __init__(self, cluster: Cluster, name: str) -> None:
         self.cluster, self.name = cluster, name
+        self.member_id = f"m-{name}"
         self.disk = SimDisk()
         self.replica: Replica | None = None
         self.machine = Machine()
@@ -177,6 +178,10 @@ class Net:
         self.sent += 1
         heapq.heappush(self.queue, (at, self.sent, source, target, payload))
 
+    def inject(self, source: str, target: str, message: Message) -> None:
+        """Deliver what nobody has sent now: an old message, or a repeated one."""
+        self.enqueue(source, target, codec.encode(message))
+
     def hold(self, source: str, target: str) -> None:
         self.held.setdefault((source, target), [])
 
@@ -233,11 +238,15 @@ class Cluster:
         self.jobs: list[tuple[float, int, Callable[[], None]]] = []
         self.fatal: list[tuple[str, Fatal]] = []
         self.names = list(names)
+        self.founders = tuple(names)
         self.nodes = {name: Node(self, name) for name in self.names}
-        self.net = Net(self)
+        self.net = self.make_net()
         for name in self.names:
             self.start(name)
         self.heal()
+
+    def make_net(self) -> Net:
+        return Net(self)
 
     def __getitem__(self, name: str) -> Node:
         return self.nodes[name]
@@ -251,7 +260,8 @@ class Cluster:
         node.inbox.clear()
         replica = Replica(
             RaftConfig(
-                address=name, members=tuple(self.names), data_dir=Path("/d"), member_id=f"m-{name}",
+                address=name, members=self.founders if name in self.founders else (),
+                data_dir=Path("/d"), member_id=node.member_id,
                 rtt_budget_ms=self.rtt_budget_ms, snapshot_entries=self.snapshot_entries,
                 keep_entries=self.keep_entries,
             ),
@@ -344,6 +354,41 @@ class Cluster:
     def _round(self, node: Node) -> None:
         node.live.begin_round()
         node.live.finish_round()
+
+    # --- members ---------------------------------------------------------------------------
+
+    def join(self, name: str) -> None:
+        """Start an empty member that waits to be added, under an identity of its own."""
+        self.founders = tuple(each for each in self.founders if each != name)
+        lives = self.nodes[name].life if name in self.nodes else 0
+        if lives and self.nodes[name].replica is not None:
+            self.crash(name)
+        if name not in self.names:
+            self.names.append(name)
+        self.nodes[name] = Node(self, name)
+        self.nodes[name].life = lives + 1
+        self.nodes[name].member_id = f"m-{name}-{lives}"
+        self.restart(name, links=[n for n in self.names if self.nodes[n].replica is not None])
+
+    def add(self, name: str, *, by: str) -> Waiter:
+        """Ask `by` to add the member that waits at `name`."""
+        waiter = Waiter()
+        try:
+            self[by].live.add_member(name, member_id=self[name].member_id, waiter=waiter)
+        except TitanError as error:
+            waiter.set_exception(error)
+        self[by].needs_round = True
+        return waiter
+
+    def remove(self, name: str, *, by: str) -> Waiter:
+        """Ask `by` to remove the member at `name`."""
+        waiter = Waiter()
+        try:
+            self[by].live.remove_member(name, member_id=self[name].member_id, waiter=waiter)
+        except TitanError as error:
+            waiter.set_exception(error)
+        self[by].needs_round = True
+        return waiter
 
     # --- asking ----------------------------------------------------------------------------
 

@@ -17,6 +17,16 @@ from titan.errors import Fatal
 HERE = Path("/d")
 
 
+class Nobody:
+    """Follows no membership: the entries here are any bytes."""
+
+    def appended(self, index: int, payload: bytes) -> None:
+        pass
+
+    def truncated(self, index: int) -> None:
+        pass
+
+
 @pytest.fixture(autouse=True)
 def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SEGMENT_PREALLOCATE_BYTES", 4096)
@@ -24,7 +34,7 @@ def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opened(disk: SimDisk) -> Journal:
-    journal = Journal(disk, directory=HERE)
+    journal = Journal(disk, directory=HERE, watcher=Nobody())
     journal.open()
     return journal
 
@@ -233,7 +243,7 @@ def test_a_snapshot_older_than_the_logs_start_is_refused() -> None:
 
 
 def test_two_processes_cannot_share_a_directory(tmp_path: Path) -> None:
-    first, second = (Journal(OsDisk(), directory=tmp_path) for _ in range(2))
+    first, second = (Journal(OsDisk(), directory=tmp_path, watcher=Nobody()) for _ in range(2))
     first.open()
     with pytest.raises(Fatal, match="in use"):
         second.open()
@@ -243,13 +253,13 @@ def test_two_processes_cannot_share_a_directory(tmp_path: Path) -> None:
 
 
 def test_a_real_disk_reads_back_what_a_real_disk_was_given(tmp_path: Path) -> None:
-    journal = Journal(OsDisk(), directory=tmp_path)
+    journal = Journal(OsDisk(), directory=tmp_path, watcher=Nobody())
     journal.open()
     for index in range(1, 30):
         journal.add(bytes(index), index, 2)
         journal.sync()
     journal.close()
-    again = Journal(OsDisk(), directory=tmp_path)
+    again = Journal(OsDisk(), directory=tmp_path, watcher=Nobody())
     again.open()
     assert log_of(again) == [(bytes(i), i, 2) for i in range(1, 30)]
     again.close()

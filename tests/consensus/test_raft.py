@@ -14,6 +14,7 @@ from titan import limits
 from titan.consensus.api import RaftStatus, Role
 from titan.consensus.config import RaftConfig
 from titan.consensus.identity import Bindings
+from titan.consensus.membership import Roster
 from titan.consensus.raft import RaftNode
 from titan.consensus.transport import Receiver
 from titan.errors import (
@@ -39,6 +40,15 @@ class NoPeers:
 
     def flush(self) -> None:
         pass
+
+    def check_tasks(self) -> None:
+        pass
+
+    def members_changed(self, roster: Roster, *, gone: frozenset[str]) -> None:
+        self.roster = roster
+
+    def member_id(self, address: str) -> str:
+        return ""
 
     async def close(self) -> None:
         pass
@@ -96,11 +106,11 @@ async def test_too_large_an_entry_and_a_full_disk_are_refused(single: Shell) -> 
     with pytest.raises(LimitExceeded):
         single.node.propose(b"x" * (limits.ENTRY_BYTES_MAX + 1))
     single.disk.free = 0
-    single.node._replica._disk_checked_at = float("-inf")
+    single.node._replica.room.checked_at = float("-inf")
     with pytest.raises(DiskFull):
         single.node.propose(b"x")
     single.disk.free = 1 << 40
-    single.node._replica._disk_checked_at = float("-inf")
+    single.node._replica.room.checked_at = float("-inf")
     assert await single.node.propose(b"k=1")
 
 
@@ -159,3 +169,20 @@ def test_an_address_belongs_to_the_member_that_was_met_there_first() -> None:
     assert caught.value.hint
     again.forget("B")
     again.check("B", member_id="m2")
+
+
+async def test_a_dead_part_of_the_wire_ends_the_member(single: Shell) -> None:
+    def dead() -> None:
+        raise RuntimeError("a dialler died")
+
+    single.wire.check_tasks = dead  # type: ignore[method-assign]
+    single.node.propose(b"k=1")
+    async with asyncio.timeout(5):
+        while not single.ends:
+            await asyncio.sleep(0.01)
+    assert "a dialler died" in str(single.ends[0])
+
+
+async def test_a_master_that_says_so_ends_a_removed_member(single: Shell) -> None:
+    single.node.on_removed()
+    assert [end.exit_code for end in single.ends] == [78]

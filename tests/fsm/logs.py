@@ -17,6 +17,7 @@ from titan.fsm.commands import ENTRY_FORMAT, Command, Entry, Proposal, encode_en
 from titan.fsm.machine import Machine
 from titan.fsm.state import State, is_ready
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
+from titan.limits import FINISHED_KEEP_MS
 from titan.spec.model import TRIGGERS, JobSpec
 
 Dice = random.Random
@@ -54,15 +55,27 @@ def _graph(dice: Dice, known: Sequence[str], names: Sequence[str]) -> tuple[JobS
 def _submit(state: State, dice: Dice) -> Command:
     run = dice.choice(RUNS)
     names = dice.sample(JOBS, dice.randrange(1, len(JOBS)))
-    parts = len(state.stages[run].parts) if run in state.stages else 0
-    return c.SubmitRun(run=run, name="n", jobs=_graph(dice, (), names), parts=parts)
+    stage = state.stages.get(run)
+    known = list(stage.run.jobs) if stage else []
+    parts = stage.next_part if stage else 0
+    if dice.random() < 0.1:
+        parts = dice.randrange(3)
+    return c.SubmitRun(run=run, name="n", jobs=_graph(dice, known, names), parts=parts)
 
 
 def _stage(state: State, dice: Dice) -> Command:
+    """The next part, with parents in the parts before; now and then one out of turn, or a cycle."""
     run = dice.choice([run for run in RUNS if run not in state.runs] or RUNS)
-    part = len(state.stages[run].parts) if run in state.stages else 0
-    name = f"staged-{part}"
-    return c.StageJobs(run=run, part=part, jobs=_graph(dice, (), [name]))
+    stage = state.stages.get(run)
+    part = stage.next_part if stage else 0
+    known = list(stage.run.jobs) if stage else []
+    if dice.random() < 0.2:
+        part = max(0, part + dice.choice([-1, 1, 1, 2, 3, 4]))
+    names = [f"s{part}-{n}" for n in range(dice.randrange(4))]
+    jobs = _graph(dice, known, names)
+    if len(jobs) > 1 and dice.random() < 0.05:
+        jobs = (_spec(dice, jobs[0].id, [jobs[-1].id]), *jobs[1:])
+    return c.StageJobs(run=run, part=part, jobs=jobs)
 
 
 def _add(state: State, dice: Dice) -> Command:
@@ -183,7 +196,7 @@ def _time(state: State, dice: Dice) -> Command:
 
 _MOVES: tuple[tuple[int, Callable[[State, Dice], Command]], ...] = (
     (3, _submit),
-    (1, _stage),
+    (3, _stage),
     (2, _add),
     (2, _cancel),
     (3, _retry),
@@ -217,7 +230,7 @@ def grow(numbers: Sequence[int]) -> list[Entry]:
     write(1, *[Proposal(move(scout.state, opening)) for move in (_join, _join, _submit)])
     for number in numbers:
         dice = Dice(number)
-        now_ms += dice.choice([0, 1, 400, 1500, -300]) if dice.random() < 0.97 else 90_000_000
+        now_ms += dice.choice([0, 1, 400, 1500, -300]) if dice.random() < 0.97 else _long(dice)
         if dice.random() < 0.02:
             epoch += 1
             write(epoch, Proposal(c.OpenEpoch(epoch=epoch, leader="m2")))
@@ -240,6 +253,11 @@ def _propose(
     floor = max(0, request - 5) if dice.random() < 0.5 else 0
     attempt = _some_attempt(state, dice) if dice.random() < 0.2 else AttemptId(0)
     return Proposal(command, client, request, floor, attempt)
+
+
+def _long(dice: Dice) -> int:
+    """A day and more; now and then long enough for finished runs to be forgotten."""
+    return dice.choice([90_000_000, 90_000_000, FINISHED_KEEP_MS])
 
 
 def entry_logs(*, steps_max: int = 80) -> st.SearchStrategy[list[Entry]]:

@@ -1,4 +1,4 @@
-"""Prints what one entry costs at its worst: `python -m tests.fsm.scale [JOBS]`. Nothing is asserted about time.
+"""Prints what one entry costs at its worst: `python -m tests.fsm.scale [JOBS]`. Asserts no time.
 
 Every line is the longest `Machine.apply` of a command at a run of that many jobs, in milliseconds, with
 the collector as masters set it. The last lines are the snapshot and the memory of ended jobs.
@@ -17,6 +17,7 @@ from titan.fsm import commands as c
 from titan.fsm.commands import ENTRY_FORMAT, Command, Entry, Proposal, encode_entry
 from titan.fsm.machine import Machine
 from titan.ids import AttemptId, JobId, RunId, WorkerId
+from titan.limits import FINISHED_KEEP_MS
 from titan.spec.model import JobSpec
 
 RUN = RunId("r-00000000000000000001")
@@ -44,9 +45,9 @@ class Bench:
         payload = encode_entry(
             Entry(ENTRY_FORMAT, 1, self.now_ms, tuple(Proposal(one) for one in commands))  # type: ignore[arg-type]
         )
-        start = time.perf_counter_ns()
+        start = time.thread_time_ns()
         result = self.machine.apply(self.machine.state.index + 1, payload)
-        took_ms = (time.perf_counter_ns() - start) / 1e6
+        took_ms = since_ms(start)
         if label:
             self.worst_ms[label] = max(self.worst_ms.get(label, 0.0), took_ms)
         values: list[object] = []
@@ -104,69 +105,87 @@ def chain(count: int) -> Iterator[JobSpec]:
 
 
 def measure(count: int) -> Iterator[Bench]:
+    yield measure_independent(count)
+    yield measure_fan_out_that_completes(count)
+    yield measure_fan_out_that_fails(count)
+    yield measure_deep("layers", layers(count))
+    yield measure_deep("chain", chain(count))
+    yield measure_times(count, label="all delayed", delay_ms=5000)
+    yield measure_times(count, label="all time out", queue_timeout_ms=5000)
+    yield measure_life(count)
+
+
+def measure_independent(count: int) -> Bench:
     bench = Bench()
     bench.submit(loners(count), label="independent")
-    start = time.perf_counter_ns()
+    start = time.thread_time_ns()
     blocks = list(bench.machine.freeze())
-    bench.worst_ms["freeze, pending"] = (time.perf_counter_ns() - start) / 1e6
-    start = time.perf_counter_ns()
+    bench.worst_ms["freeze and encode, pending"] = since_ms(start)
+    start = time.thread_time_ns()
     Machine().restore(blocks)
-    bench.worst_ms["restore"] = (time.perf_counter_ns() - start) / 1e6
+    bench.worst_ms["restore"] = since_ms(start)
     bench.do(c.CancelRun(run=RUN), label="independent: cancel run")
-    yield bench
+    return bench
 
+
+def measure_fan_out_that_completes(count: int) -> Bench:
     bench = Bench()
     bench.submit(fan(count), label="fan-out")
     bench.end("root", exit_code=0, label="fan-out: root completes")
     bench.do(c.CancelJob(run=RUN, job=JobId("job-1")), label="fan-out: cancel a leaf")
     bench.do(c.CancelRun(run=RUN), label="fan-out: cancel run")
     bench.do(c.RetryJob(run=RUN, job=JobId("job-1")), label="fan-out: retry a leaf")
-    yield bench
+    return bench
 
+
+def measure_fan_out_that_fails(count: int) -> Bench:
     bench = Bench()
     bench.submit(fan(count), label="fan-out")
     bench.end("root", exit_code=1, label="fan-out: root fails")
     bench.do(c.RetryJob(run=RUN, job=JobId("root")), label="fan-out: retry the root")
     bench.do(c.CancelJob(run=RUN, job=JobId("root")), label="fan-out: cancel the root")
-    yield bench
+    return bench
 
-    for name, shape in (("layers", layers), ("chain", chain)):
-        bench = Bench()
-        bench.submit(shape(count), label=name)
-        bench.end("job-0", exit_code=0, label=f"{name}: first completes")
-        bench.do(c.CancelJob(run=RUN, job=JobId("job-200")), label=f"{name}: cancel a job")
-        bench.do(c.RetryJob(run=RUN, job=JobId("job-200")), label=f"{name}: retry it")
-        yield bench
 
+def measure_deep(name: str, specs: Iterable[JobSpec]) -> Bench:
     bench = Bench()
-    bench.submit(loners(count, delay_ms=5000), label="all delayed")
-    bench.now_ms += 6000
-    while bench.do(c.AdvanceTime(), label="all delayed: advance time"):
-        pass
-    yield bench
+    bench.submit(specs, label=name)
+    bench.end("job-0", exit_code=0, label=f"{name}: first completes")
+    bench.do(c.CancelJob(run=RUN, job=JobId("job-200")), label=f"{name}: cancel a job")
+    bench.do(c.RetryJob(run=RUN, job=JobId("job-200")), label=f"{name}: retry it")
+    bench.do(c.CancelRun(run=RUN), label=f"{name}: cancel run")
+    return bench
 
+
+def measure_times(count: int, *, label: str, **fields: int) -> Bench:
     bench = Bench()
-    bench.submit(loners(count, queue_timeout_ms=5000), label="all time out")
+    bench.submit(loners(count, **fields), label=label)
     bench.now_ms += 6000
-    while bench.do(c.AdvanceTime(), label="all time out: advance time"):
+    while bench.do(c.AdvanceTime(), label=f"{label}: advance time"):
         pass
-    yield bench
+    return bench
 
+
+def measure_life(count: int) -> Bench:
     bench = Bench()
     before = resident()
     bench.submit(loners(count), label="life")
-    pending = resident()
+    bench.worst_ms["bytes per pending job"] = (resident() - before) / count
     run_all(bench, count)
-    after = resident()
-    bench.worst_ms["bytes per pending job"] = (pending - before) / count
-    bench.worst_ms["bytes per ended job"] = (after - before) / count
-    start = time.perf_counter_ns()
-    list(bench.machine.freeze())
-    bench.worst_ms["freeze, ended"] = (time.perf_counter_ns() - start) / 1e6
-    start = time.perf_counter_ns()
-    bench.machine = Machine()
-    bench.worst_ms["dropping everything"] = (time.perf_counter_ns() - start) / 1e6
-    yield bench
+    bench.worst_ms["bytes per ended job"] = (resident() - before) / count
+    start = time.thread_time_ns()
+    frozen = bench.machine.freeze()
+    bench.worst_ms["freeze, ended"] = since_ms(start)
+    start = time.thread_time_ns()
+    list(frozen)
+    bench.worst_ms["encode, ended"] = since_ms(start)
+    bench.now_ms += FINISHED_KEEP_MS
+    bench.do(c.AdvanceTime(), label="forget the run")
+    return bench
+
+
+def since_ms(start_ns: int) -> float:
+    return (time.thread_time_ns() - start_ns) / 1e6
 
 
 def run_all(bench: Bench, count: int) -> None:

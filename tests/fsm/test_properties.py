@@ -7,7 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fsm.logs import encoded, entry_logs, long_log
+from titan.fsm import jobs, telling
 from titan.fsm.commands import Entry, Proposal
 from titan.fsm.invariants import validate
 from titan.fsm.machine import Machine, Result
@@ -28,6 +30,18 @@ slowly = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+
+OVER = [state for state in JobState if state.is_over]
+
+
+@contextmanager
+def events_each_at_most(count: int) -> Iterator[None]:
+    """With 0, one event names all the jobs that one command changes alike."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(telling, "EVENTS_EACH_MAX", count)
+        patch.setattr(jobs, "EVENTS_EACH_MAX", count)
+        yield
 
 
 def play(machine: Machine, payloads: Iterable[bytes]) -> Machine:
@@ -113,10 +127,16 @@ def repeats(doubled: list[Proposal]) -> list[bool]:
     return [place > 0 and one is doubled[place - 1] for place, one in enumerate(doubled)]
 
 
+@pytest.mark.parametrize("each_max", [0, 256])
 @slowly
-@given(entry_logs())
-def test_events_follow_every_change_of_a_job_and_a_run(log: list[Entry]) -> None:
+@given(log=entry_logs())
+def test_events_follow_every_change_of_a_job_and_a_run(log: list[Entry], each_max: int) -> None:
     """Whoever listens from the start knows every state without ever looking."""
+    with events_each_at_most(each_max):
+        _check_states_are_heard(log)
+
+
+def _check_states_are_heard(log: list[Entry]) -> None:
     machine = Machine()
     heard: dict[tuple[str, ...], str] = {}
     for payload in encoded(log):
@@ -124,6 +144,9 @@ def test_events_follow_every_change_of_a_job_and_a_run(log: list[Entry]) -> None
             kind = type(event).__name__
             if kind == "JobChanged":
                 heard[event.run, event.job] = event.state  # type: ignore[union-attr]
+            elif kind == "JobsChanged":
+                for job_id in event.jobs:  # type: ignore[union-attr]
+                    heard[event.run, job_id] = event.state  # type: ignore[union-attr]
             elif kind == "RunChanged":
                 heard[(event.run,)] = event.state  # type: ignore[union-attr]
     for run in machine.state.runs.values():
@@ -132,9 +155,15 @@ def test_events_follow_every_change_of_a_job_and_a_run(log: list[Entry]) -> None
             assert heard.get((run.id, job.id), "PENDING") == job.state
 
 
+@pytest.mark.parametrize("each_max", [0, 256])
 @slowly
-@given(entry_logs())
-def test_a_listener_knows_which_jobs_are_ready(log: list[Entry]) -> None:
+@given(log=entry_logs())
+def test_a_listener_knows_which_jobs_are_ready(log: list[Entry], each_max: int) -> None:
+    with events_each_at_most(each_max):
+        _check_ready_jobs_are_heard(log)
+
+
+def _check_ready_jobs_are_heard(log: list[Entry]) -> None:
     machine = Machine()
     ready: dict[tuple[str, str], None] = {}
     for payload in encoded(log):
@@ -142,6 +171,12 @@ def test_a_listener_knows_which_jobs_are_ready(log: list[Entry]) -> None:
             kind = type(event).__name__
             if kind == "JobReady":
                 ready[event.run, event.job] = None  # type: ignore[union-attr]
+            elif kind == "JobsReady":
+                for job_id in event.jobs:  # type: ignore[union-attr]
+                    ready[event.run, job_id] = None  # type: ignore[union-attr]
+            elif kind == "JobsChanged" and event.state in OVER:  # type: ignore[union-attr]
+                for job_id in event.jobs:  # type: ignore[union-attr]
+                    ready.pop((event.run, job_id), None)  # type: ignore[union-attr]
             elif kind in ("JobWithdrawn", "AttemptAssigned"):
                 del ready[event.run, event.job]  # type: ignore[union-attr]
         actual = [

@@ -92,6 +92,7 @@ def gateway_of(raft: Raft, elsewhere: Elsewhere, replica: Any = None) -> Gateway
         logs=None,  # type: ignore[arg-type]
         watches=None,  # type: ignore[arg-type]
         own_info=lambda: None,  # type: ignore[arg-type,return-value]
+        members=None,  # type: ignore[arg-type]
     )
 
 

@@ -9,11 +9,13 @@ from typing import Any, cast
 from titan.consensus.api import RaftStatus, Role
 from titan.errors import DiskFull, TitanError
 from titan.fsm.commands import (
+    AdvanceTime,
     AssignAttempt,
     Command,
     Entry,
     FinishAttempt,
     JoinWorker,
+    KvPut,
     OpenEpoch,
     Proposal,
     SubmitRun,
@@ -154,6 +156,30 @@ async def test_a_session_that_ended_proposes_nothing_more(monkeypatch: Any) -> N
     for _ in range(20):
         await asyncio.sleep(0.001)
     assert [type(command) for command in log.submitted] == [FinishAttempt]
+    await end(task)
+
+
+async def test_time_is_advanced_after_the_wall_clock_was_set_forward() -> None:
+    log = Log()
+    now_ms = 1_000
+    reign = Reign(
+        log.replica, cast(Proposer, log), epoch=1, masters=("m:1",), now_ms=lambda: now_ms
+    )
+    task = asyncio.create_task(reign.run(address="m:1"))
+    await until(lambda: reign.is_on)
+    log.commit(1, KvPut(key="k", value=b"v", ttl_ms=3_600_000))
+    now_ms += 7_200_000
+    await until(lambda: any(isinstance(command, AdvanceTime) for command in log.submitted))
+    await end(task)
+
+
+async def test_time_is_advanced_again_when_the_log_did_not_take_it() -> None:
+    log = Log()
+    reign, task = await begin(log, epoch=1)
+    log.failures = [DiskFull()]
+    log.commit(1, KvPut(key="k", value=b"v", ttl_ms=1))
+    reign._now_ms = lambda: 2_000
+    await until(lambda: sum(isinstance(one, AdvanceTime) for one in log.submitted) >= 2)
     await end(task)
 
 

@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Iterable
 
 from tests.sched.world import World, job
-from titan.fsm.commands import FinishAttempt
+from titan.fsm.commands import FinishAttempt, StageJobs, SubmitRun
+from titan.ids import RunId
 from titan.sched.planner import Planner
 from titan.spec.model import JobSpec
 
 SIZES = (1_000, 10_000, 100_000)
 BATCH = 512
+PART = 4000
+RUN = RunId("r-scale")
 
 
 class Clock:
@@ -46,7 +49,10 @@ def run_all(
     for n in range(workers):
         world.join(f"w{n:05}", slots=slots, memory_mb=64_000, cpus=64)
     jobs = tuple(specs)
-    world.submit(*jobs)
+    for at in range(0, len(jobs), PART):
+        part = StageJobs(run=RUN, part=at // PART, jobs=jobs[at : at + PART])
+        world.must(part)
+    world.must(SubmitRun(run=RUN, name="pipe", jobs=(), parts=-(-len(jobs) // PART)))
     if tags:
         world.submit(*[job(f"t{n}", requirement=(f"MOON-{n}",), priority=9) for n in range(tags)])
     gc.collect()

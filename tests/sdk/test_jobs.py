@@ -12,10 +12,10 @@ import pytest
 from titan.errors import InvalidSpec, LimitExceeded
 from titan.fsm.commands import SubmitRun, encode_command
 from titan.ids import Digest, JobId, RunId
-from titan.limits import JOB_SPEC_BYTES_MAX
+from titan.limits import JOB_SPEC_BYTES_MAX, STAGE_JOBS_MAX
 from titan.sdk import TitanJob
 from titan.sdk.packing import entry_point, pack
-from titan.sdk.submission import COMMAND_BYTES_MAX, split
+from titan.sdk.submission import COMMAND_BYTES_MAX, parents_first, split
 from titan.spec.model import JobSpec
 
 
@@ -198,6 +198,20 @@ def test_a_submission_is_split_so_that_every_command_fits() -> None:
     assert tuple(job for one in (*stages, final) for job in one.jobs) == jobs
     assert max(len(encode_command(one)) for one in (*stages, final)) <= COMMAND_BYTES_MAX
     assert split(submit_of(jobs[0])).stages == ()
+
+
+def test_a_submission_that_is_split_goes_parents_first_and_otherwise_in_the_users_order() -> None:
+    def one(name: str, *parents: str) -> JobSpec:
+        return JobSpec(id=JobId(name), argv=(b"x",), depends_on=tuple(map(JobId, parents)))
+
+    mixed = (one("d", "b", "c"), one("x"), one("b", "a"), one("a"), one("c", "a"), one("y"))
+    assert [job.id for job in parents_first(mixed)] == ["x", "a", "b", "c", "d", "y"]
+    in_order = parents_first(mixed[1:2])
+    assert parents_first(in_order) is in_order
+    chain = [one(f"j{n}", *([f"j{n - 1}"] if n else [])) for n in range(STAGE_JOBS_MAX + 1)]
+    stages, final = split(submit_of(*reversed(chain)))
+    assert [job.id for part in (*stages, final) for job in part.jobs] == [job.id for job in chain]
+    assert max(len(part.jobs) for part in stages) == STAGE_JOBS_MAX
 
 
 def test_a_job_that_fits_nowhere_is_named() -> None:

@@ -18,7 +18,9 @@ from titan.config import DEFAULT_HTTP, DEFAULT_LISTEN, split_addresses
 @click.option("--http", default=DEFAULT_HTTP, show_default=True, metavar="H:P",
               help="For HTTP; empty for none.")  # fmt: skip
 @click.option("--peers", default="", metavar="H:P,…",
-              help="All masters of the cluster, the same on each; empty for a cluster of one.")  # fmt: skip
+              help="Who founds the cluster, the same on each; empty for a cluster of one.")  # fmt: skip
+@click.option("--join", default="", metavar="H:P,…",
+              help="Masters of a cluster that this one shall enter, instead of --peers.")  # fmt: skip
 @click.option("--data", required=True, metavar="DIR", help="Where the log and the blobs are kept.",
               type=click.Path(file_okay=False, path_type=Path))  # fmt: skip
 @click.option("--insecure", is_flag=True, help="Allow addresses that other machines can reach.")
@@ -29,6 +31,7 @@ def node(
     listen: str,
     http: str,
     peers: str,
+    join: str,
     data: Path,
     insecure: bool,
     log_level: str,
@@ -43,8 +46,9 @@ def node(
     from titan.master.config import MasterConfig
 
     config = MasterConfig(
-        listen=listen, http=http, peers=split_addresses(peers), data_dir=data, insecure=insecure
-    )
+        listen=listen, http=http, peers=split_addresses(peers), join=split_addresses(join),
+        data_dir=data, insecure=insecure,
+    )  # fmt: skip
     config.check()
     process.set_up_logging(log_level)
     process.die_with_parent(die_with_parent)

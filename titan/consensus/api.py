@@ -29,6 +29,9 @@ class RaftStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_index: int
     heard_ms_ago: int  # since the last word from a leader; 0 on a leader with a fresh quorum
     peers_up: tuple[str, ...]  # addresses with a live connection
+    voters: tuple[str, ...] = ()  # members that count, by address
+    learners: tuple[str, ...] = ()  # members that only receive, until they have caught up
+    held: dict[str, int] = {}  # on the leader: the last index that each other is known to hold
 
 
 class ReplicatedMachine(Protocol):
@@ -76,6 +79,21 @@ class Raft(Protocol):
 
     def on_status(self, listener: Any) -> None:
         """Call `listener(RaftStatus)` from the loop whenever role, term, leader or readiness changes."""
+
+    async def add_member(self, address: str, *, member_id: str, timeout_s: float) -> int:
+        """Let a newcomer learn; it counts once it has caught up. Answers the entry's index.
+
+        Raises `NotLeader`, `Unavailable` while another change is under way, `Conflict`, `TimedOut`.
+        """
+
+    def member_id(self, address: str) -> str:
+        """The id of the member that was met at an address, "" when none was."""
+
+    async def remove_member(self, address: str, *, timeout_s: float) -> int:
+        """Take a member out for good; never the leader itself. Answers and raises like `add_member`."""
+
+    async def backup(self, *, timeout_s: float) -> Any:
+        """Take a snapshot now; the path of its file. Raises `TimedOut`."""
 
     async def transfer(self, address: str | None, *, timeout_s: float) -> str:
         """Hand leadership over to `address` (None: the most caught-up). Answers the new leader."""

@@ -52,6 +52,7 @@ class _Ack(msgspec.Struct, array_like=True, tag=3):
     next_index: int
     reset: bool
     success: bool
+    has_room: bool = True
 
 
 class _RequestVote(msgspec.Struct, array_like=True, tag=4):
@@ -135,7 +136,8 @@ def _to_wire(message: Message) -> _Wire:
         data, _, is_last = m["serialized"] or (None, False, False)
         return _Chunk(m["term"], m["seq"], m["commit_index"], m["chunk"], data, is_last)
     if kind == ACK:
-        return _Ack(m["term"], m["seq"], m["next_node_idx"], m["reset"], m["success"])
+        has_room = m.get("has_room", True)
+        return _Ack(m["term"], m["seq"], m["next_node_idx"], m["reset"], m["success"], has_room)
     if kind == REQUEST_VOTE:
         return _RequestVote(m["term"], m["last_log_index"], m["last_log_term"], m["is_transfer"])
     return _small_to_wire(m)
@@ -173,7 +175,7 @@ def _from_wire(w: _Wire) -> Message:
         case _Ack():
             return {
                 "type": ACK, "term": w.term, "seq": w.seq, "next_node_idx": w.next_index,
-                "reset": w.reset, "success": w.success,
+                "reset": w.reset, "success": w.success, "has_room": w.has_room,
             }  # fmt: skip
         case _Chunk():
             return {

@@ -13,7 +13,8 @@ from titan.errors import InvalidSpec
 class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One member's static settings.
 
-    `members` names every voter by address, this one included, and is the same list everywhere.
+    `members` is the bootstrap list: the voters of a new cluster by address, this one included and the
+    same everywhere; empty for a member that waits to be added. Later the log says who is a member.
     All times derive from `rtt_budget_ms`: what a round trip with its two disk syncs may take.
     """
 
@@ -29,7 +30,7 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def peers(self) -> tuple[str, ...]:
-        """The other members, sorted: nothing here may depend on the order of a set."""
+        """The others of the bootstrap list, sorted."""
         return tuple(sorted(set(self.members) - {self.address}))
 
     @property
@@ -60,7 +61,10 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def _problems(self) -> list[str]:
         checks = (
-            (self.address in self.members, f"{self.address} is not among the members"),
+            (
+                not self.members or self.address in self.members,
+                f"{self.address} is not among the members",
+            ),
             (len(set(self.members)) == len(self.members), "a member is named twice"),
             (len(self.peers) <= limits.PEERS_MAX, f"more than {limits.PEERS_MAX + 1} members"),
             (bool(self.member_id), "the member id is empty"),

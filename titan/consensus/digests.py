@@ -5,7 +5,7 @@ Only recent digests are kept, and only members that passed the same index can co
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 
 from titan import limits
 from titan.errors import Fatal
@@ -23,9 +23,9 @@ class _Recent(OrderedDict[int, bytes]):
 class Digests:
     """Ours, and what each peer said."""
 
-    def __init__(self, peers: tuple[str, ...]) -> None:
+    def __init__(self) -> None:
         self._ours = _Recent()
-        self._theirs = {peer: _Recent() for peer in peers}
+        self._theirs: defaultdict[str, _Recent] = defaultdict(_Recent)
 
     @staticmethod
     def is_due(index: int) -> bool:
@@ -37,6 +37,11 @@ class Digests:
         self._ours.note(index, digest)
         for peer, theirs in self._theirs.items():
             self._compare(peer, index=index, theirs=theirs.get(index))
+
+    def keep_only(self, peers: tuple[str, ...]) -> None:
+        """Forget what others said."""
+        for peer in set(self._theirs) - set(peers):
+            del self._theirs[peer]
 
     def theirs(self, peer: str, *, index: int, digest: bytes) -> None:
         """Remember a peer's digest. Raises `Fatal` when ours is another."""

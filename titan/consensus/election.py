@@ -16,6 +16,7 @@ from titan.consensus import codec
 from titan.consensus.codec import Message
 from titan.consensus.config import RaftConfig
 from titan.consensus.library import CANDIDATE, Core
+from titan.consensus.membership import Membership
 from titan.consensus.rules import Rule
 
 _JITTER_S: Final = 0.001  # at least this long after a leader's death, so that others see it too
@@ -30,6 +31,7 @@ class Elections:
         core: Core,
         *,
         config: RaftConfig,
+        members: Membership,
         send: Callable[[str, Message], None],
         clock: Callable[[], float],
         rng: random.Random,
@@ -38,6 +40,7 @@ class Elections:
     ) -> None:
         self._core = core
         self._config = config
+        self._members = members
         self._send = send
         self._clock = clock
         self._rng = rng
@@ -78,14 +81,16 @@ class Elections:
     def quorum_is_fresh(self) -> bool:
         """Whether a majority answered this leader within the shortest election time-out."""
         since = self._clock() - self._config.election_min_s
-        fresh = sum(self._core.heard(peer) > since for peer in self._config.peers)
+        fresh = sum(self._core.heard(peer) > since for peer in self._members.voting_peers)
         return self._is_majority(fresh + 1)
 
     @property
     def quorum_s_ago(self) -> float:
         """Since this leader last had a majority behind it."""
-        heard = sorted((self._core.heard(peer) for peer in self._config.peers), reverse=True)
-        deciding = len(self._config.members) // 2 - 1
+        heard = sorted(
+            (self._core.heard(peer) for peer in self._members.voting_peers), reverse=True
+        )
+        deciding = len(self._members.voters) // 2 - 1
         return self._clock() - heard[deciding] if heard else 0.0
 
     def _follows_live_leader(self) -> bool:
@@ -94,7 +99,7 @@ class Elections:
         return self.heard_s_ago < self._config.election_min_s
 
     def _is_majority(self, count: int) -> bool:
-        return 2 * count > len(self._config.members)
+        return self._members.roster.is_majority(count)
 
     # --- before every tick -----------------------------------------------------------------
 
@@ -108,6 +113,9 @@ class Elections:
             return
         if self._core.is_leader:
             self._granted = None
+            return
+        if not self._members.is_voter:
+            self._postpone()
             return
         self.is_transfer = self._core.is_transferring
         if self.is_transfer or Rule.PREVOTE not in self._rules:
@@ -155,7 +163,7 @@ class Elections:
             "type": codec.PREVOTE, "term": self._core.term + 1, "round": self._round,
             "last_log_index": self._core.log[-1][1], "last_log_term": self._core.log[-1][2],
         }  # fmt: skip
-        for peer in self._config.peers:
+        for peer in self._members.voting_peers:
             self._send(peer, question)
 
     # --- messages --------------------------------------------------------------------------

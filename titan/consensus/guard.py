@@ -17,6 +17,7 @@ from titan.consensus.config import RaftConfig
 from titan.consensus.election import Elections
 from titan.consensus.library import Core
 from titan.consensus.matching import fit_append
+from titan.consensus.membership import Membership
 from titan.consensus.replication import Replication
 from titan.consensus.rules import ALL_RULES, Rule
 
@@ -29,6 +30,7 @@ class Guard:
         core: Core,
         *,
         config: RaftConfig,
+        members: Membership,
         replication: Replication,
         send: Callable[[str, Message], None],
         clock: Callable[[], float],
@@ -37,14 +39,15 @@ class Guard:
         counters: Counter[str],
     ) -> None:
         self._core = core
-        self._peers = frozenset(config.peers)
+        self._members = members
         self._replication = replication
         self._send = send
         self._rules = rules
         self.counters = counters
         self.elections = Elections(
-            core, config=config, send=send, clock=clock, rng=rng, rules=rules, counters=counters
-        )
+            core, config=config, members=members, send=send, clock=clock, rng=rng, rules=rules,
+            counters=counters,
+        )  # fmt: skip
         self._votes: set[str] = set()
         self._answering_seq = 0
         self._answer: int | None = None
@@ -88,7 +91,7 @@ class Guard:
 
     def incoming(self, peer: str, message: Message) -> None:
         """Judge one message; what passes reaches the library. Raises `Fatal` for divergence."""
-        if self._has(Rule.MEMBERS_ONLY) and peer not in self._peers:
+        if self._has(Rule.MEMBERS_ONLY) and not self._is_known(peer):
             self.counters["stranger ignored"] += 1
             return
         match message["type"]:
@@ -102,7 +105,8 @@ class Guard:
             case codec.VOTE:
                 self._on_vote(peer, message)
             case codec.TIMEOUT_NOW:
-                self._core.receive(peer, message)
+                if self._members.is_voter:
+                    self._core.receive(peer, message)
             case codec.TERM:
                 self._see_term(message["term"])
             case codec.PREVOTE:
@@ -111,6 +115,13 @@ class Guard:
                 self.elections.on_prevote_ok(peer, message)
             case codec.SNAPSHOT_RESTART:
                 self._replication.restart_snapshot(peer)
+
+    def _is_known(self, peer: str) -> bool:
+        """A member, or somebody in whose log this one is a member although not yet in ours.
+
+        The transport only connects those that belong to this cluster.
+        """
+        return peer in self._members.peers or peer in self._core.connected_peers
 
     def peer_down(self, peer: str) -> None:
         """The connection that carried `peer`'s messages ended: a transfer starts over."""
@@ -124,6 +135,9 @@ class Guard:
 
     def _on_vote(self, peer: str, message: Message) -> None:
         """Votes are a set of members, not a number (H7)."""
+        if self._has(Rule.VOTERS_COUNT) and peer not in self._members.voting_peers:
+            self.counters["vote of no voter ignored"] += 1
+            return
         if self._has(Rule.ONE_VOTE_PER_MEMBER) and peer in self._votes:
             self.counters["repeated vote ignored"] += 1
             return
@@ -208,7 +222,7 @@ class Guard:
         if stale and self._has(Rule.TERM_ON_ACKS):
             self.counters["stale ack ignored"] += 1
             return
-        if not self._core.is_leader:
+        if not self._core.is_leader or peer not in self._members.peers:
             return
         if message["success"] and message["next_node_idx"] > self._core.log.last_index + 1:
             self.counters["ack beyond the log ignored"] += 1

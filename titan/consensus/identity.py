@@ -48,10 +48,21 @@ class Bindings:
         if known is not None:
             raise AccessDenied(
                 f"{address} is the address of member {known}, not of {member_id}",
-                hint="its data directory was lost or swapped; restore it, or replace the member",
+                hint="its data directory was lost or swapped. Restore it; or replace the member: "
+                f"`titan cluster remove {address}`, then start it with an empty directory and --join",
             )
         self._members[address] = member_id
         self._save()
+
+    def known(self, address: str) -> str:
+        """The id of the member at an address, "" when none was met there."""
+        return self._members.get(address, "")
+
+    def bind(self, address: str, *, member_id: str) -> None:
+        """The cluster says who lives at an address."""
+        if self._members.get(address) != member_id:
+            self._members[address] = member_id
+            self._save()
 
     def forget(self, address: str) -> None:
         """Whoever comes next from `address` is the new member there."""

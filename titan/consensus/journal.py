@@ -11,7 +11,7 @@ Any error while writing is fatal: after a failed sync nobody knows what the disk
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias, overload
+from typing import Final, NamedTuple, Protocol, TypeAlias, overload
 
 from titan import limits
 from titan.consensus import segment
@@ -21,8 +21,19 @@ from titan.errors import Fatal
 
 Entry: TypeAlias = tuple[bytes, int, int]  # command, index, term: the library's order
 
+CHANGE: Final = b"\x03"  # kind of an entry that names the members; see `membership.py`
 _PREFIX: Final = "log-"
 _SUFFIX: Final = ".titan"
+
+
+class Watcher(Protocol):
+    """Follows the membership entries of the log, which count as soon as they are in it."""
+
+    def appended(self, index: int, payload: bytes) -> None:
+        """The log has one at `index`."""
+
+    def truncated(self, index: int) -> None:
+        """The log ends before `index` now."""
 
 
 class _Sealed(NamedTuple):
@@ -35,9 +46,10 @@ class _Sealed(NamedTuple):
 class Journal:
     """The list of entries that the library indexes by position, on segments of checked frames."""
 
-    def __init__(self, disk: Disk, *, directory: Path) -> None:
+    def __init__(self, disk: Disk, *, directory: Path, watcher: Watcher) -> None:
         self._disk = disk
         self._directory = directory
+        self._watcher = watcher
         self._hard = HardStateFile(disk, directory / "hardstate.titan")
         self._lock: File | None = None
         self._file: File | None = None
@@ -69,6 +81,8 @@ class Journal:
         if self._file is None:
             self._start_segment()
         self.bytes_in_view = sum(len(command) for command, _, _ in self._entries)
+        for entry in self._entries:
+            self._watch(entry)
 
     def close(self) -> None:
         """Make what is buffered durable and let go of the directory."""
@@ -285,14 +299,20 @@ class Journal:
         """Append an entry; it is durable after `sync`."""
         assert not self._entries or idx == self._entries[-1][1] + 1, "a gap in the log"
         self._entries.append((command, idx, term))
+        self._watch(self._entries[-1])
         self.bytes_in_view += len(command)
         self._buffer.append(
             segment.encode_record(segment.Record(segment.ENTRY, term, idx, command))
         )
 
+    def _watch(self, entry: Entry) -> None:
+        if entry[0][:1] == CHANGE:
+            self._watcher.appended(entry[1], entry[0][1:])
+
     def clear(self) -> None:
         """Forget all entries."""
         self._entries.clear()
+        self._watcher.truncated(0)
         self.bytes_in_view = 0
         self._buffer.append(segment.encode_record(segment.Record(segment.RESTART, 0, 0, b"")))
 
@@ -304,6 +324,7 @@ class Journal:
         index = self._entries[entryFrom][1]
         self.bytes_in_view -= sum(len(entry[0]) for entry in self._entries[entryFrom:])
         del self._entries[entryFrom:]
+        self._watcher.truncated(index)
         self._buffer.append(segment.encode_record(segment.Record(segment.TRUNCATE, 0, index, b"")))
 
     def deleteEntriesTo(self, entryTo: int) -> None:  # noqa: N802, N803

@@ -162,7 +162,7 @@ class Core:
         self._hooks = hooks
         self._clock = clock
         self.log = journal
-        self.nodes = {address: Node(address) for address in config.peers}
+        self._nodes: dict[str, Node] = {}
         module = _private_copy()
         module.__dict__.update(
             monotonicTime=clock,
@@ -174,7 +174,7 @@ class Core:
         self._link = _Link(hooks)
         self._so: Any = module.SyncObj(
             Node(config.address),
-            list(self.nodes.values()),
+            [],
             _settings(config, hooks=hooks),
             transport=self._link,
             nodeClass=Node,
@@ -191,6 +191,24 @@ class Core:
         so._SyncObj__loadDumpFile = lambda clearJournal: hooks.install()  # noqa: ARG005, N803
         so._SyncObj__deleteEntriesTo = hooks.trim
 
+    def _node(self, peer: str) -> Node:
+        return self._nodes.setdefault(peer, Node(peer))
+
+    def set_members(self, *, voters: tuple[str, ...], learners: tuple[str, ...]) -> None:
+        """The other members from now on: those that the library counts, and those it only serves."""
+        so = self._so
+        others = {self._node(peer) for peer in voters}
+        served = {self._node(peer) for peer in learners}
+        for node in (so._SyncObj__otherNodes | so._SyncObj__readonlyNodes) - others - served:
+            for table in ("NextIndex", "MatchIndex"):
+                getattr(so, f"_SyncObj__raft{table}").pop(node, None)
+            so._SyncObj__lastResponseTime.pop(node, None)
+        so._SyncObj__otherNodes, so._SyncObj__readonlyNodes = others, served
+        for node in others | served:
+            so._SyncObj__raftNextIndex.setdefault(node, self.log.last_index + 1)
+            so._SyncObj__raftMatchIndex.setdefault(node, 0)
+            so._SyncObj__lastResponseTime.setdefault(node, self._clock())
+
     # --- driving ---------------------------------------------------------------------------
 
     def tick(self) -> None:
@@ -199,7 +217,7 @@ class Core:
 
     def receive(self, peer: str, message: Message) -> None:
         """Hand over a message that the guard let through."""
-        self._link._onMessageReceived(self.nodes[peer], message)
+        self._link._onMessageReceived(self._node(peer), message)
 
     def replicate(self) -> None:
         """Send now what followers lack; the next heartbeat is due a period later."""
@@ -208,11 +226,11 @@ class Core:
 
     def connected(self, peer: str) -> None:
         """There is a way to `peer`."""
-        self._link._onNodeConnected(self.nodes[peer])
+        self._link._onNodeConnected(self._node(peer))
 
     def disconnected(self, peer: str) -> None:
         """There is no way to `peer`."""
-        self._link._onNodeDisconnected(self.nodes[peer])
+        self._link._onNodeDisconnected(self._node(peer))
 
     def request_compaction(self) -> None:
         """Take a snapshot at the next tick."""
@@ -220,7 +238,7 @@ class Core:
 
     def transfer_to(self, peer: str) -> None:
         """Ask a caught-up follower to campaign now."""
-        self._so.transferLeadership(self.nodes[peer])
+        self._so.transferLeadership(self._node(peer))
 
     # --- state ------------------------------------------------------------------------------
 
@@ -298,19 +316,19 @@ class Core:
 
     def next_index(self, peer: str) -> int:
         """What the leader sends `peer` next."""
-        return int(self._so._SyncObj__raftNextIndex[self.nodes[peer]])
+        return int(self._so._SyncObj__raftNextIndex[self._node(peer)])
 
     def set_next_index(self, peer: str, index: int) -> None:
         """Move what the leader sends next."""
-        self._so._SyncObj__raftNextIndex[self.nodes[peer]] = index
+        self._so._SyncObj__raftNextIndex[self._node(peer)] = index
 
     def match_index(self, peer: str) -> int:
         """How far `peer` is known to hold the leader's log."""
-        return int(self._so._SyncObj__raftMatchIndex.get(self.nodes[peer], 0))
+        return int(self._so._SyncObj__raftMatchIndex.get(self._node(peer), 0))
 
     def heard(self, peer: str) -> float:
         """When a leader last had an answer from `peer`."""
-        return float(self._so._SyncObj__lastResponseTime.get(self.nodes[peer], 0.0))
+        return float(self._so._SyncObj__lastResponseTime.get(self._node(peer), 0.0))
 
     def forgive_silence(self, gap_s: float) -> None:
         """Do not hold against the followers what this leader slept through."""

@@ -14,18 +14,22 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from titan.consensus.api import RaftStatus, ReplicatedMachine
 from titan.consensus.config import RaftConfig
 from titan.consensus.disk import Disk, OsDisk
+from titan.consensus.membership import Roster, removed
+from titan.consensus.proposals import Waiter
 from titan.consensus.replica import Link, Replica
 from titan.consensus.transport import Receiver
-from titan.errors import Fatal, ProtocolError, TimedOut
+from titan.errors import Fatal, ProtocolError, TimedOut, Unavailable
 
 _log = logging.getLogger(__name__)
+_SNAPSHOT_POLL_S: Final = 0.02
 _TIMER_SLACK_S: Final = 0.001  # timers of the loop have this resolution
-_StatusKey = tuple[str, int, str, bool]
+_StatusKey = tuple[str, int, str, bool, tuple[str, ...], tuple[str, ...]]
 
 
 class Transport(Link, Protocol):
@@ -37,6 +41,15 @@ class Transport(Link, Protocol):
     def flush(self) -> None:
         """Give what was sent to the sockets now."""
 
+    def check_tasks(self) -> None:
+        """Raise what ended a part of the wire that should never end."""
+
+    def members_changed(self, roster: Roster, *, gone: frozenset[str]) -> None:
+        """Keep ways to exactly these; turn away whoever has one of the ids in `gone`."""
+
+    def member_id(self, address: str) -> str:
+        """The id of the member that was met at an address, "" when none was."""
+
     async def close(self) -> None:
         """Hang up."""
 
@@ -45,7 +58,7 @@ def leave_process(reason: Fatal) -> None:
     """The default end: say why, and let the supervisor start the process again."""
     _log.critical("this master stops: %s (%s)", reason, reason.hint)
     logging.shutdown()
-    os._exit(Fatal.exit_code)
+    os._exit(reason.exit_code)
 
 
 class RaftNode:
@@ -72,6 +85,7 @@ class RaftNode:
         self._timer_due = 0.0
         self._is_scheduled = False
         self._is_running = False
+        self._told: tuple[Roster, frozenset[str]] | None = None  # of the members, to the wire
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="titan-snapshot")
         self._replica = Replica(
             config,
@@ -90,6 +104,7 @@ class RaftNode:
         self._loop = asyncio.get_running_loop()
         self._replica.open()
         self._is_running = True
+        self._tell_members()
         self._transport.start(self)
         self._wake()
 
@@ -138,6 +153,58 @@ class RaftNode:
         except TimeoutError:
             raise TimedOut(f"leadership was not confirmed in {timeout_s} s") from None
 
+    async def add_member(self, address: str, *, member_id: str, timeout_s: float) -> int:
+        """See `api.Raft.add_member`."""
+        return await self._change(
+            lambda waiter: self._replica.add_member(address, member_id=member_id, waiter=waiter),
+            timeout_s=timeout_s,
+        )
+
+    def member_id(self, address: str) -> str:
+        """See `api.Raft.member_id`."""
+        member = self._replica.members.roster.find(address)
+        return (member.id if member is not None else "") or self._transport.member_id(address)
+
+    async def remove_member(self, address: str, *, timeout_s: float) -> int:
+        """See `api.Raft.remove_member`."""
+        member_id = self._transport.member_id(address)
+        return await self._change(
+            lambda waiter: self._replica.remove_member(address, member_id=member_id, waiter=waiter),
+            timeout_s=timeout_s,
+        )
+
+    async def _change(self, begin: Callable[[Waiter], None], *, timeout_s: float) -> int:
+        waiter: asyncio.Future[int] = self._loop.create_future()
+        begin(waiter)
+        self._tell_members()
+        self._wake()
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await waiter
+        except TimeoutError:
+            raise TimedOut(
+                f"the change of the members was not committed in {timeout_s} s"
+            ) from None
+
+    async def backup(self, *, timeout_s: float) -> Path:
+        """See `api.Raft.backup`."""
+        known = self._replica.installer.newest()
+        self._replica.core.request_compaction()
+        self._wake()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (newest := self._replica.installer.newest()) == known:
+                    if known is not None and self._replica.installer.covers(
+                        known, applied_index=self._replica.core.applied_index
+                    ):
+                        break  # nothing has happened since the last one
+                    await asyncio.sleep(_SNAPSHOT_POLL_S)
+        except TimeoutError:
+            raise TimedOut(f"no snapshot was finished in {timeout_s} s") from None
+        if newest is None:
+            raise Unavailable("there is nothing to take a snapshot of yet")
+        return newest
+
     async def transfer(self, address: str | None, *, timeout_s: float) -> str:
         """See `api.Raft.transfer`. Proposals are refused until it has worked or timed out."""
         waiter: asyncio.Future[str] = self._loop.create_future()
@@ -168,6 +235,10 @@ class RaftNode:
         except Exception as error:
             self._fail(error)
         self._wake()
+
+    def on_removed(self) -> None:
+        """A master of this cluster says that this member was removed."""
+        self._fail(removed(self._replica.config.address))
 
     def on_up(self, peer: str) -> None:
         """There is a way to a peer."""
@@ -213,6 +284,7 @@ class RaftNode:
         self._is_scheduled = False
         try:
             self._replica.finish_round()
+            self._transport.check_tasks()
         except Exception as error:
             self._fail(error)
             return
@@ -220,6 +292,7 @@ class RaftNode:
         if self._replica.wants_round:
             self._wake()
         self._arm_timer()
+        self._tell_members()
         self._tell_status()
 
     def _arm_timer(self) -> None:
@@ -240,9 +313,21 @@ class RaftNode:
         else:
             self._arm_timer()
 
+    def _tell_members(self) -> None:
+        """Ways follow the newest roster; ids are turned away once their removal is committed."""
+        members = self._replica.members
+        gone = frozenset(members.at(self._replica.core.applied_index).gone)
+        if self._told is None or self._told[0] is not members.roster or self._told[1] != gone:
+            self._told = (members.roster, gone)
+            self._transport.members_changed(members.roster, gone=gone)
+
     def _tell_status(self) -> None:
         core = self._replica.core
-        key = (str(core.role), core.term, core.leader, self._replica.is_ready)
+        roster = self._replica.members.roster
+        key = (
+            str(core.role), core.term, core.leader, self._replica.is_ready,
+            roster.voters, roster.learners,
+        )  # fmt: skip
         if key == self._last_status:
             return
         self._last_status = key

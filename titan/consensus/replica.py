@@ -12,31 +12,35 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from titan import limits
 from titan.consensus import codec
 from titan.consensus.api import RaftStatus, ReplicatedMachine
+from titan.consensus.applier import Applier
+from titan.consensus.bootstrap import start_members
+from titan.consensus.changes import Changes
 from titan.consensus.codec import Message
 from titan.consensus.config import RaftConfig
-from titan.consensus.digests import Digests
 from titan.consensus.disk import Disk
 from titan.consensus.guard import Guard
-from titan.consensus.handover import Handover
-from titan.consensus.journal import Entry, Journal
-from titan.consensus.library import LEADER, NO_OP, REGULAR, Core
+from titan.consensus.handover import Handover, Patience
+from titan.consensus.installer import Installer
+from titan.consensus.journal import CHANGE, Entry, Journal
+from titan.consensus.library import LEADER, REGULAR, Core
+from titan.consensus.membership import Membership, Roster, encode
 from titan.consensus.proposals import Proposals, Waiter
 from titan.consensus.reads import Reads
 from titan.consensus.replication import Replication
+from titan.consensus.room import Room
 from titan.consensus.rules import ALL_RULES, Rule
-from titan.consensus.snapshots import Place, SnapshotFiles
+from titan.consensus.snapshots import SnapshotFiles
 from titan.consensus.snapshotter import Background, Snapshotter
 from titan.consensus.status import view
-from titan.errors import DiskFull, Fatal, LimitExceeded, NotLeader
+from titan.errors import DiskFull, LimitExceeded, NotLeader
 
 _AFTER_S: Final = 0.0005  # the library acts strictly after a deadline
 _COMMIT_NOTICE_S: Final = 0.003  # an idle leader tells of a commit this soon
-_DISK_CHECK_S: Final = 1.0
 
 
 class Link(Protocol):
@@ -64,32 +68,37 @@ class Replica:
         config.validate()
         self.config = config
         self.counters: Counter[str] = Counter()
-        self._machine = machine
         self._link = link
         self._clock = clock
         self._rng = rng
         self._rules = rules
         self._is_open = False
-        self._journal = Journal(disk, directory=config.data_dir)
+        self._disk = disk
+        self.members = Membership(address=config.address)
+        self._journal = Journal(disk, directory=config.data_dir, watcher=self.members)
         self._files = SnapshotFiles(disk, directory=config.data_dir)
         self._snapshotter = Snapshotter(
             machine, files=self._files, disk=disk, background=background
         )
-        self._replication = Replication(
-            config.peers, log=self._journal, snapshots=self._files, send=link.send
-        )
+        self.installer = Installer(
+            machine, config=config, journal=self._journal, members=self.members,
+            files=self._files, snapshotter=self._snapshotter,
+        )  # fmt: skip
+        self._replication = Replication(log=self._journal, snapshots=self._files, send=link.send)
         self._proposals = Proposals()
         self._reads = Reads()
-        self._digests = Digests(config.peers)
+        self._applier = Applier(
+            machine, members=self.members, member_id=config.member_id, send=self._post
+        )
+        self._roster: Roster | None = None  # the one that everything here was told of
         self._outbox: list[tuple[str, Message]] = []
-        self._incoming_place: Place | None = None
         self._reign = 0  # the term this member leads or led last
         self._handover = Handover()
-        self._disk_checked_at = float("-inf")
-        self._disk_has_room = True
+        self.room = Room(self._journal, clock=clock)
         self._commit_noticed_at: float | None = None
         self.core: Core
         self.guard: Guard
+        self._changes: Changes
 
     # --- life ------------------------------------------------------------------------------
 
@@ -97,15 +106,8 @@ class Replica:
         """Read the disk back, restore the machine, and be ready for rounds."""
         self._journal.open()
         place = self._files.newest_good()
-        if place is not None:
-            self._restore(place)
-            self._journal.align(previous=place.previous, last=place.last)
-        elif len(self._journal) and self._journal.first_index > 1:
-            raise Fatal(
-                f"{self.config.data_dir}: the log starts at {self._journal.first_index} and there "
-                "is no snapshot",
-                hint="replace this member with an empty one that has a new member id",
-            )
+        start_members(self.members, disk=self._disk, config=self.config, place=place)
+        self.installer.recover(place)
         self.core = Core(
             self.config, journal=self._journal, hooks=self, clock=self._clock, rng=self._rng
         )
@@ -114,12 +116,32 @@ class Replica:
             self.trim(place.previous[1])
         self._replication.bind(self.core)
         self.guard = Guard(
-            self.core, config=self.config, replication=self._replication, send=self._post,
-            clock=self._clock, rng=self._rng, rules=self._rules, counters=self.counters,
+            self.core, config=self.config, members=self.members, replication=self._replication,
+            send=self._post, clock=self._clock, rng=self._rng, rules=self._rules,
+            counters=self.counters,
         )  # fmt: skip
+        self._changes = Changes(
+            self.core,
+            config=self.config,
+            members=self.members,
+            rules=self._rules,
+            clock=self._clock,
+        )
+        self._follow_roster()
         self._journal.sync()
         self._is_open = True
         self.guard.elections.next_tick_due = self.next_due()
+
+    def _follow_roster(self) -> None:
+        """A membership entry counts as soon as it is in the log, and no longer than it is."""
+        roster = self.members.roster
+        if roster is self._roster:
+            return
+        self._roster = roster
+        learners = tuple(each for each in roster.learners if each != self.config.address)
+        self.core.set_members(voters=self.members.voting_peers, learners=learners)
+        self._replication.set_peers(self.members.peers)
+        self._applier.digests.keep_only(self.members.peers)
 
     def close(self) -> None:
         """Sync and close the files; whoever waits is refused."""
@@ -141,10 +163,12 @@ class Replica:
         if not self._is_open:
             return  # nothing is judged before the snapshot is loaded
         message = codec.decode(payload)
-        if message["type"] == codec.DIGEST and peer in self.core.nodes:
-            self._digests.theirs(peer, index=message["index"], digest=message["digest"])
+        if message["type"] == codec.DIGEST and peer in self.members.peers:
+            self._applier.digests.theirs(peer, index=message["index"], digest=message["digest"])
         self.guard.incoming(peer, message)
+        self._follow_roster()
         if message["type"] == codec.ACK:
+            self.room.heard(peer, has_room=message["has_room"])
             self._settle_reads()
 
     def peer_up(self, peer: str) -> None:
@@ -164,12 +188,10 @@ class Replica:
 
     def propose(self, payload: bytes, waiter: Waiter) -> None:
         """Queue an entry. Raises `NotLeader`, `DiskFull`, `LimitExceeded`, `Unavailable`."""
-        if not self.core.is_leader or self._handover.is_under_way:
-            leader = None if self.core.is_leader else self.core.leader or None
-            raise NotLeader(leader=leader)
+        self._need_to_lead()
         if len(payload) > limits.ENTRY_BYTES_MAX:
             raise LimitExceeded(f"an entry of {len(payload)} bytes")
-        if not self._has_room():
+        if not self.room.is_here:
             raise DiskFull(hint="free space in the data directory")
         self._proposals.put(payload, waiter)
 
@@ -181,17 +203,33 @@ class Replica:
 
     def begin_transfer(self, peer: str | None, waiter: Waiter) -> None:
         """Hand over to `peer`, None: the most caught-up. Raises `NotLeader`, `Unavailable`."""
-        self._handover.begin(self.core, peer=peer, waiter=waiter)
+        voters = self.members.voting_peers
+        self._handover.begin(self.core, peer=peer, voters=voters, waiter=waiter)
+
+    def add_member(self, address: str, *, member_id: str, waiter: Waiter) -> None:
+        """Let a newcomer learn; it counts once it has caught up. Raises, see `Changes.add`."""
+        self._need_to_lead()
+        self._append_roster(self._changes.add(address, member_id=member_id), waiter)
+
+    def remove_member(self, address: str, *, member_id: str, waiter: Waiter) -> None:
+        """Take a member out for good. Raises, see `Changes.remove`."""
+        self._need_to_lead()
+        self._append_roster(self._changes.remove(address, member_id=member_id), waiter)
+
+    def _need_to_lead(self) -> None:
+        if not self.core.is_leader or self._handover.is_under_way:
+            raise NotLeader(leader=None if self.core.is_leader else self.core.leader or None)
+
+    def _append_roster(self, roster: Roster, waiter: Waiter | None = None) -> None:
+        index, term = self._journal.last_index + 1, self.core.term
+        self._journal.add(CHANGE + encode(roster), index, term)
+        self._follow_roster()
+        if waiter is not None:
+            self._proposals.appended(waiter, index=index, term=term)
 
     def abort_transfer(self) -> None:
         """Go on leading."""
         self._handover.abort()
-
-    def _has_room(self) -> bool:
-        if self._clock() - self._disk_checked_at > _DISK_CHECK_S:
-            self._disk_checked_at = self._clock()
-            self._disk_has_room = self._journal.has_room()
-        return self._disk_has_room
 
     # --- rounds ----------------------------------------------------------------------------
 
@@ -256,6 +294,8 @@ class Replica:
 
     def _post(self, peer: str, message: Message) -> None:
         """Everything but a leader's appends waits for the sync of its round."""
+        if message["type"] == codec.ACK:
+            message = message | {"has_room": self.room.is_here}
         self._outbox.append((peer, message))
 
     # --- after a tick ----------------------------------------------------------------------
@@ -271,11 +311,30 @@ class Replica:
             self._settle_reads()
             self._notice_commit()
             self._handover.drive(self.core)
+            self._promote()
+            self._yield_when_full()
         else:
             self._commit_noticed_at = None
             self._stop_waiting()
         if self._journal.bytes_in_view > self.config.snapshot_log_bytes:
             self.core.request_compaction()
+
+    def _yield_when_full(self) -> None:
+        """A leader without space refuses every write, so one that has some should lead (H33)."""
+        if self.room.is_here or self._handover.is_under_way:
+            return
+        better = self.room.best_elsewhere(self.core, voters=self.members.voting_peers)
+        if better:
+            self.counters["yielded for want of space"] += 1
+            until = self._clock() + self.config.election_max_s
+            self.begin_transfer(better, Patience(until=until, clock=self._clock))
+
+    def _promote(self) -> None:
+        if self.members.roster.learners and self.is_ready and not self._handover.is_under_way:
+            roster = self._changes.promotion()
+            if roster is not None:
+                self.counters["learner promoted"] += 1
+                self._append_roster(roster)
 
     def _stop_waiting(self) -> None:
         if self._proposals.is_idle and self._reads.is_idle and not self._handover.is_under_way:
@@ -290,13 +349,14 @@ class Replica:
         if not self.core.is_leader:
             return
         while (seq := self._reads.oldest_seq) is not None:
-            proved = 2 * (self._replication.reached(seq) + 1) > len(self.config.members)
+            answered = self._replication.reached(seq, voters=self.members.voting_peers)
+            proved = self.members.roster.is_majority(answered + 1)
             if not proved or not self._reads.settle(applied_index=self.core.applied_index):
                 return
 
     def _notice_commit(self) -> None:
         """Followers learn of a commit with the next append; an idle leader sends one for it."""
-        if self._replication.told_commit >= self.core.commit_index or not self.config.peers:
+        if self._replication.told_commit >= self.core.commit_index or not self.members.peers:
             self._commit_noticed_at = None
         elif self._commit_noticed_at is None:
             self._commit_noticed_at = self._clock() + _COMMIT_NOTICE_S
@@ -309,28 +369,9 @@ class Replica:
 
     def apply(self, index: int, command: bytes) -> None:
         """One committed entry. The machine is total, so an exception here stops the member."""
-        kind = command[:1]
-        if kind not in (REGULAR, NO_OP):
-            raise Fatal(f"entry {index} is of an unknown kind {kind.hex()}", hint="upgrade it")
-        result = self._apply_payload(index, command[1:]) if kind == REGULAR else None
+        result = self._applier.apply(index, command)
         self._proposals.applied(index, term=self._journal.term_at(index) or 0, result=result)
-        if self._digests.is_due(index):
-            self._compare_digests(index)
-
-    def _apply_payload(self, index: int, payload: bytes) -> Any:
-        try:
-            return self._machine.apply(index, payload)
-        except Exception as error:
-            raise Fatal(
-                f"applying entry {index} raised {type(error).__name__}: {error}",
-                hint="every master stops at this entry until a release that can apply it",
-            ) from error
-
-    def _compare_digests(self, index: int) -> None:
-        digest = self._machine.digest
-        self._digests.ours(index, digest)
-        for peer in self.config.peers:
-            self._post(peer, {"type": codec.DIGEST, "index": index, "digest": digest})
+        self._applier.compare_digests(index)
 
     def replicate(self) -> None:
         """The library's heartbeat is due, or a round has news."""
@@ -341,43 +382,26 @@ class Replica:
         if role == LEADER:
             self._reign = self.core.term
             self._replication.reset_reign()
+            self.room.forget()
             self._handover.abort()
 
     def received_chunk(self, serialized: tuple[bytes, bool, bool]) -> bool:
         """A piece of the leader's snapshot."""
-        if serialized is None:
-            return False
-        data, is_first, is_last = serialized
-        self._incoming_place = self._snapshotter.receive(
-            data, is_first=is_first, is_last=is_last, newer_than=self.core.applied_index
-        )
-        return self._incoming_place is not None
+        return self.installer.receive(serialized, newer_than=self.core.applied_index)
 
     def install(self) -> None:
         """Replace the machine's state by the snapshot that just became durable."""
-        place = self._incoming_place
-        assert place is not None, "nothing to install"
-        self._restore(place)
-        if self._journal.term_at(place.index) != place.last[2]:
-            self._journal.restart(previous=place.previous, last=place.last)
+        place = self.installer.install()
+        self._applier.check_own_place(place.roster)
         self.core.applied_index = place.index
         self.core.commit_index = max(self.core.commit_index, place.index)
         self.guard.installed(place.index)
         self.counters["snapshot installed"] += 1
 
-    def _restore(self, place: Place) -> None:
-        try:
-            self._machine.restore(self._files.state_blocks(place.index))
-        except Exception as error:
-            raise Fatal(
-                f"{self._files.path(place.index)} is intact but is not a state: {error}",
-                hint="run the release that wrote it",
-            ) from error
-
     def begin_snapshot(self, *, previous: Entry, last: Entry) -> None:
         """The log has grown long enough."""
         self.counters["snapshot begun"] += 1
-        self._snapshotter.begin(Place(previous, last))
+        self.installer.begin(previous=previous, last=last)
 
     def snapshot_state(self) -> tuple[int, int]:
         """How far the snapshot being written is."""
@@ -385,14 +409,15 @@ class Replica:
 
     def trim(self, index: int) -> None:
         """Let go of covered entries; a few stay for laggards unless they are large."""
-        is_large = self._journal.bytes_in_view > self.config.snapshot_log_bytes
-        kept_from = self._journal.last_index - (0 if is_large else self.config.keep_entries)
-        self._journal.trim(before=min(index, kept_from))
+        self.installer.trim(index)
 
     @property
     def status(self) -> RaftStatus:
         """The current view."""
-        return view(self.core, elections=self.guard.elections, is_ready=self.is_ready)
+        return view(
+            self.core, elections=self.guard.elections, is_ready=self.is_ready,
+            roster=self.members.roster,
+        )  # fmt: skip
 
     @property
     def syncs(self) -> int:

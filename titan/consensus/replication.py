@@ -55,13 +55,12 @@ class Replication:
 
     def __init__(
         self,
-        peers: tuple[str, ...],
         *,
         log: Journal,
         snapshots: SnapshotFiles,
         send: Callable[[str, bytes], None],
     ) -> None:
-        self._peers = {peer: _Peer() for peer in peers}
+        self._peers: dict[str, _Peer] = {}
         self._log = log
         self._snapshots = snapshots
         self._send = send
@@ -73,6 +72,16 @@ class Replication:
     def bind(self, core: Core) -> None:
         """Give it the member it sends for."""
         self._core = core
+
+    def set_peers(self, peers: tuple[str, ...]) -> None:
+        """Send to these from now on."""
+        for address in set(self._peers) - set(peers):
+            self._peers.pop(address).end_transfer()
+        for address in peers:
+            if address not in self._peers:
+                self._peers[address] = fresh = _Peer()
+                fresh.barrier = self.seq
+        self._peers = {address: self._peers[address] for address in peers}
 
     # --- sending ---------------------------------------------------------------------------
 
@@ -162,7 +171,9 @@ class Replication:
 
     def restart_snapshot(self, address: str) -> None:
         """The follower missed a piece: begin again."""
-        peer = self._peers[address]
+        peer = self._peers.get(address)
+        if peer is None:
+            return
         peer.end_transfer()
         if self._core.is_leader:
             before_log = min(self._log.first_index, self._core.next_index(address))
@@ -190,16 +201,18 @@ class Replication:
 
     def link_changed(self, address: str) -> None:
         """A connection came or went: what was under way is lost."""
-        peer = self._peers[address]
+        peer = self._peers.get(address)
+        if peer is None:
+            return
         peer.barrier = self.seq
         peer.forget_flight()
         peer.end_transfer()
         if self._core.is_leader and self._core.match_index(address):
             self._core.set_next_index(address, self._core.match_index(address) + 1)
 
-    def reached(self, seq: int) -> int:
-        """How many followers have answered something sent with `seq` or later."""
-        return sum(peer.acked_seq >= seq for peer in self._peers.values())
+    def reached(self, seq: int, *, voters: tuple[str, ...]) -> int:
+        """How many of `voters` have answered something sent with `seq` or later."""
+        return sum(self._peers[voter].acked_seq >= seq for voter in voters)
 
     def has_backlog(self) -> bool:
         """Whether a connected follower lacks something that its window has room for."""

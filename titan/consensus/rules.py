@@ -22,6 +22,10 @@ class Rule(enum.StrEnum):
     STICKY_LEADER = "H9 stickiness"
     STALL = "H10"
     MEMBERS_ONLY = "H21"
+    ONE_CHANGE = "H13 one change"
+    CHANGE_WHEN_READY = "H13 own term"
+    LEARN_FIRST = "H13 learners"
+    VOTERS_COUNT = "H13 votes"
 
 
 ALL_RULES: Final = frozenset(Rule)

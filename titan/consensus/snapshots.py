@@ -20,6 +20,7 @@ import msgspec
 from titan import limits
 from titan.consensus.disk import Disk, File
 from titan.consensus.journal import Entry
+from titan.consensus.membership import Roster
 from titan.errors import Fatal
 
 FORMAT: Final = 1
@@ -36,10 +37,11 @@ class DamagedSnapshot(Exception):
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
-    """Where in the log a snapshot stands: its last entry and the one before it."""
+    """Where in the log a snapshot stands: its last entry and the one before it, and who was there."""
 
     previous: Entry
     last: Entry
+    roster: Roster = Roster()  # the members as of the last entry; empty: the bootstrap list
 
     @property
     def index(self) -> int:
@@ -108,7 +110,11 @@ class SnapshotFiles:
 
     def state_blocks(self, index: int) -> Iterator[bytes]:
         """The state in a file that `check` has passed."""
-        blocks = self._blocks(self.path(index))
+        return self.blocks_behind_place(self.path(index))
+
+    def blocks_behind_place(self, path: Path) -> Iterator[bytes]:
+        """The state in any file that `check` has passed."""
+        blocks = self._blocks(path)
         next(blocks)
         return blocks
 

@@ -7,12 +7,13 @@ from typing import Final
 from titan.consensus.api import RaftStatus, Role
 from titan.consensus.election import Elections
 from titan.consensus.library import Core
+from titan.consensus.membership import Roster
 
 _ROLES: Final = (Role.FOLLOWER, Role.CANDIDATE, Role.LEADER)
 _NEVER_MS: Final = 10**12
 
 
-def view(core: Core, *, elections: Elections, is_ready: bool) -> RaftStatus:
+def view(core: Core, *, elections: Elections, is_ready: bool, roster: Roster) -> RaftStatus:
     """The member's view at this moment."""
     return RaftStatus(
         role=_ROLES[core.role],
@@ -24,6 +25,9 @@ def view(core: Core, *, elections: Elections, is_ready: bool) -> RaftStatus:
         last_index=core.log.last_index,
         heard_ms_ago=_heard_ms_ago(core, elections),
         peers_up=tuple(core.connected_peers),
+        voters=roster.voters,
+        learners=roster.learners,
+        held={each: core.match_index(each) for each in roster.addresses if core.is_leader},
     )
 
 

@@ -16,7 +16,8 @@ from typing import Final, Protocol
 from titan import limits
 from titan.consensus.config import RaftConfig
 from titan.consensus.identity import Bindings
-from titan.errors import AccessDenied, TitanError, Unavailable
+from titan.consensus.membership import REMOVED_REASON, Roster
+from titan.errors import AccessDenied, Conflict, TitanError, Unavailable
 from titan.wire.connection import Connection, Handler, Refusing
 from titan.wire.endpoint import dial
 from titan.wire.messages import ROLE_PEER, Hello, Welcome
@@ -39,6 +40,9 @@ class Receiver(Protocol):
 
     def on_down(self, peer: str) -> None:
         """There is no way to `peer` any more."""
+
+    def on_removed(self) -> None:
+        """Another member says that this one was removed from the cluster."""
 
     def on_lost(self, peer: str) -> None:
         """The connection that `peer` spoke over ended."""
@@ -76,28 +80,72 @@ class PeerTransport:
         self._receiver: Receiver | None = None
         self._dialled: dict[str, Connection] = {}
         self._incoming: dict[str, Connection] = {}
-        self._wake = {peer: asyncio.Event() for peer in config.peers}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._members: frozenset[str] = frozenset()  # the others
+        self._gone: frozenset[str] = frozenset()  # ids that were removed
+        self._is_waiting_to_be_added = False
+        self._wake: dict[str, asyncio.Event] = {}
+        self._diallers: dict[str, asyncio.Task[None]] = {}
+        self._ended: list[asyncio.Task[None]] = []  # cancelled, until they have ended
         self.dropped = 0  # messages not queued because a peer reads too slowly
 
     # --- life ------------------------------------------------------------------------------
 
     def start(self, receiver: Receiver) -> None:
         """Dial everybody and keep dialling."""
-        self._bindings.open()
         self._receiver = receiver
-        loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(self._keep_dialled(peer), name=f"raft dial {peer}")
-            for peer in self._config.peers
-        ]
+        for peer in sorted(self._members):
+            self._begin_dialling(peer)
+
+    def members_changed(self, roster: Roster, *, gone: frozenset[str]) -> None:
+        """Keep ways to exactly these members; turn away whoever has an id in `gone`."""
+        if self._receiver is None:
+            self._bindings.open()
+        self._gone, before = gone, self._members
+        self._members = frozenset(roster.addresses) - {self._config.address}
+        self._is_waiting_to_be_added = not roster.members
+        for member in roster.members:
+            if member.id and member.address in self._members:
+                self._bindings.bind(member.address, member_id=member.id)
+        for peer in sorted(before - self._members):
+            if peer not in self._incoming or self._bindings.known(peer) in gone:
+                self._end_dialling(peer)
+        for peer in sorted(before | set(self._incoming)):
+            if self._bindings.known(peer) in gone:
+                self._turn_away(peer)
+        if self._receiver is not None:
+            for peer in sorted(self._members - set(self._diallers)):
+                self._begin_dialling(peer)
+
+    def member_id(self, address: str) -> str:
+        """The id of the member that was met at an address, "" when none was."""
+        return self._bindings.known(address)
+
+    def _begin_dialling(self, peer: str) -> None:
+        self._wake.setdefault(peer, asyncio.Event())
+        self._diallers[peer] = asyncio.get_running_loop().create_task(
+            self._keep_dialled(peer), name=f"raft dial {peer}"
+        )
+
+    def _end_dialling(self, peer: str) -> None:
+        task = self._diallers.pop(peer, None)
+        if task is not None:
+            task.cancel()
+            self._ended = [each for each in self._ended if not each.done()]
+            self._ended.append(task)
+
+    def _turn_away(self, peer: str) -> None:
+        """It dials again and is told why."""
+        self._bindings.forget(peer)
+        connection = self._incoming.pop(peer, None)
+        if connection is not None:
+            connection.close()
 
     async def close(self) -> None:
         """Hang up everywhere; nobody is told."""
         self._receiver = None
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for peer in tuple(self._diallers):
+            self._end_dialling(peer)
+        await asyncio.gather(*self._ended, return_exceptions=True)
         for connection in (*self._dialled.values(), *self._incoming.values()):
             connection.close()
         self._dialled.clear()
@@ -105,7 +153,7 @@ class PeerTransport:
 
     def check_tasks(self) -> None:
         """Raise what ended a dialler, if one has ended: they never should."""
-        for task in self._tasks:
+        for task in self._diallers.values():
             if task.done() and not task.cancelled():
                 task.result()
 
@@ -138,23 +186,37 @@ class PeerTransport:
         self._incoming[peer] = connection
         if replaced is not None:
             replaced.close()
+        if peer not in self._diallers:
+            self._begin_dialling(peer)  # it knows of us, so we may not know of it yet
         self._wake[peer].set()
         return _FromPeer(self, peer)
 
-    def forget(self, address: str) -> None:
-        """A new member takes over `address`."""
-        self._bindings.forget(address)
-
     def _check(self, peer: str, *, member_id: str, cluster_id: str) -> None:
-        if peer not in self._config.peers:
-            raise AccessDenied(f"{peer or 'a caller without an address'} is not a member")
         ours = self._cluster_id()
+        if member_id in self._gone:
+            raise Conflict(f"the member {member_id} at {peer} was removed", reason=REMOVED_REASON)
+        if not self._may_be_known(peer, cluster_id=cluster_id):
+            raise AccessDenied(
+                f"{peer or 'a caller without an address'} is not a member",
+                hint=f"if it should be one: titan cluster add {peer}",
+            )
         if ours and cluster_id and ours != cluster_id:
             raise AccessDenied(
                 f"{peer} belongs to cluster {cluster_id}, this master to {ours}",
                 hint="the member lists of two clusters overlap, or a data directory was swapped",
             )
-        self._bindings.check(peer, member_id=member_id)
+        if peer in self._members:
+            self._bindings.check(peer, member_id=member_id)
+
+    def _may_be_known(self, peer: str, *, cluster_id: str) -> bool:
+        """A member; or one that our log does not name yet, but that belongs to this cluster.
+
+        A member that waits to be added knows of nobody, and hears whoever adds it.
+        """
+        if peer in self._members:
+            return True
+        is_ours = bool(cluster_id) and cluster_id == self._cluster_id()
+        return bool(peer) and (is_ours or self._is_waiting_to_be_added)
 
     def received(self, peer: str, connection: Connection, payload: bytes) -> None:
         """Bytes from a peer's current connection; a replaced one is not heard."""
@@ -166,6 +228,8 @@ class PeerTransport:
         if self._incoming.get(peer) is not connection:
             return
         del self._incoming[peer]
+        if peer not in self._members:
+            self._end_dialling(peer)
         if self._receiver is not None:
             self._receiver.on_lost(peer)
 
@@ -178,6 +242,8 @@ class PeerTransport:
             try:
                 connection = await self._dial(peer)
             except TitanError as error:
+                if isinstance(error, Conflict) and error.reason == REMOVED_REASON:
+                    self._was_removed(peer)
                 if str(error) != last_reason:
                     _log.info("no way to %s: %s", peer, error)
                 last_reason = str(error)
@@ -186,6 +252,10 @@ class PeerTransport:
                 continue
             backoff_s, last_reason = _BACKOFF_MIN_S, ""
             await self._serve(peer, connection)
+
+    def _was_removed(self, peer: str) -> None:
+        if peer in self._members and self._receiver is not None:
+            self._receiver.on_removed()
 
     async def _dial(self, peer: str) -> Connection:
         hello = Hello(
@@ -222,5 +292,5 @@ class PeerTransport:
         finally:
             del self._dialled[peer]
             connection.close()
-        if self._receiver is not None:
-            self._receiver.on_down(peer)
+            if self._receiver is not None:
+                self._receiver.on_down(peer)

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable
 from typing import Final
 
-from titan.fsm import jobs, timers
+from titan.fsm import jobs, retention, stages, timers
 from titan.fsm.commands import AdvanceTime
 from titan.fsm.events import KeyChanged, WorkerChanged
 from titan.fsm.handling import Stamp, Turn, handles
@@ -14,17 +14,22 @@ from titan.fsm.outcomes import Outcome
 from titan.fsm.policy import policy_of
 from titan.fsm.state import JobState, State
 from titan.ids import JobId, RunId, WorkerId
-from titan.limits import SESSION_IDLE_MS
+from titan.limits import SESSION_IDLE_MS, TIMERS_PER_ENTRY_MAX
 
 Key = tuple[str, ...]
 
 
 @handles(AdvanceTime)
 def advance_time(state: State, cmd: AdvanceTime, at: Stamp) -> Outcome:  # noqa: ARG001
-    """Fire every timer that is due, earliest first, each once. Answers how many still counted."""
+    """Fire timers that are due, earliest first, each once. Answers how many still counted.
+
+    At most `TIMERS_PER_ENTRY_MAX`: then others are still due, and the leader proposes the next turn.
+    """
     turn = Turn(state, at)
     fired = 0
-    while state.timers and state.timers[0].due_ms <= at.now_ms:
+    for _ in range(TIMERS_PER_ENTRY_MAX):
+        if not state.timers or state.timers[0].due_ms > at.now_ms:
+            break
         timer = heapq.heappop(state.timers)
         if timers.counts(state, timer):
             _FIRE[timer.kind](turn, timer.key)
@@ -65,7 +70,7 @@ def _session_idles(turn: Turn, key: Key) -> None:
 
 
 def _stage_expires(turn: Turn, key: Key) -> None:
-    del turn.state.stages[RunId(key[0])]
+    stages.drop(turn.state, RunId(key[0]))
 
 
 def _worker_forgotten(turn: Turn, key: Key) -> None:
@@ -73,7 +78,12 @@ def _worker_forgotten(turn: Turn, key: Key) -> None:
     turn.events.append(WorkerChanged(WorkerId(key[0])))
 
 
+def _runs_forgotten(turn: Turn, key: Key) -> None:  # noqa: ARG001
+    retention.forget(turn)
+
+
 _FIRE: Final[dict[str, Callable[[Turn, Key], None]]] = {
+    timers.FORGET: _runs_forgotten,
     timers.JOB: _hold_ends,
     timers.QUEUE: _queue_timeout,
     timers.KV: _key_expires,

@@ -6,7 +6,7 @@ enters the state may be wrong. No handlers, and no change to the state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from titan import limits
@@ -16,13 +16,13 @@ from titan.fsm.state import Demand, Job
 from titan.ids import is_job_id
 from titan.spec.model import DEFAULT_CAPABILITY, ISOLATIONS, JOB_TYPES, TRIGGERS, JobSpec
 
-_PLAIN: Final = Demand((DEFAULT_CAPABILITY,), (("slots", 1),))
+PLAIN: Final = Demand((DEFAULT_CAPABILITY,), (("slots", 1),))
 
 
 def demand_of(spec: JobSpec) -> Demand:
     """What the job asks of a worker, in the one form that equal demands share."""
-    if not spec.resources and spec.requirement == _PLAIN.requirement:
-        return _PLAIN
+    if not spec.resources and spec.requirement == PLAIN.requirement:
+        return PLAIN
     resources = {"slots": 1, **spec.resources}
     return Demand(tuple(sorted(dict.fromkeys(spec.requirement))), tuple(sorted(resources.items())))
 
@@ -51,13 +51,21 @@ def make_job(spec: JobSpec) -> Job | Rejected:
     )
 
 
-def make_jobs(specs: Iterable[JobSpec]) -> list[Job] | Rejected:
-    """All the jobs, or the first refusal."""
+def make_jobs(specs: Sequence[JobSpec]) -> list[Job] | Rejected:
+    """All the jobs, or the first refusal. Equal demands are one object."""
+    if len(specs) > limits.JOBS_PER_COMMAND_MAX:
+        why = (
+            f"{len(specs)} jobs in one command; more than {limits.JOBS_PER_COMMAND_MAX} are staged"
+        )
+        return Rejected("too_large", why)
     made: list[Job] = []
+    shared: dict[Demand, Demand] = {}
     for spec in specs:
         job = make_job(spec)
         if isinstance(job, Rejected):
             return job
+        if job.demand is not PLAIN:
+            job.demand = shared.setdefault(job.demand, job.demand)
         made.append(job)
     return made
 

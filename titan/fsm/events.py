@@ -1,6 +1,8 @@
 """Facts that apply produces, in the past tense. They are hints: losing all of them costs latency only.
 
 The planner, the dispatcher, watchers and the dashboard listen. Nothing durable may depend on one.
+Where one command changes more than a few jobs of a run alike, one event names them all (`telling.py`):
+100,000 events would cost more than the change itself.
 """
 
 from __future__ import annotations
@@ -48,6 +50,27 @@ class JobWithdrawn(Event, frozen=True, tag="job.withdrawn"):
 
     run: RunId
     job: JobId
+
+
+class JobsChanged(Event, frozen=True, tag="jobs.changed"):
+    """All of these jobs of a run are in `state` now. If that is an ended one, none is ready any more."""
+
+    run: RunId
+    state: str
+    jobs: tuple[JobId, ...]
+
+
+class JobsReady(Event, frozen=True, tag="jobs.ready"):
+    """All of these jobs of a run may be assigned now."""
+
+    run: RunId
+    jobs: tuple[JobId, ...]
+
+
+class RunForgotten(Event, frozen=True, tag="run.forgotten"):
+    """A run that ended long ago is no longer in the state."""
+
+    run: RunId
 
 
 class AttemptAssigned(Event, frozen=True, tag="attempt.assigned"):
@@ -133,6 +156,9 @@ AnyEvent = (
     | JobChanged
     | JobReady
     | JobWithdrawn
+    | JobsChanged
+    | JobsReady
+    | RunForgotten
     | AttemptAssigned
     | AttemptFinished
     | AttemptRevoked

@@ -14,8 +14,13 @@ from titan.fsm.state import Job
 from titan.ids import JobId
 
 
-def why_not_graph(jobs: Sequence[Job], *, known: Mapping[JobId, Job]) -> Rejected | None:
-    """Why these jobs cannot join a run that has `known` jobs: duplicates, unknown parents, a cycle."""
+def why_not_graph(
+    jobs: Sequence[Job], *, known: Mapping[JobId, Job], absent: str = "which does not exist"
+) -> Rejected | None:
+    """Why these jobs cannot join a run that has `known` jobs: duplicates, unknown parents, a cycle.
+
+    `absent` says in the refusal what is wrong with a parent that is nowhere.
+    """
     total = len(jobs) + len(known)
     if total > limits.JOBS_PER_RUN_MAX:
         return Rejected("too_large", f"{total} jobs; a run has at most {limits.JOBS_PER_RUN_MAX}")
@@ -34,7 +39,7 @@ def why_not_graph(jobs: Sequence[Job], *, known: Mapping[JobId, Job]) -> Rejecte
     for job in jobs:
         for parent in job.parents:
             if parent not in new and parent not in known:
-                why = f"job '{job.id}' depends on '{parent[:200]}', which does not exist"
+                why = f"job '{job.id}' depends on '{parent[:200]}', {absent}"
                 return Rejected("unknown_parent", why)
     cycle = _find_cycle(new)
     return Rejected("cycle", " → ".join(cycle)) if cycle else None

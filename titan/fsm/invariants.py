@@ -10,6 +10,7 @@ from titan import limits
 from titan.fsm import timers
 from titan.fsm.jobs import waiting_for
 from titan.fsm.occupancy import occupy
+from titan.fsm.policy import policy_of
 from titan.fsm.standing import is_over, run_state
 from titan.fsm.state import Job, JobState, Run, State, Worker, is_ready
 from titan.fsm.triggers import Verdict, assess
@@ -26,7 +27,7 @@ def validate(state: State) -> None:
     }
     _validate_timers(state)
     seqs: list[int] = []
-    for run in state.runs.values():
+    for run in (*state.runs.values(), *(stage.run for stage in state.stages.values())):
         _validate_run(run)
         _validate_edges(run)
         for job in run.jobs.values():
@@ -41,6 +42,8 @@ def validate(state: State) -> None:
     _validate_kv(state, counted)
     _validate_sessions(state, counted)
     _validate_stages(state, counted)
+    _validate_over(state, counted)
+    assert all(run.jobs for run in state.runs.values()), "a run has no jobs"
 
 
 def _about(run: Run, job: Job, wrong: str) -> str:
@@ -61,7 +64,6 @@ def _validate_run(run: Run) -> None:
     counts: dict[JobState, int] = {}
     for job in run.jobs.values():
         counts[job.state] = counts.get(job.state, 0) + 1
-    assert run.jobs, f"run {run.id} has no jobs"
     assert run.counts == counts, f"run {run.id} counts {run.counts}, its jobs are {counts}"
     assert run.state is run_state(run), f"run {run.id} says {run.state}, it is {run_state(run)}"
     assert is_over(run) == bool(run.ended_ms), f"run {run.id} ended at {run.ended_ms}: {counts}"
@@ -80,7 +82,6 @@ def _validate_edges(run: Run) -> None:
 
 def _validate_job(state: State, run: Run, job: Job) -> None:
     assert job.waiting_for == waiting_for(run, job), _about(run, job, "miscounts its parents")
-    assert state.demands.get(job.demand) is job.demand, _about(run, job, "has its own demand")
     numbers = (
         job.attempts,
         job.retries_used,
@@ -183,11 +184,38 @@ def _validate_sessions(state: State, counted: dict[tuple[str, tuple[str, ...]], 
 
 def _validate_stages(state: State, counted: dict[tuple[str, tuple[str, ...]], int]) -> None:
     size = sum(stage.size for stage in state.stages.values())
+    assert state.staged_bytes == size, f"{size} bytes are staged, not {state.staged_bytes}"
     assert size <= limits.STAGED_BYTES_MAX, f"{size} bytes are staged"
     for run, stage in state.stages.items():
+        assert run == stage.run.id, f"the stage of {run} is filed wrongly"
         assert run not in state.runs, f"run {run} exists and is still staged"
         due_ms = counted.get((timers.STAGE, (run,)))
         assert due_ms == stage.expires_ms, f"the stage of {run} is never dropped"
+        assert len(stage.ahead) <= limits.STAGE_PARTS_AHEAD_MAX, f"{run}: too far ahead"
+        is_stuck = stage.next_part in stage.ahead
+        assert is_stuck == (stage.refusal is not None), f"{run}: part {stage.next_part} waits"
+        roots: list[JobId] = []
+        for job in stage.run.jobs.values():
+            assert job.state is JobState.PENDING, _about(stage.run, job, "started too early")
+            assert not job.not_before_ms, _about(stage.run, job, "is held too early")
+            assert not job.queue_due_ms, _about(stage.run, job, "times out too early")
+            if not job.parents and not policy_of(job).delay_ms:
+                roots.append(job.id)
+        assert stage.roots == roots, f"the roots of {run} are {roots}, not {stage.roots}"
+
+
+def _validate_over(state: State, counted: dict[tuple[str, tuple[str, ...]], int]) -> None:
+    over = {run.id: len(run.jobs) for run in state.runs.values() if run.ended_ms}
+    assert state.over == over, f"the runs that are over are {over}, not {state.over}"
+    assert state.over_jobs == sum(over.values()), f"they have {over} jobs, not {state.over_jobs}"
+    ends = [state.runs[run].ended_ms for run in state.over]
+    assert ends == sorted(ends), f"runs are out of the order of their ends: {ends}"
+    if state.over:
+        due_ms = counted.get((timers.FORGET, ()))
+        assert due_ms == state.forget_due_ms, "finished runs are never forgotten"
+        assert due_ms, "finished runs are never forgotten"
+        at_most_ms = max(ends[0] + limits.FINISHED_KEEP_MS, state.now_ms + 1)
+        assert due_ms <= at_most_ms, f"{state.over} are forgotten too late"
 
 
 def _validate_timers(state: State) -> None:

@@ -8,14 +8,15 @@ travel along edges by a queue, never by recursion. No handlers here: `runs.py`, 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from titan.fsm import timers
+from titan.fsm import retention, timers
 from titan.fsm.events import JobChanged, JobReady, JobWithdrawn, RunChanged
 from titan.fsm.handling import Turn
-from titan.fsm.policy import Policy, backoff_ms, policy_of
+from titan.fsm.policy import Policy, backoff_ms, may_be_timed, policy_of
 from titan.fsm.standing import is_over, run_state
 from titan.fsm.state import Attempt, Job, JobState, Run, is_ready
+from titan.fsm.telling import EVENTS_EACH_MAX, tell_changed, tell_ready
 from titan.fsm.triggers import Verdict, assess, fires_early, verdict_at_end, why_never
 from titan.ids import JobId
 
@@ -84,20 +85,54 @@ def _resume(turn: Turn, run: Run, job: Job, *, policy: Policy, delay_ms: int) ->
         _hold(turn, run, job, policy=policy, delay_ms=delay_ms)
 
 
-def reopen(turn: Turn, run: Run, job: Job) -> None:
-    """An ended job → PENDING, as if it had never run, but with its history. Not yet unblocked."""
-    job.retries_used = 0
-    job.exit_code = None
-    job.reason = ""
-    job.started_ms = job.ended_ms = 0
-    job.output = b""
-    _move(turn, run, job, to=JobState.PENDING)
+def reopen_all(turn: Turn, run: Run, ended: Sequence[Job]) -> None:
+    """Ended jobs → PENDING, as if they had never run, but with their history. Not yet unblocked."""
+    counts = run.counts
+    for job in ended:
+        counts[job.state] -= 1
+        job.state = JobState.PENDING
+        job.retries_used = 0
+        job.exit_code = None
+        job.reason = ""
+        job.started_ms = job.ended_ms = 0
+        job.output = b""
+    for old in [state for state, count in counts.items() if not count]:
+        del counts[old]
+    counts[JobState.PENDING] = counts.get(JobState.PENDING, 0) + len(ended)
+    tell_changed(turn, run, [job.id for job in ended], to=JobState.PENDING)
 
 
-def unblock(turn: Turn, run: Run, job: Job) -> None:
-    """Its trigger holds: ready after its delay."""
-    policy = policy_of(job)
-    _hold(turn, run, job, policy=policy, delay_ms=policy.delay_ms)
+def end_all(turn: Turn, run: Run, ended: Sequence[Job], *, to: JobState, reason: str) -> None:
+    """`end` for jobs without live attempts, any of which may be ready or held. The caller settles."""
+    counts, now_ms = run.counts, turn.at.now_ms
+    withdrawn: list[JobId] = []
+    for job in ended:
+        old = job.state
+        if old is JobState.PENDING and not job.waiting_for and not job.not_before_ms:
+            withdrawn.append(job.id)
+        counts[old] -= 1
+        job.state = to
+        job.reason = reason
+        job.ended_ms = now_ms
+        job.queue_due_ms = job.not_before_ms = 0
+    for old in [state for state, count in counts.items() if not count]:
+        del counts[old]
+    counts[to] = counts.get(to, 0) + len(ended)
+    if len(ended) <= EVENTS_EACH_MAX:  # beyond, the event about all of them says it too
+        turn.events.extend([JobWithdrawn(run.id, name) for name in withdrawn])
+    tell_changed(turn, run, [job.id for job in ended], to=to)
+
+
+def unblock_all(turn: Turn, run: Run, free: Iterable[Job]) -> None:
+    """Their triggers hold: ready after their delays."""
+    ready: list[JobId] = []
+    for job in free:
+        if may_be_timed(job):
+            policy = policy_of(job)
+            _hold(turn, run, job, policy=policy, delay_ms=policy.delay_ms)
+        else:
+            ready.append(job.id)
+    tell_ready(turn, run, ready)
 
 
 def _hold(turn: Turn, run: Run, job: Job, *, policy: Policy, delay_ms: int) -> None:
@@ -154,22 +189,58 @@ def settle(turn: Turn, run: Run, ended: Iterable[Job]) -> None:
     queue = deque(ended)
     while queue:
         parent = queue.popleft()
-        for name in parent.children:
-            child = run.jobs[name]
-            if not child.waiting_for:
-                continue  # decided earlier by another parent
-            child.waiting_for -= 1
-            still_waiting = child.waiting_for
-            if fires_early(child.trigger, parent.state):
-                child.waiting_for = 0
-            if child.state is not JobState.PENDING:
-                continue
-            verdict = verdict_at_end(child.trigger, parent.state, still_waiting=still_waiting)
-            if verdict is Verdict.HOLDS:
-                unblock(turn, run, child)
-            elif verdict is Verdict.NEVER:
-                end(turn, run, child, to=JobState.SKIPPED, reason=why_never(child, parent))
-                queue.append(child)
+        if parent.children:
+            queue.extend(_settle_children(turn, run, parent))
+
+
+def _settle_children(turn: Turn, run: Run, parent: Job) -> list[Job]:
+    """The children that are skipped because of how the parent ended. What a trigger says is asked once
+    for all children alike, since there may be 100,000 of them."""
+    known, state = run.jobs, parent.state
+    verdict, asked, asked_last = Verdict.WAITS, "", False
+    free: list[Job] = []
+    never: list[Job] = []
+    skipped: dict[str, list[Job]] = {}  # by trigger, which the reason tells
+    for name in parent.children:
+        child = known[name]
+        waiting = child.waiting_for
+        if not waiting:
+            continue  # decided earlier by another parent
+        trigger, is_last = child.trigger, waiting == 1
+        if trigger != asked or is_last is not asked_last:
+            verdict = verdict_at_end(trigger, state, still_waiting=not is_last)
+            asked, asked_last = trigger, is_last
+            never = skipped.setdefault(trigger, [])
+        holds = verdict is Verdict.HOLDS
+        child.waiting_for = (
+            0 if holds else waiting - 1
+        )  # one that holds early needs no other parent
+        if child.state is not JobState.PENDING:
+            continue
+        if holds:
+            free.append(child)
+        elif verdict is Verdict.NEVER:
+            never.append(child)
+    for children in skipped.values():
+        if children:
+            _skip(turn, run, children, reason=why_never(children[0], parent))
+    unblock_all(turn, run, free)
+    return [child for children in skipped.values() for child in children]
+
+
+def _skip(turn: Turn, run: Run, never: Sequence[Job], *, reason: str) -> None:
+    """PENDING → SKIPPED for jobs that were never ready. The caller settles."""
+    now_ms = turn.at.now_ms
+    for job in never:
+        job.state = JobState.SKIPPED
+        job.reason = reason
+        job.ended_ms = now_ms
+    counts = run.counts
+    counts[JobState.PENDING] -= len(never)
+    if not counts[JobState.PENDING]:
+        del counts[JobState.PENDING]
+    counts[JobState.SKIPPED] = counts.get(JobState.SKIPPED, 0) + len(never)
+    tell_changed(turn, run, [job.id for job in never], to=JobState.SKIPPED)
 
 
 def place(turn: Turn, run: Run, jobs: Iterable[Job]) -> None:
@@ -177,14 +248,16 @@ def place(turn: Turn, run: Run, jobs: Iterable[Job]) -> None:
 
     All are assessed before any of them ends: the children of those that end are left to `settle`.
     """
+    free: list[Job] = []
     never: list[Job] = []
     for job in jobs:
         found = assess(run, job)
         if found.verdict is Verdict.HOLDS:
-            unblock(turn, run, job)
+            free.append(job)
         elif found.culprit is not None:
             job.reason = why_never(job, found.culprit)
             never.append(job)
+    unblock_all(turn, run, free)
     for job in never:
         end(turn, run, job, to=JobState.SKIPPED, reason=job.reason)
     settle(turn, run, never)
@@ -194,11 +267,13 @@ def refresh_run(turn: Turn, run: Run) -> None:
     """Bring the run's own state up to date after its jobs changed; last in every turn at a run."""
     over = is_over(run)
     state = run_state(run)
-    if state is run.state and over == bool(run.ended_ms):
-        return
-    run.state = state
-    if over and not run.ended_ms:
-        run.ended_ms = turn.at.now_ms
-    elif not over:
+    if over:
+        run.ended_ms = run.ended_ms or turn.at.now_ms
+        is_news = run.id not in turn.state.over
+        retention.run_is_over(turn, run)
+    else:
         run.ended_ms = 0
-    turn.events.append(RunChanged(run.id, state, over))
+        is_news = retention.run_is_live(turn.state, run)
+    if is_news or state is not run.state:
+        run.state = state
+        turn.events.append(RunChanged(run.id, state, over))

@@ -28,7 +28,15 @@ from titan.fsm import (
     stages,
     workers,
 )
-from titan.fsm.commands import ENTRY_FORMAT, Entry, OpenEpoch, Proposal, decode_entry
+from titan.fsm.commands import (
+    ENTRY_FORMAT,
+    AddJobs,
+    Entry,
+    OpenEpoch,
+    Proposal,
+    RetryJob,
+    decode_entry,
+)
 from titan.fsm.events import AnyEvent, TimerSet
 from titan.fsm.handling import HANDLERS, Stamp
 from titan.fsm.outcomes import Applied, Outcome, Rejected
@@ -62,6 +70,7 @@ class Machine:
 
     def __init__(self) -> None:
         self.state = State()
+        self._frozen: snapshot.Frozen | None = None
 
     @property
     def digest(self) -> bytes:
@@ -81,6 +90,8 @@ class Machine:
         answers: list[bytes] = []
         events: list[AnyEvent] = []
         for proposal in entry.proposals:
+            if self._frozen is not None and isinstance(proposal.command, RetryJob | AddJobs):
+                self._frozen.let_go(state, proposal.command.run)  # nothing else revives a run
             outcome, answer = _take(state, proposal, at)
             outcomes.append(outcome)
             answers.append(answer)
@@ -94,12 +105,15 @@ class Machine:
         return Result(tuple(outcomes), tuple(events))
 
     def freeze(self) -> Iterator[bytes]:
-        """The whole state as of now, in blocks that later entries do not touch."""
-        return iter(snapshot.encode(self.state))
+        """The whole state as of now, in blocks that later entries do not touch. Another thread may draw
+        them; one freeze at a time."""
+        self._frozen = snapshot.Frozen(self.state)
+        return self._frozen
 
     def restore(self, blocks: Iterable[bytes]) -> None:
         """Replace the whole state. Raises `Fatal` and keeps the old one when the blocks are not a state."""
         self.state = snapshot.decode(blocks)
+        self._frozen = None
 
 
 def _decode(index: int, payload: bytes) -> Entry:

@@ -39,6 +39,15 @@ def decode_spec(job: Job) -> JobSpec:
     return msgspec.structs.replace(_spec_decoder.decode(job.spec), depends_on=job.parents)
 
 
+def may_be_timed(job: Job) -> bool:
+    """False when the job surely has neither a delay nor a queue time-out.
+
+    Looks for the names of the fields in the encoded spec, a tenth of the cost of decoding it. Text of
+    the user that holds such a name makes the answer True, which only costs the decoding.
+    """
+    return b"delay_ms" in job.spec or b"queue_timeout_ms" in job.spec
+
+
 def policy_of(job: Job) -> Policy:
     """The job's delays and retries."""
     return _policy_decoder.decode(job.spec)

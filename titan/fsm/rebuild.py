@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from titan.fsm import jobs
+from titan.fsm.declare import PLAIN
 from titan.fsm.occupancy import occupy
+from titan.fsm.stages import note_roots
 from titan.fsm.standing import run_state
 from titan.fsm.state import AttemptRecord, Run, State
 from titan.ids import JobId
@@ -18,7 +20,7 @@ from titan.ids import JobId
 
 def rebuild(state: State) -> None:
     """Make all index fields of `state` what they are in the state that was frozen."""
-    memo: dict[Any, Any] = {}
+    memo: dict[Any, Any] = {PLAIN: PLAIN}
 
     def share(value: Any) -> Any:
         return memo.setdefault(value, value)
@@ -26,22 +28,28 @@ def rebuild(state: State) -> None:
     for worker in state.workers.values():
         share(worker.id)
         worker.live, worker.used = {}, {}
-    for stage in state.stages.values():
-        for job in (job for part in stage.parts.values() for job in part):
-            job.children = ()
     for run in state.runs.values():
-        _rebuild_run(state, run, share=share)
+        _rebuild_run(run, share=share)
+    for stage in state.stages.values():
+        _rebuild_run(stage.run, share=share)
+        stage.roots, stage.timed = [], []
+        note_roots(stage, list(stage.run.jobs.values()))
+        for job in (job for part in stage.ahead.values() for job in part):
+            job.children = ()
+            job.demand = share(job.demand)
+    state.staged_bytes = sum(stage.size for stage in state.stages.values())
+    state.over_jobs = sum(state.over.values())
     for attempt in state.attempts.values():
         worker = state.workers[attempt.worker]
         worker.live[attempt.id] = None
         occupy(worker.used, state.runs[attempt.run].jobs[attempt.job])
 
 
-def _rebuild_run(state: State, run: Run, *, share: Callable[[Any], Any]) -> None:
+def _rebuild_run(run: Run, *, share: Callable[[Any], Any]) -> None:
     run.jobs = {job.id: job for job in run.jobs.values()}  # one string for key and id
     run.counts = {}
     for job in run.jobs.values():
-        job.demand = state.intern_demand(job.demand)
+        job.demand = share(job.demand)
         job.children = ()
         job.worker = share(job.worker)
         job.trigger = share(job.trigger)

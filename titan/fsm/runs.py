@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
-from titan.fsm import jobs
+from titan.fsm import jobs, stages, timers
 from titan.fsm.commands import AddJobs, SubmitRun
 from titan.fsm.declare import make_jobs
 from titan.fsm.events import JobChanged, RunSubmitted
 from titan.fsm.graph import why_not_graph
+from titan.fsm.growth import grow
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Applied, Outcome, Rejected
-from titan.fsm.stages import gather
 from titan.fsm.standing import is_over
-from titan.fsm.state import Job, JobState, Run, RunState, State
+from titan.fsm.state import RunState, Stage, State
+from titan.fsm.telling import tell_ready
 from titan.ids import JobId, is_digest
 from titan.limits import JOB_SPEC_BYTES_MAX, JOBS_PER_RUN_MAX, NAME_CHARS_MAX
 
@@ -25,39 +24,48 @@ def submit_run(state: State, cmd: SubmitRun, at: Stamp) -> Outcome:
     """Create a run. Answers its id, also when it exists already: a repeat has no effect."""
     if cmd.run in state.runs:
         return Applied(cmd.run)
-    refusal = _why_not(cmd)
-    if refusal is not None:
-        return refusal
-    staged = gather(state, run=cmd.run, parts=cmd.parts)
-    if isinstance(staged, Rejected):
-        return staged
+    stage = _why_not(cmd) or stages.take(state, run=cmd.run, parts=cmd.parts)
+    if isinstance(stage, Rejected):
+        return stage
     made = make_jobs(cmd.jobs)
     if isinstance(made, Rejected):
         return made
-    new = [*staged, *made]
-    if not new:
+    if not made and not stage.run.jobs:
         return Rejected("invalid", "a run has at least one job")
-    refusal = why_not_graph(new, known={})
+    refusal = stages.why_not_part(stage, made)
     if refusal is not None:
         return refusal
     turn = Turn(state, at)
-    state.stages.pop(cmd.run, None)
-    run = Run(
-        id=cmd.run,
-        name=cmd.name,
-        created_ms=at.now_ms,
-        jobs={},
-        bundle=cmd.bundle,
-        parameters=cmd.parameters,
-        agent_run_id=cmd.agent_run_id,
-        owner=cmd.owner,
-    )
+    stages.drop(state, cmd.run)
+    stages.build(state, stage, made)
+    run = stage.run
+    run.name = cmd.name
+    run.created_ms = at.now_ms
+    run.bundle = cmd.bundle
+    run.parameters = cmd.parameters
+    run.agent_run_id = cmd.agent_run_id
+    run.owner = cmd.owner
+    run.revision = at.index
     state.runs[cmd.run] = run
     turn.events.append(RunSubmitted(cmd.run))
-    _insert(turn, run, new)
-    jobs.place(turn, run, [job for job in new if not job.parents])  # all others have to wait
-    jobs.refresh_run(turn, run)
+    _start(turn, stage)
     return turn.done(cmd.run)
+
+
+def _start(turn: Turn, stage: Stage) -> None:
+    """Let the jobs without parents start; all others have to wait. Only timers cost anything here."""
+    run, now_ms = stage.run, turn.at.now_ms
+    due: list[tuple[int, str, JobId]] = []
+    for name, delay_ms, queue_timeout_ms in stage.timed:
+        job = run.jobs[name]
+        if delay_ms:
+            job.not_before_ms = now_ms + delay_ms
+            due.append((job.not_before_ms, timers.JOB, name))
+        else:
+            job.queue_due_ms = now_ms + queue_timeout_ms
+            due.append((job.queue_due_ms, timers.QUEUE, name))
+    timers.set_timers(turn.state, run.id, due)
+    tell_ready(turn, run, stage.roots)
 
 
 def _why_not(cmd: SubmitRun) -> Rejected | None:
@@ -96,34 +104,9 @@ def add_jobs(state: State, cmd: AddJobs, at: Stamp) -> Outcome:
     if refusal is not None:
         return refusal
     turn = Turn(state, at)
-    _insert(turn, run, new)
+    grow(state, run, new)
+    run.revision = at.index
     turn.events.extend(JobChanged(run.id, job.id, job.state) for job in new)
     jobs.place(turn, run, new)
     jobs.refresh_run(turn, run)
     return turn.done(len(new))
-
-
-def _insert(turn: Turn, run: Run, new: Sequence[Job]) -> None:
-    """Add checked jobs with their edges; they wait for those parents that have not ended."""
-    state = turn.state
-    for job in new:
-        job.seq = state.next_job_seq
-        state.next_job_seq += 1
-        job.demand = state.intern_demand(job.demand)
-        run.jobs[job.id] = job
-    shared: dict[tuple[JobId, ...], tuple[JobId, ...]] = {}
-    for job in new:
-        if job.parents:
-            _connect(run, job, shared=shared)
-    run.counts[JobState.PENDING] = run.counts.get(JobState.PENDING, 0) + len(new)
-    run.revision = turn.at.index
-
-
-def _connect(run: Run, job: Job, *, shared: dict[tuple[JobId, ...], tuple[JobId, ...]]) -> None:
-    """Tie a job to its parents. Names are their own strings and equal tuples are one, to save memory."""
-    above = [run.jobs[name] for name in dict.fromkeys(job.parents)]
-    parents = tuple([parent.id for parent in above])
-    job.parents = shared.setdefault(parents, parents)
-    for parent in above:
-        jobs.link(parent, child=job.id)
-    job.waiting_for = jobs.waiting_for(run, job)

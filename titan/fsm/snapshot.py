@@ -3,13 +3,15 @@
 Format 1: a block is the msgpack of `[section, data]`. First the header, then the blocks of each section,
 last the end with their count, so that a cut snapshot cannot pass for a whole one. Freezing happens
 between two entries and must be quick, so records are encoded as they stand, thousands at a time, by
-msgspec in C; index fields travel along, but `rebuild` derives them afresh and never believes them.
+msgspec in C, and runs that are over only when their blocks are drawn (`Frozen`). Index fields travel
+along, but `rebuild` derives them afresh and never believes them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from copy import copy
+from itertools import groupby, islice
 from typing import Any, Final
 
 import msgspec
@@ -41,6 +43,7 @@ class Header(msgspec.Struct, frozen=True):
     next_job_seq: int
     next_timer_seq: int
     timers_sweep_at: int
+    forget_due_ms: int = 0
 
 
 class JobsBlock(msgspec.Struct, frozen=True, array_like=True):
@@ -50,23 +53,69 @@ class JobsBlock(msgspec.Struct, frozen=True, array_like=True):
     jobs: list[Job]
 
 
-def encode(state: State) -> list[bytes]:
-    """The blocks. They hold copies: the state may go on changing."""
-    blocks = [_block("header", _header(state))]
-    blocks.extend(_runs(state))
+class Frozen:
+    """A state as it was: an iterator over its blocks, which another thread may draw.
+
+    What can change at any time is encoded at once. Runs that are over are most of a large state and
+    hardly ever change: they are encoded as the blocks are drawn, and `let_go` gives the living state
+    a copy of one that is about to change.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._lazy = {run.id: True for run in state.runs.values() if run.ended_ms}
+        self._blocks = self._draw(
+            [*_runs(state)], list(_others(state)), _block("header", _header(state))
+        )
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._blocks
+
+    def __next__(self) -> bytes:
+        return next(self._blocks)
+
+    def _draw(
+        self, runs: list[bytes | list[Run]], others: list[bytes], header: bytes
+    ) -> Iterator[bytes]:
+        count = 1
+        yield header
+        for part in runs:
+            for block in [part] if isinstance(part, bytes) else _run_blocks(part):
+                count += 1
+                yield block
+        yield from others
+        self._lazy = {}
+        yield _block("end", count + len(others))
+
+    def let_go(self, state: State, run_id: RunId) -> None:
+        """The run is about to change in `state`: from now on `state` has a copy of its own."""
+        if self._lazy.pop(run_id, False) and run_id in state.runs:
+            state.runs[run_id] = _copied(state.runs[run_id])
+
+
+def _copied(run: Run) -> Run:
+    jobs = {name: copy(job) for name, job in run.jobs.items()}
+    for job in jobs.values():
+        if isinstance(job.children, list):
+            job.children = list(job.children)
+    return msgspec.structs.replace(run, jobs=jobs, counts=dict(run.counts))
+
+
+def _others(state: State) -> Iterator[bytes]:
+    """Everything but the header and the runs."""
     for section, rows in (
         ("attempts", state.attempts),
         ("workers", state.workers),
         ("blobs", state.blobs),
         ("sessions", state.sessions),
-        ("stages", state.stages),
+        ("over", state.over),
     ):
-        blocks.extend(_block(section, part) for part in _parts(rows))
-    blocks.extend(_block("kv", part) for part in _kv_parts(state.kv))
+        for part in _parts(rows):
+            yield _block(section, part)
+    yield from _stages(state)
+    for kv_part in _kv_parts(state.kv):
+        yield _block("kv", kv_part)
     for start in range(0, len(state.timers), _ROWS_PER_BLOCK):
-        blocks.append(_block("timers", state.timers[start : start + _ROWS_PER_BLOCK]))
-    blocks.append(_block("end", len(blocks)))
-    return blocks
+        yield _block("timers", state.timers[start : start + _ROWS_PER_BLOCK])
 
 
 def _block(section: str, data: Any) -> bytes:
@@ -85,14 +134,24 @@ def _header(state: State) -> Header:
         next_job_seq=state.next_job_seq,
         next_timer_seq=state.next_timer_seq,
         timers_sweep_at=state.timers_sweep_at,
+        forget_due_ms=state.forget_due_ms,
     )
 
 
-def _runs(state: State) -> Iterator[bytes]:
-    """Short runs many to a block, a long run over several blocks, in the order of the runs."""
+def _runs(state: State) -> Iterator[bytes | list[Run]]:
+    """The runs in their order: those that are over as they are, for later, the others encoded."""
+    for is_over, group in groupby(state.runs.values(), key=lambda run: run.ended_ms != 0):
+        if is_over:
+            yield list(group)
+        else:
+            yield from _run_blocks(group)
+
+
+def _run_blocks(runs: Iterable[Run]) -> Iterator[bytes]:
+    """Short runs many to a block, a long run over several blocks."""
     batch: list[Run] = []
     batch_jobs = 0
-    for run in state.runs.values():
+    for run in runs:
         batch_jobs += len(run.jobs) + 1
         if len(run.jobs) > _JOBS_PER_BLOCK:
             batch.append(msgspec.structs.replace(run, jobs={}))
@@ -102,12 +161,24 @@ def _runs(state: State) -> Iterator[bytes]:
             continue
         yield _block("runs", batch)
         if len(run.jobs) > _JOBS_PER_BLOCK:
-            jobs = list(run.jobs.values())
-            for start in range(0, len(jobs), _JOBS_PER_BLOCK):
-                yield _block("jobs", JobsBlock(run.id, jobs[start : start + _JOBS_PER_BLOCK]))
+            yield from _jobs("jobs", run)
         batch, batch_jobs = [], 0
     if batch:
         yield _block("runs", batch)
+
+
+def _stages(state: State) -> Iterator[bytes]:
+    """Each run under construction on its own, as a long run is."""
+    for stage in state.stages.values():
+        bare = msgspec.structs.replace(stage.run, jobs={})
+        yield _block("stage", msgspec.structs.replace(stage, run=bare, roots=[], timed=[]))
+        yield from _jobs("staged", stage.run)
+
+
+def _jobs(section: str, run: Run) -> Iterator[bytes]:
+    jobs = list(run.jobs.values())
+    for start in range(0, len(jobs), _JOBS_PER_BLOCK):
+        yield _block(section, JobsBlock(run.id, jobs[start : start + _JOBS_PER_BLOCK]))
 
 
 def _parts(rows: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
@@ -142,7 +213,9 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
         ("workers", dict[WorkerId, Worker]),
         ("blobs", dict[Digest, Blob]),
         ("sessions", dict[str, Session]),
-        ("stages", dict[RunId, Stage]),
+        ("over", dict[RunId, int]),
+        ("stage", Stage),
+        ("staged", JobsBlock),
         ("kv", dict[str, KvItem]),
         ("timers", list[Timer]),
         ("end", int),
@@ -185,6 +258,10 @@ def _take(state: State, section: str, data: Any) -> None:
         state.runs.update((run.id, run) for run in data)
     elif section == "jobs":
         state.runs[data.run].jobs.update((job.id, job) for job in data.jobs)
+    elif section == "stage":
+        state.stages[data.run.id] = data
+    elif section == "staged":
+        state.stages[data.run].run.jobs.update((job.id, job) for job in data.jobs)
     elif section == "timers":
         state.timers.extend(data)
     elif section != "end":

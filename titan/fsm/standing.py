@@ -30,10 +30,11 @@ def run_state(run: Run) -> RunState:
 
 
 def is_over(run: Run) -> bool:
-    """Whether every job of the run has ended."""
+    """Whether every job of the run has ended. One under construction that has no jobs yet is not over."""
     counts = run.counts
     return (
-        JobState.PENDING not in counts
+        bool(counts)
+        and JobState.PENDING not in counts
         and JobState.RUNNING not in counts
         and JobState.WAITING not in counts
     )

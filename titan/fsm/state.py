@@ -54,7 +54,7 @@ class RunState(enum.StrEnum):
 
 
 class Demand(NamedTuple):
-    """What a job asks of a worker. Equal demands share one object (`State.intern_demand`)."""
+    """What a job asks of a worker. Equal demands that were declared together share one object."""
 
     requirement: tuple[str, ...]
     resources: tuple[tuple[str, int], ...]  # sorted by name; always has "slots"
@@ -188,12 +188,26 @@ class Session(msgspec.Struct, kw_only=True):
     expires_ms: int = 0  # when its timer looks at it again; only the timer of that time counts
 
 
-class Stage(msgspec.Struct, kw_only=True):
-    """Parts of a submission that is not complete."""
+class TimedRoot(NamedTuple):
+    """A job without parents that has a delay or a queue time-out."""
 
-    parts: dict[int, list[Job]] = msgspec.field(default_factory=dict)  # checked, without a graph
+    job: JobId
+    delay_ms: int
+    queue_timeout_ms: int
+
+
+class Stage(msgspec.Struct, kw_only=True):
+    """A run under construction, part by part. Nobody sees it until `SubmitRun` completes it."""
+
+    run: Run
+    next_part: int = 0  # the parts below it are built in
+    ahead: dict[int, list[Job]] = msgspec.field(default_factory=dict)  # parts before their turn
+    refusal: tuple[str, str] | None = None  # why a part of those could not be built in: code, why
     size: int = 0
     expires_ms: int = 0
+    # index
+    roots: list[JobId] = msgspec.field(default_factory=list)  # ready once the run is submitted
+    timed: list[TimedRoot] = msgspec.field(default_factory=list)  # these wait or time out as well
 
 
 class Timer(NamedTuple):
@@ -201,7 +215,7 @@ class Timer(NamedTuple):
 
     due_ms: int
     seq: int
-    kind: str  # job | kv | queue | session | stage | worker
+    kind: str  # forget | job | kv | queue | session | stage | worker
     key: tuple[str, ...]
 
 
@@ -223,19 +237,20 @@ class State(msgspec.Struct, kw_only=True):
     blobs: dict[Digest, Blob] = msgspec.field(default_factory=dict)
     sessions: dict[str, Session] = msgspec.field(default_factory=dict)  # least recently used first
     stages: dict[RunId, Stage] = msgspec.field(default_factory=dict)
+    over: dict[RunId, int] = msgspec.field(
+        default_factory=dict
+    )  # ended runs, oldest end first: jobs
+    forget_due_ms: int = 0  # when `retention.py` looks at them again; 0: never
     timers: list[Timer] = msgspec.field(default_factory=list)  # a heap; stale ones are skipped
     timers_sweep_at: int = 1024  # stale timers are swept out when the heap is this long
     # index
-    demands: dict[Demand, Demand] = msgspec.field(default_factory=dict)
+    over_jobs: int = 0  # how many jobs the runs in `over` have
+    staged_bytes: int = 0  # the sizes of all stages
 
     @property
     def next_due_ms(self) -> int | None:
         """When the earliest timer is due; None without timers."""
         return self.timers[0].due_ms if self.timers else None
-
-    def intern_demand(self, demand: Demand) -> Demand:
-        """The one shared object equal to `demand`."""
-        return self.demands.setdefault(demand, demand)
 
     def job(self, run: RunId, job: JobId) -> Job | None:
         """The job, or None when the run or the job is unknown."""

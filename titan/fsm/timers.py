@@ -7,7 +7,7 @@ names its due time, so a stale one fires into nothing. What a timer does when it
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from titan import limits
@@ -19,6 +19,7 @@ QUEUE: Final = "queue"  # a ready job was not assigned in time; key: run, job
 KV: Final = "kv"  # a key reaches its time to live; key: the key
 SESSION: Final = "session"  # a client may have been silent too long; key: the client
 STAGE: Final = "stage"  # a submission was never completed; key: run
+FORGET: Final = "forget"  # finished runs may be too many or too old; no key
 WORKER: Final = "worker"  # a lost worker is forgotten; key: the worker
 
 _SWEEP_MIN: Final = 1024  # below it a sweep saves nothing
@@ -30,6 +31,21 @@ def set_timer(state: State, kind: str, *key: str, due_ms: int) -> None:
         sweep(state)
     heapq.heappush(state.timers, Timer(due_ms, state.next_timer_seq, kind, key))
     state.next_timer_seq += 1
+
+
+def set_timers(state: State, run: RunId, due: Sequence[tuple[int, str, JobId]]) -> None:
+    """Add timers about jobs of a run, all at once: due time, kind and job of each."""
+    if not due:
+        return
+    if len(state.timers) + len(due) > state.timers_sweep_at:
+        sweep(state)
+        state.timers_sweep_at = max(state.timers_sweep_at, 2 * (len(state.timers) + len(due)))
+    seq = state.next_timer_seq
+    state.timers.extend(
+        [Timer(due_ms, seq + at, kind, (run, job)) for at, (due_ms, kind, job) in enumerate(due)]
+    )
+    state.next_timer_seq += len(due)
+    heapq.heapify(state.timers)
 
 
 def sweep(state: State) -> None:
@@ -69,6 +85,10 @@ def _stage_ms(state: State, key: tuple[str, ...]) -> int:
     return stage.expires_ms if stage else 0
 
 
+def _forget_ms(state: State, key: tuple[str, ...]) -> int:  # noqa: ARG001
+    return state.forget_due_ms
+
+
 def _worker_ms(state: State, key: tuple[str, ...]) -> int:
     worker = state.workers.get(WorkerId(key[0]))
     if worker is None or worker.online:
@@ -77,6 +97,7 @@ def _worker_ms(state: State, key: tuple[str, ...]) -> int:
 
 
 _AWAITED_MS: Final[dict[str, Callable[[State, tuple[str, ...]], int]]] = {
+    FORGET: _forget_ms,
     JOB: _job_ms,
     QUEUE: _queue_ms,
     KV: _kv_ms,

@@ -156,9 +156,12 @@ class BlobKeeper:
         )
         return Ok()
 
-    async def get(self, message: GetBlob, channel: Channel) -> Ok:
-        """Send a blob; fetch it first when only others hold it."""
-        if not self.store.has(message.digest):
+    async def get(self, message: GetBlob, channel: Channel, *, may_fetch: bool) -> Ok:
+        """Send a blob; fetch it first when only others hold it.
+
+        Never for another master (`may_fetch`): two that lack it would wait for each other for ever.
+        """
+        if may_fetch and not self.store.has(message.digest):
             await self.fetch(message.digest)
         async for chunk in self.store.read(message.digest, offset=message.offset):
             await channel.send(chunk)

@@ -16,9 +16,16 @@ class MasterConfig(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Path
     listen: str = DEFAULT_LISTEN  # Raft, workers and clients; also its name among the peers
     http: str = DEFAULT_HTTP  # "" serves no HTTP
-    peers: tuple[str, ...] = ()  # all masters, this one included or not; none: a cluster of one
+    peers: tuple[str, ...] = ()  # who founds the cluster, this one included; none: a cluster of one
+    join: tuple[str, ...] = ()  # masters of a cluster that this one asks to be let in
     insecure: bool = False  # allow addresses beyond this machine without TLS
     rtt_budget_ms: int = 0  # 0: the default of titan.consensus
+    snapshot_entries: int = 0  # a snapshot when the log is so long; 0: the same default
+
+    @property
+    def founders(self) -> tuple[str, ...]:
+        """The first members; none when it joins a cluster that exists."""
+        return () if self.join else self.peers or (self.listen,)
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -27,13 +34,18 @@ class MasterConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Raise `UserError` for settings that cannot work."""
-        for address in (self.listen, *self.others, *([self.http] if self.http else [])):
+        for address in (self.listen, *self.others, *self.join, *([self.http] if self.http else [])):
             host, _ = split_address(address)
             if not self.insecure and not is_loopback(host):
                 raise UserError(
                     f"{address} can be reached from other machines, and this version has no TLS",
                     hint="listen on 127.0.0.1, or say --insecure inside a network you trust",
                 )
+        if self.peers and self.join:
+            raise UserError(
+                "--peers founds a cluster and --join enters one",
+                hint="give one of them",
+            )
         if self.peers and self.listen not in self.peers:
             raise UserError(
                 f"--peers does not name this master's own address {self.listen}",

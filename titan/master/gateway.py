@@ -21,6 +21,7 @@ from titan.fsm.queries import ListWorkers, Query, decode_query
 from titan.fsm.views import read
 from titan.master.blobs import BlobKeeper
 from titan.master.logs import LogReader
+from titan.master.members import Members
 from titan.master.peers import Peers
 from titan.master.proposer import Answer, Proposer, Settled
 from titan.master.replica import Replica
@@ -28,17 +29,22 @@ from titan.master.watches import Watches
 from titan.wire.channel import Channel
 from titan.wire.connection import Connection, Refusing
 from titan.wire.messages import (
+    AddMaster,
     BlobList,
     BlobMissing,
     ClusterInfo,
     GetBlob,
     GetCluster,
+    GetSnapshot,
     MasterInfo,
     Message,
     PutBlob,
     Read,
     ReadDone,
     ReadLog,
+    RemoveMaster,
+    TakeSnapshot,
+    TransferLeadership,
     WatchKeys,
     WatchRun,
     Write,
@@ -68,6 +74,7 @@ class Gateway:
         logs: LogReader,
         watches: Watches,
         own_info: Callable[[], MasterInfo],
+        members: Members,
     ) -> None:
         self._raft = raft
         self._replica = replica
@@ -77,6 +84,7 @@ class Gateway:
         self._logs = logs
         self._watches = watches
         self._own_info = own_info
+        self._members = members
         self._changed = asyncio.Event()
         raft.on_status(lambda _: self._changed.set())
 
@@ -169,7 +177,12 @@ class Gateway:
         except msgspec.DecodeError as error:
             raise UserError(f"not a command that clients may give: {error}") from None
         if self._proposer.reigns:
-            return _when_settled(self._propose(message))
+            return _when_settled(
+                self._propose(message),
+                otherwise=lambda: self._at_leader(
+                    message, lambda: self._write_here(message), forwarded=forwarded
+                ),
+            )
         status = self._raft.status
         connection = self._peers.connected(status.leader)
         if connection is not None and status.role is not Role.LEADER and not forwarded:
@@ -213,8 +226,12 @@ class Gateway:
         return ClusterInfo(
             cluster_id=self._replica.state.cluster_id,
             leader=status.leader,
-            masters=(self._own_info(), *others),
+            masters=self._members.described([self._own_info(), *others]),
         )
+
+    def govern(self, message: Message, *, forwarded: bool) -> Awaitable[Message]:
+        """Change the masters, move the leadership or take a snapshot: the leader's to do."""
+        return self._at_leader(message, lambda: self._members.serve(message), forwarded=forwarded)
 
     def own_info(self) -> MasterInfo:
         """What this master says of itself."""
@@ -230,7 +247,7 @@ class Gateway:
         """Serve a channel here or relay it to the leader."""
         match message:
             case GetBlob():
-                return await self._blobs.get(message, channel)
+                return await self._blobs.get(message, channel, may_fetch=not forwarded)
             case WatchRun() | WatchKeys():
                 await self._catch_up(forwarded)
                 if isinstance(message, WatchRun):
@@ -238,13 +255,15 @@ class Gateway:
                 return await self._watches.keys(message, channel)
             case PutBlob(replica=True):
                 return await self._blobs.put(message, channel)
-            case PutBlob() | ReadLog():
+            case PutBlob() | ReadLog() | GetSnapshot():
                 deadline_s = time.monotonic() + LEADER_WAIT_S
                 leader = await self._leader(deadline_s, forwarded=forwarded)
                 if leader:
                     return await self.relay(leader, message, channel)
                 if isinstance(message, PutBlob):
                     return await self._blobs.put(message, channel)
+                if isinstance(message, GetSnapshot):
+                    return await self._members.send_snapshot(channel)
                 return await self._logs.read(message, channel)
         raise ProtocolError(f"unexpected channel {type(message).__name__}")
 
@@ -275,6 +294,8 @@ class ClientHandler(Refusing):
                 if self._forwarded:
                     return self._gateway.own_info()
                 return self._gateway.cluster()
+            case AddMaster() | RemoveMaster() | TransferLeadership() | TakeSnapshot():
+                return self._gateway.govern(message, forwarded=self._forwarded)
         return super().on_call(connection, message)
 
     async def on_channel(
@@ -291,8 +312,14 @@ def _done(settled: Settled) -> WriteDone:
     return WriteDone(index=settled.index, value=outcome.value)
 
 
-def _when_settled(answer: Answer) -> asyncio.Future[Message]:
-    """The reply as a future, so that a write costs no task of its own."""
+def _when_settled(
+    answer: Answer, *, otherwise: Callable[[], Awaitable[Message]]
+) -> asyncio.Future[Message]:
+    """The reply as a future, so that a write costs no task of its own.
+
+    A write that was not taken because the leadership is on its way to another master goes there
+    by `otherwise`: whoever hands over on purpose fails nobody.
+    """
     reply: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
 
     def settle(done: Answer) -> None:
@@ -300,13 +327,28 @@ def _when_settled(answer: Answer) -> asyncio.Future[Message]:
             return
         if done.cancelled():
             reply.cancel()
-        elif (error := done.exception()) is not None:
-            reply.set_exception(error)
-        else:
+        elif (error := done.exception()) is None:
             reply.set_result(_done(done.result()))
+        elif isinstance(error, NotLeader):
+            again = asyncio.ensure_future(otherwise())
+            again.add_done_callback(lambda last: _copy(last, reply))
+        else:
+            reply.set_exception(error)
 
     answer.add_done_callback(settle)
     return reply
+
+
+def _copy(source: asyncio.Future[Message], target: asyncio.Future[Message]) -> None:
+    if target.done():
+        if not source.cancelled():
+            source.exception()  # whoever asked has gone
+    elif source.cancelled():
+        target.cancel()
+    elif (error := source.exception()) is not None:
+        target.set_exception(error)
+    else:
+        target.set_result(source.result())
 
 
 async def _pump(source: Channel, sink: Channel) -> None:

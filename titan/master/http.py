@@ -19,6 +19,7 @@ from titan.fsm.queries import GetRun, ListJobs, ListRuns, ListWorkers, Query
 from titan.fsm.views import read
 from titan.ids import RunId
 from titan.master.gateway import Gateway
+from titan.master.lag import LagMeter
 from titan.master.proposer import Proposer
 from titan.master.replica import Replica
 
@@ -44,13 +45,21 @@ class Http:
     """The aiohttp application of one master."""
 
     def __init__(
-        self, *, address: str, raft: Raft, replica: Replica, proposer: Proposer, gateway: Gateway
+        self,
+        *,
+        address: str,
+        raft: Raft,
+        replica: Replica,
+        proposer: Proposer,
+        gateway: Gateway,
+        lag: LagMeter,
     ) -> None:
         self._address = address
         self._raft = raft
         self._replica = replica
         self._proposer = proposer
         self._gateway = gateway
+        self._lag = lag
         self._runner: web.AppRunner | None = None
 
     async def open(self) -> str:
@@ -120,6 +129,7 @@ class Http:
             "titan_keys": len(state.kv),
             "titan_commands_proposed_total": self._proposer.commands_total,
             "titan_entries_proposed_total": self._proposer.entries_total,
+            **self._lag.rows(),
         }
         text = "".join(
             f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}\n{name} {value}\n"

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 
 from titan.errors import NotFound, TitanError, Unavailable
-from titan.fsm.events import AnyEvent, AttemptAssigned, JobChanged
+from titan.fsm.events import AnyEvent, AttemptAssigned, JobChanged, JobsChanged
 from titan.fsm.state import Job
 from titan.ids import AttemptId, JobId, RunId, WorkerId
 from titan.master.reigns import Reigns
@@ -64,9 +64,15 @@ class LogReader:
             return
         for event in events:
             if isinstance(event, JobChanged | AttemptAssigned):
-                waiting = self._waiting.pop((event.run, event.job), None)
-                if waiting is not None:
-                    waiting.set()
+                self._wake(event.run, event.job)
+            elif isinstance(event, JobsChanged):
+                for run, job in [key for key in self._waiting if key[0] == event.run]:
+                    self._wake(run, job)
+
+    def _wake(self, run: RunId, job: JobId) -> None:
+        waiting = self._waiting.pop((run, job), None)
+        if waiting is not None:
+            waiting.set()
 
     async def _relay(
         self, message: ReadLog, attempt: AttemptId, channel: Channel, *, offset: int

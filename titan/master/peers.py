@@ -9,32 +9,64 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from titan.errors import NotLeader, TimedOut, TitanError
 from titan.wire.connection import Connection, Refusing
 from titan.wire.endpoint import dial
-from titan.wire.messages import ROLE_MASTER, GetCluster, Hello, MasterInfo
+from titan.wire.messages import (
+    ROLE_CLIENT,
+    ROLE_MASTER,
+    GetCluster,
+    Hello,
+    MasterInfo,
+    Message,
+    Welcome,
+)
 
 DIAL_TIMEOUT_S = 2.0
 STATUS_TIMEOUT_S = 1.0
+JOIN_TIMEOUT_S = 10.0
 
 
 class Peers:
     """The other masters, by address."""
 
-    def __init__(self, addresses: tuple[str, ...], *, hello: Callable[[], Hello]) -> None:
-        self.addresses = addresses
+    def __init__(
+        self, addresses: Callable[[], tuple[str, ...]], *, hello: Callable[[], Hello]
+    ) -> None:
+        self._addresses = addresses
         self._hello = hello
         self._connections: dict[str, Connection] = {}
-        self._dialling: dict[str, asyncio.Lock] = {address: asyncio.Lock() for address in addresses}
+        self._dialling: dict[str, asyncio.Lock] = {}
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The other masters as of now."""
+        return self._addresses()
+
+    async def greet(self, address: str) -> Welcome:
+        """How a master, of this cluster or of none, introduces itself."""
+        connection = await dial(address, self._hello(), Refusing(), timeout_s=DIAL_TIMEOUT_S)
+        connection.close()
+        return connection.welcome
+
+    async def ask_as_client(self, address: str, message: Message) -> Message:
+        """One question to a master that need not know of this one; a follower passes it on."""
+        hello = msgspec.structs.replace(self._hello(), role=ROLE_CLIENT, cluster_id="")
+        connection = await dial(address, hello, Refusing(), timeout_s=DIAL_TIMEOUT_S)
+        try:
+            return await connection.call(message, timeout_s=JOIN_TIMEOUT_S)
+        finally:
+            connection.close()
 
     async def connect(self, address: str) -> Connection:
         """An open connection to a master. Raises `ConnectionLost`, `TimedOut`, or its refusal."""
         if (known := self.connected(address)) is not None:
             return known
-        lock = self._dialling.get(address)
-        if lock is None:
+        if address not in self.addresses:
             raise NotLeader(f"{address} is not a master of this cluster")
-        async with lock:
+        async with self._dialling.setdefault(address, asyncio.Lock()):
             if (known := self.connected(address)) is not None:
                 return known
             fresh = await dial(address, self._hello(), Refusing(), timeout_s=DIAL_TIMEOUT_S)

@@ -9,30 +9,33 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from titan.consensus.config import RaftConfig
-from titan.consensus.disk import OsDisk
 from titan.consensus.identity import Bindings
 from titan.consensus.raft import RaftNode
 from titan.consensus.transport import PeerTransport
-from titan.errors import AccessDenied, UserError
+from titan.errors import AccessDenied, Unavailable, UserError
 from titan.fsm.events import AnyEvent, EpochOpened
 from titan.ids import new_incarnation
 from titan.master.blobs import BlobKeeper, BlobStore
+from titan.master.clock import LeaderClock
 from titan.master.config import MasterConfig
+from titan.master.garbage import keep_garbage_small
 from titan.master.gateway import ClientHandler, Gateway
 from titan.master.http import Http
 from titan.master.identity import load_identity, save_identity
+from titan.master.lag import LagMeter
 from titan.master.logs import LogReader
+from titan.master.members import Joining, Members, hand_over
 from titan.master.peers import Peers, hello_of_master
 from titan.master.proposer import Proposer
 from titan.master.reigns import Reigns
 from titan.master.replica import Replica
 from titan.master.sessions import Session
+from titan.master.surroundings import Surroundings
 from titan.master.watches import Watches
 from titan.wire.connection import Connection, Handler
 from titan.wire.endpoint import listen
@@ -48,45 +51,58 @@ from titan.wire.messages import (
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-
-def _wall_clock_ms() -> int:
-    return time.time_ns() // 1_000_000
+LEAVE_TIMEOUT_S: Final = 1.0  # for handing over; a supervisor's patience is longer
 
 
 class Master:
     """The parts of one master and how they meet."""
 
-    def __init__(self, config: MasterConfig) -> None:
+    def __init__(self, config: MasterConfig, surroundings: Surroundings | None = None) -> None:
+        around = surroundings or Surroundings()
         self._config = config
         self._identity = load_identity(config.data_dir, address=config.listen)
         self._incarnation = new_incarnation()
         self._http_address = config.http
-        masters = config.peers or (config.listen,)
+        self._is_open = False
         raft_config = RaftConfig(
             address=config.listen,
-            members=masters,
+            members=config.founders,
             data_dir=config.data_dir / "raft",
             member_id=self._identity.member_id,
             incarnation=self._incarnation,
-            **({"rtt_budget_ms": config.rtt_budget_ms} if config.rtt_budget_ms else {}),
+            **_given(config),
         )
         self._replica = Replica()
+        self._lag = LagMeter(self._replica)
+        self._is_real = surroundings is None
         self._transport = PeerTransport(
             raft_config,
-            bindings=Bindings(OsDisk(), config.data_dir / "peers.json"),
+            bindings=Bindings(around.disk, config.data_dir / "peers.json"),
             cluster_id=lambda: self._identity.cluster_id,
         )
-        self._raft = RaftNode(config=raft_config, machine=self._replica, transport=self._transport)
-        self._proposer = Proposer(self._raft, now_ms=_wall_clock_ms)
-        self._peers = Peers(config.others, hello=self._greeting)
+        self._raft = RaftNode(
+            config=raft_config,
+            machine=self._lag,
+            transport=self._transport,
+            disk=around.disk,
+            clock=around.clock,
+            rng=around.rng,
+            on_fatal=around.on_fatal,
+        )
+        clock = LeaderClock(
+            wall_ms=around.now_ms,
+            monotonic_s=around.clock,
+            committed_ms=lambda: self._replica.state.now_ms,
+        )
+        self._proposer = Proposer(self._raft, now_ms=clock.now_ms)
+        self._peers = Peers(self._others, hello=self._greeting)
         self._reigns = Reigns(
             self._raft,
             self._replica,
             self._proposer,
             address=config.listen,
-            masters=masters,
-            now_ms=_wall_clock_ms,
+            masters=config.founders,
+            now_ms=clock.now_ms,
         )
         self._blobs = BlobKeeper(
             BlobStore(config.data_dir / "blobs"),
@@ -104,14 +120,27 @@ class Master:
             logs=LogReader(self._replica, self._reigns),
             watches=Watches(self._replica, heard_ms_ago=lambda: self._raft.status.heard_ms_ago),
             own_info=self._own_info,
+            members=Members(
+                self._raft,
+                self._peers,
+                address=config.listen,
+                cluster_id=lambda: self._identity.cluster_id,
+            ),
         )
+        self._raft.on_status(lambda status: self._reigns.masters_changed(status.voters))
         self._replica.listen(self._learn_cluster_id)
 
     async def open(self, stack: AsyncExitStack) -> dict[str, Coroutine[Any, Any, None]]:
         """Open everything; answers the side tasks, by name, that must run as long as the master does."""
         # 1. The port first: a second master on the same address fails before it touches the log.
+        #    Who calls already is told to wait.
         listener = await _bound(listen(self._config.listen, self._on_hello), self._config.listen)
         stack.callback(listener.close)
+        # 2. The log: snapshot and journal are loaded and checked before anything is answered.
+        await self._raft.open()
+        stack.push_async_callback(self._raft.close)
+        self._learn_cluster_id(0, ())
+        self._is_open = True
         if self._config.http:
             http = Http(
                 address=self._config.http,
@@ -119,16 +148,35 @@ class Master:
                 replica=self._replica,
                 proposer=self._proposer,
                 gateway=self._gateway,
+                lag=self._lag,
             )
             self._http_address = await _bound(http.open(), self._config.http)
             stack.push_async_callback(http.close)
-        # 2. The log: snapshot and journal are loaded and checked before anything is answered.
-        await self._raft.open()
-        stack.push_async_callback(self._raft.close)
-        self._learn_cluster_id(0, ())
         # 3. The ways to the other masters.
         stack.callback(self._peers.close)
-        return {"reigns": self._reigns.run(), "blobs": self._blobs.run()}
+        tasks = {"reigns": self._reigns.run(), "blobs": self._blobs.run()}
+        if self._config.join:
+            joining = Joining(
+                self._raft, self._peers, address=self._config.listen, masters=self._config.join
+            )
+            tasks["join"] = joining.run()
+        if self._is_real:  # the collector belongs to the process, and virtual time has no lag
+            tasks["lag"] = self._lag.run()
+            tasks["garbage"] = keep_garbage_small(may_pause=lambda: not self._proposer.reigns)
+        return tasks
+
+    async def leave(self) -> None:
+        """Before it stops: the leadership goes to another master, so that nobody waits for an election."""
+        leader = await hand_over(self._raft, timeout_s=LEAVE_TIMEOUT_S)
+        if leader:
+            log.info("handed the leadership over to %s", leader)
+
+    def _all(self) -> tuple[str, ...]:
+        status = self._raft.status
+        return (*status.voters, *status.learners)
+
+    def _others(self) -> tuple[str, ...]:
+        return tuple(each for each in self._all() if each != self._config.listen)
 
     @property
     def http_address(self) -> str:
@@ -143,6 +191,8 @@ class Master:
         )
 
     def _on_hello(self, connection: Connection, hello: Hello) -> tuple[Welcome, Handler]:
+        if not self._is_open:
+            raise Unavailable("this master is still starting")
         ours = self._identity.cluster_id
         if hello.cluster_id and ours and hello.cluster_id != ours:
             raise AccessDenied(
@@ -153,10 +203,7 @@ class Master:
             cluster_id=ours,
             id=self._identity.member_id,
             leader=self._raft.status.leader,
-            masters=tuple(
-                MasterInfo(id="", address=address)
-                for address in self._config.peers or (self._config.listen,)
-            ),
+            masters=tuple(MasterInfo(id="", address=address) for address in self._all()),
         )
         return welcome, self._handler_for(connection, hello)
 
@@ -192,6 +239,17 @@ class Master:
         save_identity(self._config.data_dir, self._identity)
 
 
+def _given(config: MasterConfig) -> dict[str, int]:
+    """The settings of consensus that this master was told to change."""
+    given = {}
+    if config.rtt_budget_ms:
+        given["rtt_budget_ms"] = config.rtt_budget_ms
+    if config.snapshot_entries:
+        given["snapshot_entries"] = config.snapshot_entries
+        given["keep_entries"] = config.snapshot_entries // 5
+    return given
+
+
 async def _bound(opening: Coroutine[Any, Any, T], address: str) -> T:
     try:
         return await opening
@@ -205,7 +263,11 @@ async def _bound(opening: Coroutine[Any, Any, T], address: str) -> T:
 
 
 async def run_master(
-    config: MasterConfig, *, stop: asyncio.Event, ready: Callable[[str], None] | None = None
+    config: MasterConfig,
+    *,
+    stop: asyncio.Event,
+    ready: Callable[[str], None] | None = None,
+    surroundings: Surroundings | None = None,
 ) -> None:
     """Run one master until `stop` is set. `ready` is told in one line once it serves.
 
@@ -213,7 +275,7 @@ async def run_master(
     """
     config.check()
     async with AsyncExitStack() as stack:
-        master = Master(config)
+        master = Master(config, surroundings)
         tasks = [
             asyncio.create_task(work, name=name)
             for name, work in (await master.open(stack)).items()
@@ -225,6 +287,8 @@ async def run_master(
         stopping = asyncio.create_task(stop.wait(), name="stop")
         stack.push_async_callback(_cancel, [stopping])
         done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        if stopping in done:
+            await master.leave()
         for task in done - {stopping}:
             task.result()  # a side task never ends by itself: this raises what killed it
 

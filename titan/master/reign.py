@@ -35,7 +35,9 @@ from titan.wire.messages import Retract
 log = logging.getLogger(__name__)
 
 PLAN_LIMIT: Final = 1024  # assignments proposed at once; the rest follows in the next round
-WATCH_PERIOD_S: Final = 0.05  # leases, rests and retractions are looked at this often
+WATCH_PERIOD_S: Final = (
+    0.05  # leases, rests, retractions and overdue timers are looked at this often
+)
 TIMER_SLACK_MS: Final = 1  # a timer may fire this late, so that it never fires early
 
 
@@ -101,6 +103,7 @@ class Reign:
             self._expire_silent_workers()
             self._wake_planner()
             self._retract()
+            self._advance_if_overdue()
 
     def _end(self) -> None:
         self.is_on = False
@@ -125,6 +128,11 @@ class Reign:
     def on_applied(self, index: int, events: Sequence[AnyEvent]) -> None:
         """An entry was applied on this master."""
         assert self.planner is not None
+        if self.state.epoch != self.epoch:
+            # Another leader reigns already and consensus has not told us yet: what it assigns is not
+            # ours to send, least of all to workers that still sit on our connections.
+            self.is_on = False
+            return
         for event in events:
             if isinstance(event, AttemptAssigned):
                 self.sessions.run(event.attempt, event.worker)
@@ -152,6 +160,8 @@ class Reign:
             return
         for command in self.planner.plan(now_ms=self._now_ms(), limit=PLAN_LIMIT):
             self._assign(command)
+        if self.planner.is_behind:
+            self._schedule_plan()
 
     def _assign(self, command: AssignAttempt) -> None:
         try:
@@ -248,8 +258,7 @@ class Reign:
         try:
             answer = self._proposer.submit(AdvanceTime())
         except TitanError:
-            self._arm_timer()
-            return
+            return  # the watch looks again
         self._advancing = True
         answer.add_done_callback(self._advanced)
 
@@ -257,6 +266,13 @@ class Reign:
         self._advancing = False
         if not done.cancelled() and done.exception() is None and self.is_on:
             self._arm_timer()
+
+    def _advance_if_overdue(self) -> None:
+        """The armed timer is no help once the wall clock was set forward, or when the log did not take
+        an advance: in a quiet cluster nothing else would ever arm it anew."""
+        due_ms = self.state.next_due_ms
+        if due_ms is not None and due_ms < self._now_ms() and not self._advancing:
+            self._advance()
 
 
 def _was_applied(done: Answer) -> bool:

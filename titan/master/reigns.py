@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from titan.consensus.api import Raft, RaftStatus
 from titan.errors import NotLeader, TitanError
@@ -13,6 +14,10 @@ from titan.master.reign import Reign
 from titan.master.replica import Replica
 
 log = logging.getLogger(__name__)
+
+PAUSE_S: Final = (
+    0.1  # after a reign that failed: its reason, be it a full disk, is there a while yet
+)
 
 
 class Reigns:
@@ -37,6 +42,10 @@ class Reigns:
         self._changed = asyncio.Event()
         self.current: Reign | None = None
         raft.on_status(lambda _: self._changed.set())
+
+    def masters_changed(self, masters: tuple[str, ...]) -> None:
+        """What workers are told from the next reign on."""
+        self._masters = masters
 
     async def run(self) -> None:
         """Follow consensus until cancelled."""
@@ -70,6 +79,7 @@ class Reigns:
             if not isinstance(error, TitanError):
                 raise error  # a bug: the process stops rather than lead half alive
             log.info("reign of epoch %d could not go on: %s", status.term, error)
+            await asyncio.sleep(PAUSE_S)
 
     async def _until_over(self, term: int, reigning: asyncio.Task[None]) -> None:
         while not reigning.done():

@@ -15,6 +15,7 @@ from titan.errors import TimedOut
 from titan.fsm.events import AnyEvent
 from titan.fsm.machine import Machine, Result
 from titan.fsm.state import State
+from titan.master.blocks import framed, unframed
 
 Listener = Callable[[int, Sequence[AnyEvent]], None]
 
@@ -58,12 +59,12 @@ class Replica:
         return AppliedEntry(index, result)
 
     def freeze(self) -> Iterator[bytes]:
-        """The state in blocks."""
-        return self._machine.freeze()
+        """The state as pieces that may be cut anywhere."""
+        return framed(self._machine.freeze())
 
     def restore(self, blocks: Iterable[bytes]) -> None:
         """Replace the state; listeners hear of an apply without events, so they look anew."""
-        self._machine.restore(blocks)
+        self._machine.restore(unframed(blocks))
         for listener in tuple(self._listeners):
             listener(self.state.index, ())
         self._wake(self.state.index)

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from titan.errors import Conflict, ConnectionLost, NotLeader, TitanError
-from titan.fsm.commands import ExpireWorker, FinishAttempt, JoinWorker, ReleaseAttempt
+from titan.fsm.commands import (
+    Command,
+    ExpireWorker,
+    FinishAttempt,
+    JoinWorker,
+    ReleaseAttempt,
+)
 from titan.fsm.outcomes import Rejected
 from titan.fsm.state import Attempt, State
 from titan.ids import AttemptId, WorkerId
@@ -40,7 +46,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_STALE_EPOCH: Final = "stale_epoch"  # the state machine's word for an entry of a reign that is over
 HEARTBEAT_MS: Final = 1000
+REPEAT_S: Final = 0.25  # until a result that the log did not take is proposed again
 
 
 class Session(Refusing):
@@ -68,7 +76,7 @@ class Session(Refusing):
         """A worker fetches bundles."""
         if not isinstance(message, GetBlob):
             return await super().on_channel(connection, message, channel)
-        return await self._blobs.get(message, channel)
+        return await self._blobs.get(message, channel, may_fetch=True)
 
     def on_note(self, connection: Connection, message: Message) -> None:
         """Results and heartbeats. What comes before the registration or after a reign is ignored."""
@@ -80,7 +88,7 @@ class Session(Refusing):
             case AttemptEnded():
                 self._sessions.on_ended(self, message)
             case AttemptReleased():
-                self._sessions.on_released(message)
+                self._sessions.on_released(self, message)
             case Goodbye():
                 self._sessions.on_goodbye(self)
             case _:
@@ -141,6 +149,8 @@ class Sessions:
             )
         )
         if isinstance(settled.outcome, Rejected):
+            if settled.outcome.code == _STALE_EPOCH:
+                raise NotLeader
             raise Conflict(settled.outcome.why, reason=settled.outcome.code)
         if self._by_worker.get(message.worker) is not session or session.connection is None:
             raise ConnectionLost("replaced by a newer connection of the same worker")
@@ -196,24 +206,38 @@ class Sessions:
             log_bytes=message.log_bytes,
             output=message.output,
         )
-        try:
-            answer = self._reign.submit(finish)
-        except TitanError as error:
-            log.info("result of attempt %d must be repeated: %s", message.attempt, error)
-            return
+        self._insist(session, finish, then=lambda: session.confirm(message.attempt))
 
-        def confirm(done: Answer) -> None:
-            if not done.cancelled() and done.exception() is None:
-                session.confirm(message.attempt)
-
-        answer.add_done_callback(confirm)
-
-    def on_released(self, message: AttemptReleased) -> None:
+    def on_released(self, session: Session, message: AttemptReleased) -> None:
         """The worker gave an attempt back before it started."""
+        self._insist(session, ReleaseAttempt(attempt=message.attempt, cause="retracted"))
+
+    def _insist(
+        self, session: Session, command: Command, *, then: Callable[[], None] = lambda: None
+    ) -> None:
+        """Propose until it is committed or the session ends: only a new session makes a worker repeat
+        what it said, so what the log does not take now, be it for a full disk, would be lost."""
+
+        def settled(done: Answer) -> None:
+            if _was_taken(done):
+                then()
+            else:
+                again()
+
+        def again() -> None:
+            asyncio.get_running_loop().call_later(REPEAT_S, once_more)
+
+        def once_more() -> None:
+            if session.is_open:
+                self._insist(session, command, then=then)
+
         try:
-            self._reign.submit(ReleaseAttempt(attempt=message.attempt, cause="retracted"))
+            answer = self._reign.submit(command)
         except TitanError as error:
-            log.info("attempt %d stays assigned: %s", message.attempt, error)
+            log.info("%r must wait: %s", command, error)
+            again()
+        else:
+            answer.add_done_callback(settled)
 
     def on_goodbye(self, session: Session) -> None:
         """The worker leaves; nothing runs on it any more."""
@@ -268,3 +292,12 @@ class Sessions:
     @property
     def _state(self) -> State:
         return self._reign.state
+
+
+def _was_taken(done: Answer) -> bool:
+    """Whether the state machine has judged it, in whatever way: what came too late from a reign that
+    is over was not looked at."""
+    if done.cancelled() or done.exception() is not None:
+        return False
+    outcome = done.result().outcome
+    return not (isinstance(outcome, Rejected) and outcome.code == _STALE_EPOCH)

@@ -7,12 +7,12 @@ never an unbounded queue: what changed since its last update is a set of ids, re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from titan.errors import NotFound, Unavailable
-from titan.fsm.events import AnyEvent, JobChanged, KeyChanged, RunChanged, RunSubmitted
+from titan.fsm.events import AnyEvent, JobChanged, JobsChanged, KeyChanged, RunChanged, RunSubmitted
 from titan.fsm.queries import GetJob, GetRun, KvGet, KvList
 from titan.fsm.views import read
 from titan.ids import JobId, RunId
@@ -41,6 +41,10 @@ class _Watcher:
     def touch(self, ident: str, *, over: bool = False) -> None:
         self.changed[ident] = None
         self.is_over = self.is_over or over
+        self.wake.set()
+
+    def touch_all(self, idents: Iterable[str]) -> None:
+        self.changed.update(dict.fromkeys(idents))
         self.wake.set()
 
     async def next_changes(self, *, is_deaf: Callable[[], bool]) -> list[str]:
@@ -74,6 +78,9 @@ class Watches:
             if isinstance(event, JobChanged):
                 for watcher in self._runs.get(event.run, ()):
                     watcher.touch(event.job)
+            elif isinstance(event, JobsChanged):
+                for watcher in self._runs.get(event.run, ()):
+                    watcher.touch_all(event.jobs)
             elif isinstance(event, RunChanged | RunSubmitted):
                 over = isinstance(event, RunChanged) and event.over
                 for watcher in self._runs.get(event.run, ()):
@@ -139,6 +146,7 @@ class Watches:
             update = RunUpdate(index=state.index, run=_encode(view), jobs=_encode(page))
             over = view.over
             await channel.send(encode(update))
+            await asyncio.sleep(0)  # a large run has many pages, and others are waiting too
         return over
 
     # --- keys ---------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ from titan.fsm.events import (
     AttemptRevoked,
     Event,
     JobReady,
+    JobsChanged,
+    JobsReady,
     JobWithdrawn,
     WorkerChanged,
     WorkerExpired,
@@ -24,9 +26,10 @@ from titan.fsm.events import (
 )
 from titan.fsm.state import Attempt, Job, Run, State, is_ready
 from titan.ids import AttemptId, JobId, RunId, WorkerId
-from titan.limits import REFUSED_REST_MS
+from titan.limits import INTAKE_PER_PLAN_MAX, REFUSED_REST_MS
 from titan.sched.durations import Durations, is_short
 from titan.sched.fleet import Fleet
+from titan.sched.intake import Intake
 from titan.sched.need import need_of
 from titan.sched.placement import Placement, pinned_seat
 from titan.sched.queue import Lane, Ready, ReadyQueue
@@ -38,7 +41,8 @@ class Planner:
     """The scheduler of one leader's reign. Workers get work once `session_up` has named them."""
 
     def __init__(self, state: State, *, durations: Durations | None = None) -> None:
-        """Build everything from the state; costs time in proportion to what is live in it."""
+        """Build from the state; costs time in proportion to its live runs and attempts. Their jobs are
+        taken in by the calls of `plan` that follow."""
         self.queue = ReadyQueue()
         self.fleet = Fleet()
         self.durations = durations or Durations()
@@ -46,10 +50,14 @@ class Planner:
         self._placement = Placement(self.fleet, self.queue)
         self._retractions = Retractions(self.fleet)
         self._in_flight: dict[JobKey, WorkerId] = {}
+        self._intake = Intake()
+        self._has_more = False
         self._now_ms = 0
         self._reactions: dict[type[Event], Callable[[Any], None]] = {
             JobReady: self._on_job,
             JobWithdrawn: self._on_job,
+            JobsChanged: self._on_jobs,
+            JobsReady: self._on_jobs,
             AttemptAssigned: self._on_assigned,
             AttemptFinished: self._on_finished,
             AttemptRevoked: self._on_ended,
@@ -61,17 +69,23 @@ class Planner:
             self._count_afresh(worker)
         for run in state.runs.values():
             if not run.ended_ms:
-                for job in run.jobs.values():
-                    self._enqueue(run, job)
+                self._intake.add(run.id, list(run.jobs))
+        self._take_in()
 
     # --- what the leader tells -----------------------------------------------------------------
 
     def observe(self, events: Iterable[AnyEvent]) -> None:
-        """Take in what an applied entry changed. Events that do not concern planning are ignored."""
+        """Take in what an applied entry changed. Events that do not concern planning are ignored.
+
+        Of events about many jobs at once, the calls of `plan` that follow take in the rest.
+        """
+        was_behind = self.is_behind
         for event in events:
             reaction = self._reactions.get(type(event))
             if reaction is not None:
                 reaction(event)
+        if not was_behind:
+            self._take_in()
 
     def session_up(self, worker: WorkerId) -> None:
         """The worker is connected to this leader and has registered."""
@@ -116,16 +130,29 @@ class Planner:
     # --- what the leader asks ------------------------------------------------------------------
 
     def plan(self, *, now_ms: int, limit: int) -> list[AssignAttempt]:
-        """At most `limit` proposals, most urgent first. Each counts as made until it is `settled`."""
+        """At most `limit` proposals, most urgent first. Each counts as made until it is `settled`.
+
+        While `is_behind` afterwards it is to be called again, though not before others had their turn.
+        """
         self._now_ms = now_ms
+        self._take_in()
         self.fleet.end_rests(now_ms)
         self._wake_lanes()
         proposals: list[AssignAttempt] = []
+        self._has_more = False
+        stale = 0
         while len(proposals) < limit:
             lane = self.queue.best()
             if lane is None:
                 break
-            proposal = self._place_head(lane)
+            if stale > INTAKE_PER_PLAN_MAX:
+                self._has_more = True
+                break
+            job = self._ready_head(lane)
+            if job is None:
+                stale += 1  # one of many that were withdrawn at once
+                continue
+            proposal = self._place_head(lane, *job)
             if proposal is not None:
                 proposals.append(proposal)
         self._placement.done()
@@ -134,9 +161,14 @@ class Planner:
 
     def retractions(self, *, now_ms: int) -> list[Retraction]:
         """Queued attempts to ask back, once planning has left idle workers without work."""
-        if self.queue.best() is not None or self.fleet.freed:
+        if self.is_behind or self.queue.best() is not None or self.fleet.freed:
             return []
         return self._retractions.propose(now_ms=now_ms)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether jobs wait to be looked at: `plan` takes in a few thousand at a time."""
+        return bool(self._intake) or self._has_more
 
     @property
     def wake_at_ms(self) -> int | None:
@@ -150,14 +182,19 @@ class Planner:
 
     # --- placing -------------------------------------------------------------------------------
 
-    def _place_head(self, lane: Lane) -> AssignAttempt | None:
-        """Place the lane's most urgent job, or park the lane when there is no room for it."""
+    def _ready_head(self, lane: Lane) -> tuple[Run, Job] | None:
+        """The lane's most urgent job; None when it need not be placed any more: then it is dropped."""
         head = self.queue.head(lane)
         run = self._state.runs.get(head.run)
         job = None if run is None else run.jobs.get(head.job)
         if run is None or job is None or not is_ready(job):
             self.queue.discard(head.seq)
             return None
+        return run, job
+
+    def _place_head(self, lane: Lane, run: Run, job: Job) -> AssignAttempt | None:
+        """Place the lane's most urgent job, or park the lane when there is no room for it."""
+        head = self.queue.head(lane)
         typical_us = self.durations.typical_us(run.name)
         seat = self._placement.choose(lane, head, typical_us=typical_us)
         if seat is None:
@@ -199,6 +236,17 @@ class Planner:
         job = None if run is None else run.jobs.get(event.job)
         if run is not None and job is not None:
             self._enqueue(run, job)
+
+    def _on_jobs(self, event: JobsReady | JobsChanged) -> None:
+        self._intake.add(event.run, event.jobs)
+
+    def _take_in(self) -> None:
+        """Look at the next jobs that wait for it."""
+        for run_id, job_id in self._intake.take(INTAKE_PER_PLAN_MAX):
+            run = self._state.runs.get(run_id)
+            job = None if run is None else run.jobs.get(job_id)
+            if run is not None and job is not None:
+                self._enqueue(run, job)
 
     def _on_worker(self, event: WorkerJoined | WorkerChanged | WorkerExpired) -> None:
         self._count_afresh(event.worker)

@@ -6,12 +6,14 @@ read by the table that the YAML loader uses; only names and the unit of `delay` 
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from titan.spec.fields import Field
     from titan.spec.model import JobSpec
 
 _V1_GATE_WAIT_S: Final = 172_800
@@ -140,16 +142,16 @@ class TitanJob:
 
     def _attrs(self, problems: Any) -> dict[str, Any]:
         from titan.spec import unavailable
-        from titan.spec.fields import JOB_FIELDS
 
+        given = self.__dict__
         attrs: dict[str, Any] = {}
-        for name in unavailable.FIELDS:
-            if getattr(self, name) is not _DEFAULTS[name]:
-                self._refuse(problems, name, unavailable.field_refusal(name, getattr(self, name)))
-        for field in JOB_FIELDS:
-            name = _SDK_NAMES.get(field.name, field.name)
-            value = getattr(self, name)
-            if value is None or value == _DEFAULTS.get(name) or value == []:
+        closed, table = _fields()
+        for name, default in closed:
+            if given[name] is not default:
+                self._refuse(problems, name, unavailable.field_refusal(name, given[name]))
+        for field, name, default in table:
+            value = given[name]
+            if value is default or value is None or value in (default, []):
                 continue  # the model has the same defaults
             if name == "delay":
                 value = value / 1000  # the table counts in seconds
@@ -199,3 +201,17 @@ def _defaults() -> dict[str, Any]:
 
 
 _DEFAULTS: Final = _defaults()
+
+
+@functools.cache
+def _fields() -> tuple[list[tuple[str, Any]], list[tuple[Field, str, Any]]]:
+    """What `TitanJob` reads of itself: names and defaults of what this version does not run, then of the
+    fields of the table. Made once, since a run may have 100,000 jobs."""
+    from titan.spec import unavailable
+    from titan.spec.fields import JOB_FIELDS
+
+    names = [_SDK_NAMES.get(field.name, field.name) for field in JOB_FIELDS]
+    return (
+        [(name, _DEFAULTS[name]) for name in unavailable.FIELDS],
+        [(field, name, _DEFAULTS.get(name)) for field, name in zip(JOB_FIELDS, names, strict=True)],
+    )

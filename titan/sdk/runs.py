@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -147,18 +148,20 @@ class RunsApi(LogsApi, BlobsApi):
         return AsyncRunHandle(self, run)
 
     async def _stage(self, stages: tuple[StageJobs, ...]) -> None:
-        room = asyncio.Semaphore(STAGES_IN_FLIGHT_MAX)
-
-        async def send(stage: StageJobs) -> None:
-            async with room:
-                await self._write(stage)
-
+        """Send the parts in order; a part goes out when the one `STAGES_IN_FLIGHT_MAX` before it is in."""
+        under_way: deque[asyncio.Task[object]] = deque()
         try:
-            async with asyncio.TaskGroup() as group:
-                for stage in stages:
-                    group.create_task(send(stage), name=f"stage {stage.part}")
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from None  # the others were cancelled because of it
+            for stage in stages:
+                if len(under_way) == STAGES_IN_FLIGHT_MAX:
+                    await under_way.popleft()
+                sending = asyncio.create_task(self._write(stage), name=f"stage {stage.part}")
+                under_way.append(sending)
+            while under_way:
+                await under_way.popleft()
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
 
     # --- changing -------------------------------------------------------------------------------
 

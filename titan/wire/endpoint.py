@@ -2,21 +2,23 @@
 
 The dialler sends `Hello`; the acceptor's `on_hello` looks at it and either gives a `Welcome` and the
 handler for what follows, or raises a `TitanError` that the dialler gets raised. A connection that says
-nothing is closed after `HELLO_TIMEOUT_S`; beyond `CONNECTIONS_MAX` new ones are closed at once.
+nothing is closed after `HELLO_TIMEOUT_S`; beyond `CONNECTIONS_MAX`, or what the process may open less
+`DESCRIPTORS_RESERVED`, new ones are closed at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import ssl
 from collections.abc import Callable
 
 import msgspec
 
 from titan.config import split_address
-from titan.errors import ConnectionLost, ProtocolError, TimedOut, TitanError, Unavailable
-from titan.limits import CONNECTIONS_MAX, HELLO_TIMEOUT_S
+from titan.errors import ConnectionLost, ProtocolError, TimedOut, TitanError
+from titan.limits import CONNECTIONS_MAX, DESCRIPTORS_RESERVED, HELLO_TIMEOUT_S
 from titan.wire.connection import Connection, Handler, decode_error
 from titan.wire.framing import Kind
 from titan.wire.messages import PROTOCOL, Hello, Welcome, decode, encode
@@ -69,6 +71,21 @@ async def dial(
     return connection
 
 
+class _Turned(asyncio.Protocol):
+    """A connection that there is no room for: closed as soon as it is there."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+def _room() -> int:
+    """How many connections to hold; the journal and the blobs keep descriptors of their own."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return max(1, min(CONNECTIONS_MAX, allowed - DESCRIPTORS_RESERVED))
+
+
 class Listener:
     """A listening socket and the connections it accepted."""
 
@@ -77,6 +94,7 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self._greeters: set[asyncio.Task[None]] = set()
+        self._room = _room()
         self.address = ""
 
     async def open(self, address: str, *, tls: ssl.SSLContext | None) -> None:
@@ -86,7 +104,9 @@ class Listener:
         self._server = await loop.create_server(self._accept, host, port, ssl=tls, backlog=1024)
         self.address = f"{host}:{self._server.sockets[0].getsockname()[1]}"
 
-    def _accept(self) -> Connection:
+    def _accept(self) -> asyncio.Protocol:
+        if len(self._connections) >= self._room:
+            return _Turned()
         connection = Connection(is_dialler=False)
         self._connections.add(connection)
         greeter = asyncio.get_running_loop().create_task(self._greet(connection), name="greet")
@@ -120,8 +140,6 @@ class Listener:
                 f"this master speaks protocol {PROTOCOL}, the caller {hello.protocol}",
                 hint="run the same version of Titan on both sides",
             )
-        if len(self._connections) > CONNECTIONS_MAX:
-            raise Unavailable(f"this master has {CONNECTIONS_MAX} connections already")
         connection.hello = hello
         welcome, handler = self._on_hello(connection, hello)
         connection.welcome = welcome

@@ -46,6 +46,7 @@ class MasterInfo(Message, frozen=True, kw_only=True, tag="master"):
     role: str = "down"
     term: int = 0
     applied_index: int = 0
+    is_learner: bool = False  # receives the log and does not count yet
 
 
 class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
@@ -196,6 +197,45 @@ class ClusterInfo(Message, frozen=True, kw_only=True, tag="cluster.info"):
     masters: tuple[MasterInfo, ...]
 
 
+class AddMaster(Message, frozen=True, kw_only=True, tag="master.add"):
+    """Call → `Ok` once a master that was started with --join is let in to learn; idempotent."""
+
+    address: str
+
+
+class RemoveMaster(Message, frozen=True, kw_only=True, tag="master.remove"):
+    """Call → `Ok` once the removal is committed; the leader hands over before it is removed."""
+
+    address: str
+
+
+class TransferLeadership(Message, frozen=True, kw_only=True, tag="leader.transfer"):
+    """Call → `LeaderNamed`. To `address`, or to whoever has caught up most when it is ""."""
+
+    address: str = ""
+
+
+class LeaderNamed(Message, frozen=True, kw_only=True, tag="leader.named"):
+    """Who leads now."""
+
+    address: str
+
+
+class TakeSnapshot(Message, frozen=True, kw_only=True, tag="snapshot.take"):
+    """Call → `SnapshotTaken`: the leader writes one now."""
+
+
+class GetSnapshot(Message, frozen=True, kw_only=True, tag="snapshot.get"):
+    """Channel → the bytes of a snapshot that the leader takes now; ends with `SnapshotTaken`."""
+
+
+class SnapshotTaken(Message, frozen=True, kw_only=True, tag="snapshot.taken"):
+    """A snapshot is durable at the leader."""
+
+    name: str
+    size: int
+
+
 # --- worker → leader ----------------------------------------------------------------------------
 
 
@@ -321,6 +361,13 @@ AnyMessage = (
     | GetBlob
     | GetCluster
     | ClusterInfo
+    | AddMaster
+    | RemoveMaster
+    | TransferLeadership
+    | LeaderNamed
+    | TakeSnapshot
+    | GetSnapshot
+    | SnapshotTaken
     | Register
     | Registered
     | Heartbeat

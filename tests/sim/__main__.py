@@ -1,0 +1,53 @@
+"""`python -m tests.sim --seeds N [--first F] [--seconds S] [--trace FILE]`: simulate and report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tests.sim.runner import as_json, reexec, run_apart, run_many, summary
+
+SECONDS = 8.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=300, help="how many")
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of faults, per seed")
+    parser.add_argument("--trace", type=Path, help="write everything that happens in one seed")
+    parser.add_argument("--break", dest="broken", default="", help="one of tests/sim/breaks.py")
+    parser.add_argument("--until-violated", action="store_true", help="stop at the first one")
+    parser.add_argument("--json", action="store_true", help="one line per seed")
+    given = parser.parse_args()
+    reexec(["-m", "tests.sim", *sys.argv[1:]])
+    if given.trace is not None:
+        reports = [run_apart(given.first, seconds=given.seconds, trace=given.trace)]
+    else:
+        reports = []
+        seeds = list(range(given.first, given.first + given.seeds))
+        for report in run_many(seeds, seconds=given.seconds, broken=given.broken):
+            reports.append(report)
+            if given.json:
+                print(as_json(report), flush=True)  # noqa: T201
+            if report.violations:
+                _show(report, seconds=given.seconds)
+                if given.until_violated:
+                    break
+    for name, value in summary(reports).items():
+        print(f"{name:>18}: {value}")  # noqa: T201
+    return 1 if any(report.violations for report in reports) else 0
+
+
+def _show(report: object, *, seconds: float) -> None:
+    seed, violations, recent = report.seed, report.violations, report.recent  # type: ignore[attr-defined]
+    lines = [f"seed {seed}: {len(violations)} violations", *recent[-40:], *violations]
+    lines.append(
+        f"again: .venv/bin/python -m tests.sim --first {seed} --seeds 1 --seconds {seconds}"
+    )
+    print("\n".join(lines), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""Ways to break the product on purpose: a simulation that does not notice them proves nothing.
+
+Each takes one protection away in the process that is about to simulate. `python -m tests.sim --break NAME`
+must find violations; `test_breaks.py` holds it to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import titan.exec.worker
+import titan.master.reigns
+from tests.sim.disk import HostDisk
+from titan.exec.core import WorkerCore
+from titan.fsm.outcomes import Applied
+from titan.master.clock import LeaderClock
+from titan.master.gateway import Gateway
+from titan.master.proposer import Proposer, Settled
+from titan.master.reign import Reign
+from titan.master.replica import Replica
+from titan.master.sessions import Sessions
+
+
+def no_sync() -> None:
+    """Disks that lie about having written."""
+    made = HostDisk.__init__
+
+    def init(self: HostDisk, *given: Any) -> None:
+        made(self, *given)
+        self.honours_sync = False
+
+    HostDisk.__init__ = init  # type: ignore[method-assign]
+
+
+def stale_reads() -> None:
+    """Reads that do not ask a majority, at any master."""
+
+    class Confirmed:
+        def __init__(self, raft: Any) -> None:
+            self._raft = raft
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._raft, name)
+
+        async def read_index(self, *, timeout_s: float) -> int:
+            return 0
+
+    made = Gateway.__init__
+
+    def init(self: Gateway, **parts: Any) -> None:
+        made(self, **{**parts, "raft": Confirmed(parts["raft"])})
+
+    Gateway.__init__ = init  # type: ignore[method-assign]
+
+
+def early_answers() -> None:
+    """Writes that are answered before they are committed."""
+
+    def submit_encoded(self: Proposer, command: Any, **given: Any) -> Any:
+        answer = honest(self, command, **given)
+        early = self._loop.create_future()
+        early.set_result(Settled(0, Applied(0)))
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return early
+
+    honest = Proposer.submit_encoded
+    Proposer.submit_encoded = submit_encoded  # type: ignore[method-assign]
+
+
+def masters_differ() -> None:
+    """A master whose state depends on how often it was started."""
+    honest = Replica.apply
+    made: list[Replica] = []
+
+    def apply(self: Replica, index: int, payload: bytes) -> Any:
+        if self not in made:
+            made.append(self)
+        entry = honest(self, index, payload)
+        if made.index(self) == 2 and index == 30:
+            self.state.digest = bytes(32)
+        return entry
+
+    Replica.apply = apply  # type: ignore[method-assign]
+
+
+def runs_again() -> None:
+    """A worker that starts whatever it is told to, as often as it is told."""
+    WorkerCore._is_known = lambda self, attempt: attempt in self._queue  # type: ignore[method-assign]
+    WorkerCore.holds = lambda self: ()  # type: ignore[method-assign]
+
+
+def results_once() -> None:
+    """A worker that reports a result once, whether or not it was heard."""
+
+    def on_registered(self: Any, registered: Any) -> None:
+        self._feed(registered)
+
+    titan.exec.worker.Worker.on_registered = on_registered  # type: ignore[method-assign]
+
+
+def foreign_dispatch() -> None:
+    """A leader that sends out what later leaders assign."""
+    honest = Reign.on_applied
+
+    def on_applied(self: Reign, index: int, events: Any) -> None:
+        own, self.epoch = self.epoch, self.state.epoch
+        try:
+            honest(self, index, events)
+        finally:
+            self.epoch = own
+
+    Reign.on_applied = on_applied  # type: ignore[method-assign]
+
+
+def wall_clock() -> None:
+    """Leaders that stamp entries with whatever their wall clock says."""
+    LeaderClock.now_ms = lambda self: self._wall_ms()  # type: ignore[method-assign]
+
+
+def no_insistence() -> None:
+    """Leaders that drop a result when the log does not take it."""
+    honest = Sessions._insist
+
+    def insist(self: Sessions, session: Any, command: Any, **given: Any) -> None:
+        if not getattr(session, "_insisted", {}).get(command):
+            session.__dict__.setdefault("_insisted", {})[command] = True
+            honest(self, session, command, **given)
+
+    Sessions._insist = insist  # type: ignore[method-assign]
+
+
+def no_pause() -> None:
+    """Leaders that begin a reign that cannot begin again at once."""
+    titan.master.reigns.PAUSE_S = 0  # type: ignore[misc]
+
+
+BREAKS: Final[dict[str, Callable[[], None]]] = {
+    one.__name__.replace("_", "-"): one
+    for one in (
+        no_sync,
+        stale_reads,
+        early_answers,
+        masters_differ,
+        runs_again,
+        results_once,
+        foreign_dispatch,
+        wall_clock,
+        no_insistence,
+        no_pause,
+    )
+}

@@ -1,0 +1,65 @@
+"""Finished runs are forgotten in time, so that the state does not grow for ever.
+
+Kept are the newest `FINISHED_RUNS_MAX` finished runs, with at most `FINISHED_JOBS_MAX` jobs together, for
+`FINISHED_KEEP_MS` after their end. A live run is never forgotten. One timer looks after all of them and
+forgets a few at a time. Bundles that no run refers to any more stay on disk.
+"""
+
+from __future__ import annotations
+
+from titan.fsm import timers
+from titan.fsm.events import RunForgotten
+from titan.fsm.handling import Turn
+from titan.fsm.state import Run, State
+from titan.limits import (
+    FINISHED_JOBS_MAX,
+    FINISHED_KEEP_MS,
+    FINISHED_RUNS_MAX,
+    FORGET_JOBS_PER_ENTRY,
+)
+
+
+def run_is_over(turn: Turn, run: Run) -> None:
+    """The run has ended, or has grown by jobs that ended at once: its time to be forgotten will come."""
+    state = turn.state
+    state.over_jobs += len(run.jobs) - state.over.get(run.id, 0)
+    state.over[run.id] = len(run.jobs)
+    _look_again(turn)
+
+
+def run_is_live(state: State, run: Run) -> bool:
+    """The run is not over. Answers whether it was."""
+    jobs = state.over.pop(run.id, 0)
+    state.over_jobs -= jobs
+    return jobs != 0
+
+
+def forget(turn: Turn) -> None:
+    """The timer fired: forget what is due, up to the bound, and look again later."""
+    state = turn.state
+    room = FORGET_JOBS_PER_ENTRY
+    while room > 0 and state.over and _due_ms(state) <= turn.at.now_ms:
+        run = state.runs.pop(next(iter(state.over)))
+        run_is_live(state, run)
+        room -= len(run.jobs)
+        turn.events.append(RunForgotten(run.id))
+    state.forget_due_ms = 0
+    _look_again(turn)
+
+
+def _look_again(turn: Turn) -> None:
+    """Set the timer, unless it is set for that time or an earlier one. Never for this entry."""
+    state = turn.state
+    if not state.over:
+        return
+    due_ms = max(_due_ms(state), turn.at.now_ms + 1)
+    if not state.forget_due_ms or due_ms < state.forget_due_ms:
+        state.forget_due_ms = due_ms
+        timers.set_timer(state, timers.FORGET, due_ms=due_ms)
+
+
+def _due_ms(state: State) -> int:
+    """When the run that ended first is to be forgotten; 0 when there are too many."""
+    if len(state.over) > FINISHED_RUNS_MAX or state.over_jobs > FINISHED_JOBS_MAX:
+        return 0
+    return state.runs[next(iter(state.over))].ended_ms + FINISHED_KEEP_MS

@@ -1,0 +1,121 @@
+"""How late this master's loop runs, and what it was busy with.
+
+A loop that stands still for longer than an election takes costs the leadership, so the lag is measured all
+the time, shown among the metrics, and explained in the log when it matters. Never changes anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from titan.consensus.api import ReplicatedMachine
+from titan.fsm.commands import decode_entry
+from titan.master.replica import AppliedEntry, Replica
+
+log = logging.getLogger(__name__)
+
+PERIOD_S: Final = 0.02  # a standstill is seen up to this much shorter than it was
+WARN_MS: Final = 100.0  # two heartbeats
+RECENT_S: Final = 10
+
+
+class Deed(NamedTuple):
+    """The longest thing that the state machine did since the last look."""
+
+    what: str  # apply, freeze or restore
+    took_ms: float
+    entry: int
+    payload: bytes
+
+    def __str__(self) -> str:
+        if self.what != "apply":
+            return f"{self.what} took {self.took_ms:.0f} ms"
+        kinds = Counter(type(one.command).__name__ for one in decode_entry(self.payload).proposals)
+        listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(4))
+        return f"apply of entry {self.entry} ({listed}) took {self.took_ms:.0f} ms"
+
+
+class LagMeter(ReplicatedMachine):
+    """Stands between consensus and the replica, and looks at the clock."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._deed = Deed("nothing", 0.0, 0, b"")
+        self._by_second: deque[float] = deque([0.0] * RECENT_S, maxlen=RECENT_S)
+        self.total_max_ms = 0.0
+        self.apply_max_ms = 0.0
+        self.freeze_max_ms = 0.0
+
+    @property
+    def recent_max_ms(self) -> float:
+        """The longest standstill of the last `RECENT_S` seconds."""
+        return max(self._by_second)
+
+    def rows(self) -> dict[str, float]:
+        """The gauges."""
+        return {
+            "titan_loop_lag_recent_max_ms": round(self.recent_max_ms, 1),
+            "titan_loop_lag_max_ms": round(self.total_max_ms, 1),
+            "titan_apply_max_ms": round(self.apply_max_ms, 1),
+            "titan_freeze_max_ms": round(self.freeze_max_ms, 1),
+        }
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        loop = asyncio.get_running_loop()
+        second = loop.time()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(PERIOD_S)
+            now = loop.time()
+            if now - second >= 1:
+                second = now
+                self._by_second.append(0.0)
+            self._note(max(0.0, (now - before - PERIOD_S) * 1000))
+
+    def _note(self, lag_ms: float) -> None:
+        self._by_second[-1] = max(self._by_second[-1], lag_ms)
+        self.total_max_ms = max(self.total_max_ms, lag_ms)
+        deed, self._deed = self._deed, Deed("nothing", 0.0, 0, b"")
+        if lag_ms > WARN_MS:
+            busy = f"; the longest {deed}" if deed.took_ms > lag_ms / 4 else ""
+            log.warning("the loop stood still for %.0f ms%s", lag_ms, busy)
+
+    def _did(self, what: str, started: float, *, index: int = 0, payload: bytes = b"") -> float:
+        took_ms = (time.perf_counter() - started) * 1000
+        if took_ms > self._deed.took_ms:
+            self._deed = Deed(what, took_ms, index, payload)
+        return took_ms
+
+    # --- ReplicatedMachine --------------------------------------------------------------------
+
+    @property
+    def digest(self) -> bytes:
+        """Of the replica."""
+        return self._replica.digest
+
+    def apply(self, index: int, payload: bytes) -> AppliedEntry:
+        """Apply by the replica, timed."""
+        started = time.perf_counter()
+        applied = self._replica.apply(index, payload)
+        took_ms = self._did("apply", started, index=index, payload=payload)
+        self.apply_max_ms = max(self.apply_max_ms, took_ms)
+        return applied
+
+    def freeze(self) -> Iterator[bytes]:
+        """Freeze by the replica, timed; what is encoded later in a thread does not count."""
+        started = time.perf_counter()
+        blocks = self._replica.freeze()
+        self.freeze_max_ms = max(self.freeze_max_ms, self._did("freeze", started))
+        return blocks
+
+    def restore(self, blocks: Iterable[bytes]) -> None:
+        """Restore by the replica, timed."""
+        started = time.perf_counter()
+        self._replica.restore(blocks)
+        self._did("restore", started)

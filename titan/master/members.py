@@ -1,0 +1,163 @@
+"""Adding, removing and relieving masters on request, and handing out backups: the leader's side.
+
+Owns the steps around a change; the rules of a change are consensus' own (`titan.consensus.changes`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from titan.consensus.api import Raft
+from titan.errors import Conflict, NotLeader, ProtocolError, TitanError, Unavailable
+from titan.limits import CHUNK_BYTES
+from titan.master.peers import Peers
+from titan.wire.channel import Channel
+from titan.wire.messages import (
+    AddMaster,
+    LeaderNamed,
+    MasterInfo,
+    Message,
+    Ok,
+    RemoveMaster,
+    SnapshotTaken,
+    TakeSnapshot,
+    TransferLeadership,
+)
+
+CHANGE_TIMEOUT_S: Final = 5.0
+TRANSFER_TIMEOUT_S: Final = 2.0
+SNAPSHOT_TIMEOUT_S: Final = 120.0
+JOIN_PERIOD_S: Final = 0.5
+
+
+class Members:
+    """What a leader does to the list of masters."""
+
+    def __init__(
+        self, raft: Raft, peers: Peers, *, address: str, cluster_id: Callable[[], str]
+    ) -> None:
+        self._raft = raft
+        self._peers = peers
+        self._address = address
+        self._cluster_id = cluster_id
+
+    async def serve(self, message: Message) -> Message:
+        """One request that `Gateway.govern` lets in."""
+        match message:
+            case AddMaster():
+                return await self.add(message)
+            case RemoveMaster():
+                return await self.remove(message)
+            case TransferLeadership():
+                return await self.transfer(message)
+            case TakeSnapshot():
+                return await self.take_snapshot()
+        raise ProtocolError(f"unexpected call {type(message).__name__}")
+
+    async def add(self, message: AddMaster) -> Ok:
+        """Let a master that was started with --join learn; it counts once it has caught up."""
+        welcome = await self._peers.greet(message.address)
+        status = self._raft.status
+        if message.address in (*status.voters, *status.learners):
+            if self._raft.member_id(message.address) == welcome.id:
+                return Ok()  # asked twice, or by two
+        elif welcome.masters or welcome.cluster_id not in ("", self._cluster_id()):
+            raise Conflict(
+                f"the master at {message.address} has a cluster of its own",
+                reason="has_a_cluster",
+                hint="start it with an empty data directory and --join",
+            )
+        await self._raft.add_member(
+            message.address, member_id=welcome.id, timeout_s=CHANGE_TIMEOUT_S
+        )
+        return Ok()
+
+    async def remove(self, message: RemoveMaster) -> Ok:
+        """Take a master out for good. Raises `NotLeader` after handing over, if it is this one."""
+        if message.address == self._address:
+            if len(self._raft.status.voters) == 1:
+                raise Conflict(f"{self._address} is the only voter", reason="last_member")
+            raise NotLeader(leader=await self._raft.transfer(None, timeout_s=TRANSFER_TIMEOUT_S))
+        await self._raft.remove_member(message.address, timeout_s=CHANGE_TIMEOUT_S)
+        return Ok()
+
+    async def transfer(self, message: TransferLeadership) -> LeaderNamed:
+        """Hand the leadership over, to anybody or to one."""
+        if message.address == self._address:
+            return LeaderNamed(address=self._address)
+        return LeaderNamed(
+            address=await self._raft.transfer(message.address or None, timeout_s=TRANSFER_TIMEOUT_S)
+        )
+
+    async def take_snapshot(self) -> SnapshotTaken:
+        """Take a snapshot here, now."""
+        path: Path = await self._raft.backup(timeout_s=SNAPSHOT_TIMEOUT_S)
+        return SnapshotTaken(name=path.name, size=path.stat().st_size)
+
+    async def send_snapshot(self, channel: Channel) -> SnapshotTaken:
+        """Take a snapshot and send the file."""
+        path: Path = await self._raft.backup(timeout_s=SNAPSHOT_TIMEOUT_S)
+        size = 0
+        with path.open("rb") as file:  # later generations do not take an open file away
+            while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                size += len(chunk)
+                await channel.send(chunk)
+        return SnapshotTaken(name=path.name, size=size)
+
+    def described(self, masters: list[MasterInfo]) -> tuple[MasterInfo, ...]:
+        """With what each master is in the cluster."""
+        status = self._raft.status
+        return tuple(
+            MasterInfo(
+                id=each.id, address=each.address, http=each.http, role=each.role, term=each.term,
+                applied_index=each.applied_index, is_learner=each.address in status.learners,
+            )
+            for each in masters
+        )  # fmt: skip
+
+
+class Joining:
+    """Asks the cluster to take this master in, until it is a member."""
+
+    def __init__(self, raft: Raft, peers: Peers, *, address: str, masters: tuple[str, ...]) -> None:
+        self._raft = raft
+        self._peers = peers
+        self._address = address
+        self._masters = masters
+        self.last_refusal = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether this master is a member."""
+        status = self._raft.status
+        return self._address in (*status.voters, *status.learners)
+
+    async def run(self) -> None:
+        """Ask each of the masters in turn. Raises a refusal that no patience mends."""
+        while not self.is_over:
+            for master in self._masters:
+                try:
+                    await self._peers.ask_as_client(master, AddMaster(address=self._address))
+                except Unavailable as error:
+                    self.last_refusal = str(error)
+                except Conflict as error:
+                    if error.reason != "has_a_cluster":
+                        raise
+                    self.last_refusal = str(error)
+                except TitanError as error:
+                    self.last_refusal = str(error)
+            await asyncio.sleep(JOIN_PERIOD_S)
+        await asyncio.Event().wait()  # a side task never ends by itself
+
+
+async def hand_over(raft: Raft, *, timeout_s: float) -> str:
+    """Give the leadership away before leaving; "" when this master does not lead or nobody takes it."""
+    if not raft.status.is_ready:
+        return ""
+    try:
+        return await raft.transfer(None, timeout_s=timeout_s)
+    except TitanError:
+        return ""
