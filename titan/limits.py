@@ -10,12 +10,9 @@ MIB: Final = 1024 * KIB
 # --- the log -------------------------------------------------------------------------------
 ENTRY_BYTES_MAX: Final = 256 * KIB  # one fsync and one message; larger submissions are staged
 ENTRY_COMMANDS_MAX: Final = 4096  # keeps one apply under a few tens of milliseconds
-APPEND_BATCH_BYTES: Final = (
-    512 * KIB
-)  # above ENTRY_BYTES_MAX: the library must never split an entry
-PROPOSALS_WAITING_MAX: Final = (
-    65_536  # beyond it a master answers `unavailable` instead of queueing
-)
+APPEND_BATCH_BYTES: Final = 512 * KIB  # above ENTRY_BYTES_MAX: no entry is ever split
+PROPOSALS_WAITING_BYTES_MAX: Final = 256 * MIB  # the same bound in memory
+PROPOSALS_WAITING_MAX: Final = 65_536  # beyond it a master answers `unavailable`
 
 # --- the wire ------------------------------------------------------------------------------
 FRAME_BYTES_MAX: Final = 4 * MIB  # a batch of entries, with room; a longer length is a lie
@@ -23,6 +20,7 @@ FIRST_FRAME_BYTES_MAX: Final = 64 * KIB  # nobody needs more to say who they are
 HELLO_TIMEOUT_S: Final = 5.0  # a connection that says nothing is closed
 CHANNEL_WINDOW_BYTES: Final = 1 * MIB  # unacknowledged stream data per channel
 CHANNELS_PER_CONNECTION_MAX: Final = 1024
+CALLS_PER_CONNECTION_MAX: Final = 16_384  # being served at once; a forwarding master has many
 SEND_BUFFER_BYTES_MAX: Final = 32 * MIB  # a peer that does not read is cut off
 CONNECTIONS_MAX: Final = 4096  # per master; descriptors stay for the journal and blobs
 DESCRIPTORS_RESERVED: Final = 96  # never taken by connections: the log, blobs, peers, HTTP
@@ -35,7 +33,7 @@ PARENTS_PER_JOB_MAX: Final = 100_000
 NAME_CHARS_MAX: Final = 128
 RETRIES_MAX: Final = 1000
 YAML_BYTES_MAX: Final = 16 * MIB
-BUNDLE_BYTES_MAX: Final = 256 * MIB  # a project, packed; data sets are artifacts
+BUNDLE_BYTES_MAX: Final = 256 * MIB  # a project, packed; data sets belong where workers reach them
 BUNDLE_FILES_MAX: Final = 100_000
 BUNDLE_UNPACKED_BYTES_MAX: Final = 2048 * MIB  # refuses archive bombs
 
@@ -86,6 +84,7 @@ LARGEST_FILES_SHOWN: Final = 5  # in the error about a bundle that is too large
 # --- clients --------------------------------------------------------------------------------
 ENTRY_MARGIN_BYTES: Final = 16 * KIB  # room for the envelope around one client command in an entry
 CLIENT_DEADLINE_S: Final = 30.0  # how long a call is retried through failovers by default
+CLIENT_DISK_FULL_PATIENCE_S: Final = 3.0  # another master may have room; then people must act
 CLIENT_ATTEMPT_TIMEOUT_S: Final = 5.0  # one try at one master, before another one is asked
 CLIENT_BACKOFF_MS: Final = 20  # before the first retry; doubles
 CLIENT_BACKOFF_CAP_MS: Final = 1_000  # an election is over well within this
@@ -114,7 +113,5 @@ LEARNER_LAG_ENTRIES: Final = 64  # a newcomer that lacks no more than this may c
 READS_WAITING_MAX: Final = 65_536  # linearizable reads waiting for their round
 DIGEST_EVERY_ENTRIES: Final = 1024  # how often members compare their states
 DIGESTS_KEPT: Final = 16  # how far apart members may be and still compare
-RETRACTIONS_MAX: Final = (
-    256  # unanswered requests to give attempts back; each costs a look per plan
-)
+RETRACTIONS_MAX: Final = 256  # unanswered requests to give attempts back; each costs a look
 PEER_UNSENT_BYTES: Final = 16 * MIB  # towards a peer that reads too slowly; more is not queued

@@ -16,8 +16,19 @@ def test_the_identity_survives_a_restart(tmp_path: Path) -> None:
     assert load_identity(tmp_path, address="127.0.0.1:1") == first
 
 
-def test_the_data_directory_of_another_member_is_refused(tmp_path: Path) -> None:
+def test_nothing_is_claimed_before_it_is_saved(tmp_path: Path) -> None:
     load_identity(tmp_path, address="127.0.0.1:1")
+    assert load_identity(tmp_path, address="127.0.0.1:2").address == "127.0.0.1:2"
+
+
+def test_a_workers_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "worker-id").write_text("w-1")
+    with pytest.raises(UserError, match="belongs to a worker"):
+        load_identity(tmp_path, address="127.0.0.1:1")
+
+
+def test_the_data_directory_of_another_member_is_refused(tmp_path: Path) -> None:
+    save_identity(tmp_path, load_identity(tmp_path, address="127.0.0.1:1"))
     with pytest.raises(UserError, match=r"belongs to the master 127.0.0.1:1") as caught:
         load_identity(tmp_path, address="127.0.0.1:2")
     assert "of its own" in caught.value.hint

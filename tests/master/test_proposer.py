@@ -7,12 +7,13 @@ import asyncio
 import pytest
 
 from titan.consensus.api import RaftStatus, Role
-from titan.errors import LimitExceeded, NotLeader, UnknownOutcome
+from titan.errors import LimitExceeded, NotLeader, Unavailable, UnknownOutcome
 from titan.fsm.commands import AdvanceTime, Entry, KvPut, OpenEpoch, decode_entry, encode_command
 from titan.fsm.machine import Result
 from titan.fsm.outcomes import Applied
 from titan.ids import AttemptId
 from titan.limits import ENTRY_BYTES_MAX
+from titan.master import proposer as proposer_module
 from titan.master.proposer import Proposer
 from titan.master.replica import AppliedEntry
 
@@ -118,6 +119,15 @@ async def test_a_request_larger_than_an_entry_is_refused_with_a_hint() -> None:
     with pytest.raises(LimitExceeded) as caught:
         put(proposer, bytes(ENTRY_BYTES_MAX), 1)
     assert "file" in caught.value.hint
+
+
+async def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proposer_module, "PROPOSALS_WAITING_BYTES_MAX", 150_000)
+    proposer = await reigning(HeldLog())
+    put(proposer, bytes(60_000), 1)  # all of one turn: nothing has been sent yet
+    put(proposer, bytes(60_000), 2)
+    with pytest.raises(Unavailable, match="too many"):
+        put(proposer, bytes(60_000), 3)
 
 
 async def test_nothing_is_accepted_outside_a_reign() -> None:

@@ -50,6 +50,11 @@ def test_a_stranger_may_not_send_much_before_saying_who_it_is() -> None:
     assert trusted.feed(head) == []
 
 
+def test_an_http_server_is_recognised() -> None:
+    with pytest.raises(ProtocolError, match="speaks HTTP"):
+        FrameDecoder().feed(b"HTTP/1.1 400 Bad Request\r\n")
+
+
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ProtocolError, match="kind 99"):
         FrameDecoder().feed(struct.pack(">IBI", 5, 99, 0))

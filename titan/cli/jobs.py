@@ -146,7 +146,7 @@ def _one_job(masters: ask.Masters, job: str, run: str, *, as_json: bool) -> None
             )
             for attempt in view.history
         ],
-        empty="no attempt has ended yet",
+        empty="no attempt has ended yet" if view.attempts else "it was never started",
     )
 
 

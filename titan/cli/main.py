@@ -112,6 +112,9 @@ def report(error: BaseException) -> int:
     if os.environ.get("TITAN_DEBUG") == "1":
         traceback.print_exception(error)
     match error:
+        case click.exceptions.NoArgsIsHelpError():
+            click.echo(error.format_message())
+            return 0
         case click.ClickException():
             say_error(error.format_message(), hint=_usage_hint(error))
             return error.exit_code

@@ -12,6 +12,7 @@ from titan.ids import WorkerId, new_worker_id
 
 _ID_FILE: Final = "worker-id"
 _LOCK_FILE: Final = "lock"
+_MASTER_FILE: Final = "identity.json"  # of titan.master: what tells that a directory is a master's
 
 
 class DataDir:
@@ -20,6 +21,10 @@ class DataDir:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.root.mkdir(parents=True, exist_ok=True, mode=0o750)
+        if (self.root / _MASTER_FILE).exists():
+            raise Fatal(
+                f"{self.root} belongs to a master", hint="give the worker a directory of its own"
+            )
         self._lock_fd = _lock(self.root / _LOCK_FILE)
         self.worker = _worker_id(self.root / _ID_FILE)
 

@@ -136,7 +136,7 @@ def _why_not_key(state: State, key: str) -> Rejected | None:
 
 def _why_not_value(state: State, cmd: KvPut | KvCas) -> Rejected | None:
     if len(cmd.value) > KV_VALUE_BYTES_MAX:
-        why = f"a value has at most {KV_VALUE_BYTES_MAX} bytes; publish larger data as an artifact"
+        why = f"a value has at most {KV_VALUE_BYTES_MAX} bytes; keep larger data in a file"
         return Rejected("too_large", why)
     if not 0 <= cmd.ttl_ms <= DURATION_MS_MAX:
         return Rejected("invalid", f"ttl_ms is 0 to {DURATION_MS_MAX}")

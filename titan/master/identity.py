@@ -14,6 +14,7 @@ from titan.errors import Fatal, UserError
 from titan.ids import MasterId, new_master_id
 
 _FILE = "identity.json"
+_WORKER_FILE = "worker-id"  # of titan.exec: what tells that a directory is a worker's
 
 
 class Identity(msgspec.Struct, kw_only=True):
@@ -25,17 +26,21 @@ class Identity(msgspec.Struct, kw_only=True):
 
 
 def load_identity(data_dir: Path, *, address: str) -> Identity:
-    """The identity in `data_dir`, made when the directory is new.
+    """The identity in `data_dir`, or a fresh one when the directory is new.
 
-    Raises `UserError` when the directory belongs to a master with another address.
+    A fresh one is not saved yet: nothing is claimed before the address is known to be free. Raises
+    `UserError` when the directory belongs to a master with another address or to a worker.
     """
     path = data_dir / _FILE
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
+        if (data_dir / _WORKER_FILE).exists():
+            raise UserError(
+                f"{data_dir} belongs to a worker", hint="give the master a directory of its own"
+            )
         identity = msgspec.json.decode(path.read_bytes(), type=Identity)
     except FileNotFoundError:
         identity = Identity(member_id=new_master_id(), address=address)
-        save_identity(data_dir, identity)
     except OSError as error:
         raise UserError(f"cannot use the data directory {data_dir}: {error.strerror}") from None
     except msgspec.DecodeError as error:

@@ -25,7 +25,7 @@ class LogReader:
     def __init__(self, replica: Replica, reigns: Reigns) -> None:
         self._replica = replica
         self._reigns = reigns
-        self._waiting: dict[tuple[RunId, JobId], asyncio.Event] = {}
+        self._waiting: dict[tuple[RunId, JobId], dict[asyncio.Event, None]] = {}
         replica.listen(self._on_applied)
 
     async def read(self, message: ReadLog, channel: Channel) -> LogEnd:
@@ -56,8 +56,25 @@ class LogReader:
 
     async def _next_change(self, message: ReadLog) -> None:
         key = (message.run, message.job)
-        changed = self._waiting.setdefault(key, asyncio.Event())
-        await changed.wait()
+        changed = asyncio.Event()
+        self._waiting.setdefault(key, {})[changed] = None
+        try:
+            await changed.wait()  # ends with the job, or with the reader's connection
+        finally:
+            waiting = self._waiting.get(key, {})
+            waiting.pop(changed, None)
+            if not waiting:
+                self._waiting.pop(key, None)
+
+    def _why_not(self, attempt: AttemptId, worker: WorkerId) -> TitanError:
+        """A worker that is believed alive may be back in a moment; a lost one has taken its logs along."""
+        where = f"the output of attempt {attempt} is on worker {worker}"
+        record = self._replica.state.workers.get(worker)
+        if record is not None and record.online:
+            return Unavailable(f"{where}, which is connecting")
+        return NotFound(
+            f"{where}, which is lost", hint="start a worker on that data directory to read it"
+        )
 
     def _on_applied(self, index: int, events: Sequence[AnyEvent]) -> None:
         if not self._waiting:
@@ -70,8 +87,7 @@ class LogReader:
                     self._wake(run, job)
 
     def _wake(self, run: RunId, job: JobId) -> None:
-        waiting = self._waiting.pop((run, job), None)
-        if waiting is not None:
+        for waiting in self._waiting.get((run, job), ()):
             waiting.set()
 
     async def _relay(
@@ -81,10 +97,7 @@ class LogReader:
         worker = _worker_of(job, attempt)
         session = self._reigns.need().sessions.get(worker)
         if session is None or session.connection is None or not session.is_open:
-            raise Unavailable(
-                f"the output of attempt {attempt} is on worker {worker}, which is not connected",
-                hint="it can be read once the worker is back",
-            )
+            raise self._why_not(attempt, worker)
         asked = ReadLog(
             run=message.run,
             job=message.job,

@@ -136,6 +136,7 @@ class Master:
         #    Who calls already is told to wait.
         listener = await _bound(listen(self._config.listen, self._on_hello), self._config.listen)
         stack.callback(listener.close)
+        save_identity(self._config.data_dir, self._identity)
         # 2. The log: snapshot and journal are loaded and checked before anything is answered.
         await self._raft.open()
         stack.push_async_callback(self._raft.close)

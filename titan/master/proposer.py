@@ -18,7 +18,12 @@ from titan.errors import LimitExceeded, NotLeader, TitanError, Unavailable, Unkn
 from titan.fsm.commands import ENTRY_FORMAT, Command, OpenEpoch
 from titan.fsm.outcomes import Outcome
 from titan.ids import AttemptId
-from titan.limits import ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX, PROPOSALS_WAITING_MAX
+from titan.limits import (
+    ENTRY_BYTES_MAX,
+    ENTRY_COMMANDS_MAX,
+    PROPOSALS_WAITING_BYTES_MAX,
+    PROPOSALS_WAITING_MAX,
+)
 from titan.master.replica import AppliedEntry
 
 PIPELINE_BYTES: Final = 64 * 1024  # so much waiting is worth a second entry in flight
@@ -95,7 +100,8 @@ class Proposer:
                 f"the request takes {len(proposal)} bytes; one entry holds {ENTRY_BYTES_MAX}",
                 hint="store large data as a file and pass its digest",
             )
-        if len(self._waiting) >= PROPOSALS_WAITING_MAX:
+        is_full = self._waiting_bytes + len(proposal) > PROPOSALS_WAITING_BYTES_MAX
+        if is_full or len(self._waiting) >= PROPOSALS_WAITING_MAX:
             raise Unavailable("this master has too many requests waiting")
         answer: Answer = self._loop.create_future()
         self._waiting.append(_Waiting(proposal, answer))

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from titan.limits import CLIENT_DEADLINE_S
+from titan.sdk.absent import KnowsWhatIsAbsent
 
 if TYPE_CHECKING:
     from titan.fsm.queries import JobView, KvView, RunView, WorkerView
@@ -72,7 +73,7 @@ class RunHandle:
         return self._client.watch_run(self.id)
 
 
-class TitanClient:
+class TitanClient(KnowsWhatIsAbsent):
     """A client of a Titan cluster. Safe to use from several threads.
 
     `masters`: "host:port,host:port" or a list; else `TITAN_MASTERS`, else `TITAN_HOST` and

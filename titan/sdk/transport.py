@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 
 from titan.errors import (
     ConnectionLost,
+    DiskFull,
     NotLeader,
     ProtocolError,
     TimedOut,
@@ -28,6 +29,7 @@ from titan.limits import (
     CLIENT_BACKOFF_CAP_MS,
     CLIENT_BACKOFF_MS,
     CLIENT_DEADLINE_S,
+    CLIENT_DISK_FULL_PATIENCE_S,
 )
 from titan.wire.connection import Connection, Refusing
 from titan.wire.endpoint import dial
@@ -50,6 +52,10 @@ class _Patience:
     @property
     def left_s(self) -> float:
         return self._until - time.monotonic()
+
+    @property
+    def spent_s(self) -> float:
+        return self._timeout_s - self.left_s
 
     def renew(self) -> None:
         """There was progress: the deadline starts anew."""
@@ -95,6 +101,11 @@ class Transport:
         return await self.retry(ask, timeout_s=timeout_s)
 
     @staticmethod
+    def _is_hopeless(error: TitanError, patience: _Patience) -> bool:
+        """A full disk may pass to another leader in a moment; it does not empty itself."""
+        return isinstance(error, DiskFull) and patience.spent_s > CLIENT_DISK_FULL_PATIENCE_S
+
+    @staticmethod
     def try_s(left_s: float) -> float:
         """How long one try may take of the time that is left."""
         return max(0.0, min(left_s, CLIENT_ATTEMPT_TIMEOUT_S))
@@ -120,7 +131,7 @@ class Transport:
                 result = await work(connection, patience.left_s)
             except TitanError as error:
                 uncertain = uncertain or (connection is not None and _may_have_happened(error))
-                if not error.retryable:
+                if not error.retryable or self._is_hopeless(error, patience):
                     raise
                 self._judge(connection, error)
                 if not await patience.pause():
@@ -149,7 +160,7 @@ class Transport:
                 last = await channel.result(CLIENT_ATTEMPT_TIMEOUT_S)
                 self._strikes = 0
             except TitanError as error:
-                if not error.retryable:
+                if not error.retryable or self._is_hopeless(error, patience):
                     raise
                 self._judge(connection, error)
                 if not await patience.pause():

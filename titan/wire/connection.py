@@ -25,7 +25,11 @@ from titan.errors import (
     from_wire,
     wire_detail,
 )
-from titan.limits import CHANNELS_PER_CONNECTION_MAX, SEND_BUFFER_BYTES_MAX
+from titan.limits import (
+    CALLS_PER_CONNECTION_MAX,
+    CHANNELS_PER_CONNECTION_MAX,
+    SEND_BUFFER_BYTES_MAX,
+)
 from titan.wire.channel import Channel
 from titan.wire.framing import Frame, FrameDecoder, Kind, encode_frame
 from titan.wire.messages import Hello, Message, Welcome, decode, encode
@@ -273,10 +277,10 @@ class Connection(asyncio.Protocol):
                     return
                 self._dispatch(frame)
         except ProtocolError as error:
-            log.warning("closing %s: %s", self.remote, error)
+            log.info("closing %s: %s", self.remote, error)
             self.close(error)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            log.warning("closing %s: malformed message: %s", self.remote, error)
+            log.info("closing %s: malformed message: %s", self.remote, error)
             self.close(ProtocolError(f"malformed message: {error}"))
 
     def eof_received(self) -> bool:
@@ -367,6 +371,9 @@ class Connection(asyncio.Protocol):
 
     def _on_call(self, ident: int, message: Message) -> None:
         assert self._handler is not None
+        if len(self._tasks) >= CALLS_PER_CONNECTION_MAX:
+            self._send_error(ident, Unavailable("too many requests at once on one connection"))
+            return
         try:
             answer = self._handler.on_call(self, message)
         except TitanError as error:

@@ -17,6 +17,7 @@ from titan.limits import FIRST_FRAME_BYTES_MAX, FRAME_BYTES_MAX
 
 _HEAD: Final = struct.Struct(">IBI")
 _LENGTH_BYTES: Final = 4
+_HTTP: Final = int.from_bytes(b"HTTP", "big")  # how the answer of an HTTP server begins
 _OVERHEAD: Final = _HEAD.size - _LENGTH_BYTES
 
 
@@ -88,6 +89,8 @@ class FrameDecoder:
         return frames
 
     def _check(self, length: int, kind: int) -> None:
+        if length == _HTTP:
+            raise ProtocolError("the other side speaks HTTP; this is not a master's --listen port")
         if not _OVERHEAD <= length <= self._limit:
             raise ProtocolError(f"a frame claims {length} bytes; at most {self._limit} are allowed")
         if kind not in _KINDS:

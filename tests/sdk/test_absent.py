@@ -1,0 +1,19 @@
+"""What this version lacks is said, not stumbled over."""
+
+import pytest
+
+from titan.errors import UserError
+from titan.sdk import TitanClient
+
+
+def test_a_call_that_is_not_built_names_what_is_missing() -> None:
+    with TitanClient("127.0.0.1:1") as client:
+        with pytest.raises(UserError, match="no services yet"):
+            client.stop_service("web")  # type: ignore[attr-defined]
+        assert not hasattr(client, "stop_service")
+
+
+def test_a_name_nobody_knows_is_an_ordinary_attribute_error() -> None:
+    client = TitanClient("127.0.0.1:1")
+    with client, pytest.raises(AttributeError, match="'TitanClient' has no attribute 'nonsense'"):
+        client.nonsense  # type: ignore[attr-defined]  # noqa: B018

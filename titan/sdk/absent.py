@@ -1,0 +1,44 @@
+"""What people know from Titan v1 and this version does not have: asking for it says so.
+
+Later work deletes rows. The error is also an `AttributeError`, so `hasattr` tells the truth.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from titan.errors import UserError
+
+_ABSENT: Final = {
+    "approve": "gates",
+    "delete_saved_dag": "saved pipelines",
+    "delete_secret": "secrets",
+    "fetch_artifact": "artifacts",
+    "get_artifact": "artifacts",
+    "list_saved_dags": "saved pipelines",
+    "pending_gates": "gates",
+    "publish_artifact": "artifacts",
+    "reject": "gates",
+    "save_dag": "saved pipelines",
+    "set_secret": "secrets",
+    "stop_service": "services",
+    "submit_saved_dag": "saved pipelines",
+}
+
+
+class NotInThisVersion(UserError, AttributeError):
+    """This version of Titan cannot do that yet."""
+
+    code = "not_supported"
+
+
+class KnowsWhatIsAbsent:
+    """Mixin: a clear error for the names above."""
+
+    if not TYPE_CHECKING:  # a type checker is to see that they are missing
+
+        def __getattr__(self, name: str) -> NoReturn:
+            what = _ABSENT.get(name)
+            if what is None:
+                raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+            raise NotInThisVersion(f"{name}: this version of Titan has no {what} yet")
