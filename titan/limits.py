@@ -50,6 +50,7 @@ SESSIONS_MAX: Final = 50_000  # client sessions remembered for idempotence
 SESSION_RESULTS_MAX: Final = 1024  # requests one client may have in flight
 SESSION_IDLE_MS: Final = 600_000  # how long a silent client may still repeat a request
 ATTEMPT_HISTORY_MAX: Final = 16  # ended attempts kept per job, newest last
+LOSSES_IN_A_ROW_MAX: Final = 8  # a job whose workers die again and again is what kills them
 STAGED_BYTES_MAX: Final = 64 * MIB  # parts of submissions not yet completed
 STAGE_TTL_MS: Final = 120_000
 STAGE_PARTS_AHEAD_MAX: Final = 4  # parts kept before their turn; all may be built in by one entry

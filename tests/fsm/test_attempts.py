@@ -19,6 +19,7 @@ from titan.fsm.events import AttemptAssigned, AttemptRevoked, JobReady, TimerSet
 from titan.fsm.outcomes import Rejected
 from titan.fsm.policy import backoff_ms
 from titan.ids import AttemptId, JobId, RunId, WorkerId
+from titan.limits import LOSSES_IN_A_ROW_MAX
 
 W1 = WorkerId("w1")
 
@@ -121,6 +122,30 @@ def test_a_result_for_a_dead_attempt_is_refused(machine: MachineDriver) -> None:
     machine.do(ExpireWorker(worker=W1, incarnation=1))
     assert machine.refuse(FinishAttempt(attempt=dead, exit_code=0)) == "attempt_not_live"
     assert machine.states(run) == {"a": "PENDING", "b": "PENDING"}
+
+
+def test_a_job_whose_workers_die_again_and_again_is_stopped(machine: MachineDriver) -> None:
+    run = machine.submit(chain("killer", "after"))
+    for life in range(1, LOSSES_IN_A_ROW_MAX + 1):
+        assert machine.states(run)["killer"] == "PENDING"
+        machine.join("w1", incarnation=life)
+        machine.assign(run, "killer")
+        machine.do(ExpireWorker(worker=W1, incarnation=life))
+    assert machine.states(run) == {"killer": "FAILED", "after": "SKIPPED"}
+    assert "lost 8 times in a row" in machine.view(run, "killer").reason
+    assert machine.run_view(run).over
+
+
+def test_a_loss_counts_only_beside_other_losses(machine: MachineDriver) -> None:
+    run = machine.submit([job("a", retries=100, retry_backoff_ms=0)])
+    for life in range(1, 3 * LOSSES_IN_A_ROW_MAX):
+        machine.join("w1", incarnation=life)
+        attempt = machine.assign(run, "a")
+        if life % (LOSSES_IN_A_ROW_MAX - 1) == 0:
+            machine.do(FinishAttempt(attempt=attempt, exit_code=1))
+        else:
+            machine.do(ExpireWorker(worker=W1, incarnation=life))
+    assert machine.states(run) == {"a": "PENDING"}
 
 
 def test_every_effect_of_a_superseded_attempt_is_refused(machine: MachineDriver) -> None:

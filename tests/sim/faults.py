@@ -30,6 +30,7 @@ class Faults:
             (3, self.crash_in_disk),
             (3, self.pause_master),
             (4, self.isolate),
+            (3, self.strand_leader),
             (3, self.one_way),
             (2, self.split),
             (2, self.ring),
@@ -207,6 +208,21 @@ class Faults:
         pairs += [(other, victim.name) for other in others]
         self._block(pairs, noticed=self.rng.random() < 0.3)
         return f"{victim.name} from {len(others)}"
+
+    def strand_leader(self) -> str | None:
+        """Cut off from the masters and from some clients, while the others still believe in it."""
+        leader = self.world.leader()
+        if leader is None:
+            return None
+        clients = self.rng.sample(self.world.clients, len(self.world.clients) - 1)
+        gone = [client.name for client in clients]
+        for name, others in (
+            (leader.name, [one.name for one in self.world.masters if one is not leader]),
+            (leader.name, gone),
+        ):
+            pairs = [(name, other) for other in others]
+            self._block(pairs + [(b, a) for a, b in pairs], noticed=others is gone)
+        return f"{leader.name} with {len(self.world.clients) - len(gone)} client"
 
     def one_way(self) -> str:
         a, b = self.rng.sample(self.world.masters, 2)

@@ -82,6 +82,9 @@ class PeerTransport:
         self._incoming: dict[str, Connection] = {}
         self._members: frozenset[str] = frozenset()  # the others
         self._gone: frozenset[str] = frozenset()  # ids that were removed
+        self._met: dict[
+            str, str
+        ] = {}  # ids by address, also of those that our log does not name yet
         self._is_waiting_to_be_added = False
         self._wake: dict[str, asyncio.Event] = {}
         self._diallers: dict[str, asyncio.Task[None]] = {}
@@ -106,6 +109,9 @@ class PeerTransport:
         for member in roster.members:
             if member.id and member.address in self._members:
                 self._bindings.bind(member.address, member_id=member.id)
+        for peer in sorted(self._members & set(self._met)):
+            if not self._bindings.known(peer) and self._met[peer] not in gone:
+                self._bindings.bind(peer, member_id=self._met[peer])
         for peer in sorted(before - self._members):
             if peer not in self._incoming or self._bindings.known(peer) in gone:
                 self._end_dialling(peer)
@@ -207,6 +213,7 @@ class PeerTransport:
             )
         if peer in self._members:
             self._bindings.check(peer, member_id=member_id)
+        self._met[peer] = member_id
 
     def _may_be_known(self, peer: str, *, cluster_id: str) -> bool:
         """A member; or one that our log does not name yet, but that belongs to this cluster.

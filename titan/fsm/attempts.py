@@ -28,6 +28,7 @@ from titan.ids import AttemptId
 from titan.limits import (
     ATTEMPT_HISTORY_MAX,
     ERROR_TEXT_BYTES_MAX,
+    LOSSES_IN_A_ROW_MAX,
     OUTPUT_BYTES_MAX,
     PREFILL_PER_SLOT_MAX,
 )
@@ -181,11 +182,30 @@ def release_attempt(state: State, cmd: ReleaseAttempt, at: Stamp) -> Outcome:
 
 
 def release(turn: Turn, attempt: Attempt, *, cause: str) -> None:
-    """Close an attempt that came to nothing and make its job ready again."""
+    """Close an attempt that came to nothing and make its job ready again.
+
+    A lost worker is no fault of the job's, until every worker that takes the job is lost: then the
+    job is what kills them, and it stops here before it has gone round the whole cluster.
+    """
     run = turn.state.runs[attempt.run]
+    job = run.jobs[attempt.job]
     revoke(turn, attempt, cause=cause)
-    jobs.give_back(turn, run, run.jobs[attempt.job])
+    if cause == "lost" and _lost_in_a_row(job) % LOSSES_IN_A_ROW_MAX == 0:
+        reason = f"its worker was lost {LOSSES_IN_A_ROW_MAX} times in a row while it ran"
+        jobs.end(turn, run, job, to=JobState.FAILED, reason=reason)
+        jobs.settle(turn, run, [job])
+    else:
+        jobs.give_back(turn, run, job)
     jobs.refresh_run(turn, run)
+
+
+def _lost_in_a_row(job: Job) -> int:
+    lost = 0
+    for record in reversed(job.history):
+        if record.cause != "lost":
+            break
+        lost += 1
+    return lost
 
 
 def revoke(turn: Turn, attempt: Attempt, *, cause: str) -> None:

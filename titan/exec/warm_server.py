@@ -1,0 +1,215 @@
+"""A warm Python: an interpreter that is up already and forks itself for every `.py` job.
+
+The warden runs this file with the jobs' own interpreter, so it imports little, and nothing of Titan:
+every module here costs each fork. It makes *blanks*, processes that wait for the order of one job. The
+server itself never sees an order, so no job can find another's secrets in its memory. A blank is forked
+twice, which makes it a child of the warden as every job is.
+
+`docs/python-jobs.md` says what a job cannot tell from `python file.py` and what it can. What cannot be
+done alike is left to the interpreter itself, by an exec in the blank. The last lines of this file are the
+only ones of Titan on a job's stack.
+"""
+
+import sys
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # this file's folder: nothing is to be imported from it
+    sys.path_importer_cache.clear()
+
+import _signal
+import _socket
+import gc
+import io
+import marshal
+import os
+import stat
+
+CONTROL_FD = 3
+BLANKS_MAX = 16  # descriptors in one message
+ORDER_BYTES_MAX = 1 << 16
+FD_BYTES = 4
+
+
+# --- making blanks -----------------------------------------------------------------------------------
+
+
+def serve():
+    """Make blanks until the warden hangs up. Returns in a blank only: the order it was given."""
+    area = _start_area()
+    added = _added_by_start()
+    control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, CONTROL_FD)
+    gc.collect()
+    gc.freeze()  # what is shared stays shared: the collections of jobs do not write to it
+    control.send(b"ready")
+    while True:
+        word, fds = _receive(control, descriptors_max=BLANKS_MAX)
+        if not word:
+            os._exit(0)
+        maker = os.fork()
+        if maker == 0:
+            order_fd = _make_blanks(control, fds)
+            os.setsid()
+            argv, cwd, env, log_fd = _wait_for_order(order_fd)
+            _show_as(area, argv, env)
+            return argv, cwd, {**env, **added}, log_fd
+        for fd in fds:
+            os.close(fd)
+        if os.waitpid(maker, 0)[1] != 0:
+            control.send(b"none")
+
+
+def _make_blanks(control, fds):
+    """Fork one blank for each descriptor and tell the warden their ids; returns in the blanks."""
+    made = []
+    for fd in fds:
+        blank = os.fork()
+        if blank == 0:
+            control.close()
+            for other in fds:
+                if other != fd:
+                    os.close(other)
+            return fd
+        made.append(b"%d" % blank)
+    control.send(b" ".join(made))
+    os._exit(0)
+
+
+def _wait_for_order(fd):
+    link = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, fd)
+    body, fds = _receive(link, descriptors_max=1)
+    link.close()
+    if not fds:
+        os._exit(0)  # no more blanks are needed
+    return (*marshal.loads(body), fds[0])
+
+
+def _receive(link, *, descriptors_max):
+    room = _socket.CMSG_SPACE(FD_BYTES * descriptors_max)
+    body, extra, _flags, _address = link.recvmsg(ORDER_BYTES_MAX, room)
+    packed = b"".join(data for _level, _type, data in extra)
+    starts = range(0, len(packed), FD_BYTES)
+    return body, [int.from_bytes(packed[at : at + FD_BYTES], sys.byteorder) for at in starts]
+
+
+# --- becoming the job --------------------------------------------------------------------------------
+
+
+def _start_area():
+    """Where the arguments and the environment of the exec lie, which is what `/proc` shows of them."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    return tuple(int(field) for field in fields[45:49])
+
+
+def _added_by_start():
+    """What the interpreter has put into its environment itself: a coerced LC_CTYPE."""
+    with open("/proc/self/environ", "rb") as file:
+        given = set(file.read().split(b"\0"))
+    return {k: v for k, v in os.environb.items() if k + b"=" + v not in given}
+
+
+def _show_as(area, argv, env):
+    """Let `ps` show the job, and let the warden find its daemons by their environment."""
+    arg_start, arg_end, env_start, env_end = area
+    title = b" ".join(argv)[: arg_end - arg_start - 2]
+    first = sorted(env.items(), key=lambda item: not item[0].startswith(b"TITAN_"))
+    variables = b"".join(k + b"=" + v + b"\0" for k, v in first)[: env_end - env_start - 1]
+    fd = os.open("/proc/self/mem", os.O_WRONLY | os.O_CLOEXEC)
+    os.pwrite(fd, title.ljust(arg_end - arg_start - 1, b"\0") + b" ", arg_start)
+    os.pwrite(fd, variables.ljust(env_end - env_start, b"\0"), env_start)
+    os.close(fd)
+
+
+def become(argv, cwd, env, log_fd):
+    """Take on everything of the job but its program."""
+    os.dup2(log_fd, 1)
+    os.dup2(log_fd, 2)
+    os.close(log_fd)
+    os.chdir(cwd)
+    os.environ.clear()
+    for name, value in env.items():
+        os.environb[name] = value
+    words = [os.fsdecode(word) for word in argv]
+    sys.orig_argv = words
+    sys.argv = words[1:]
+    sys.path.insert(0, os.path.dirname(os.path.realpath(words[1])))
+    sys.stdin, sys.stdout, sys.stderr = (_stream(fd) for fd in range(3))
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+
+
+def _stream(fd):
+    """A standard stream as the interpreter makes it (`create_stdio` in pylifecycle.c)."""
+    old = (sys.__stdin__, sys.__stdout__, sys.__stderr__)[fd]
+    mode = "w" if fd else "r"
+    is_raw = fd > 0 and bool(os.environb.get(b"PYTHONUNBUFFERED"))
+    buffer = open(fd, mode + "b", 0 if is_raw else -1, closefd=False)
+    raw = buffer if is_raw else buffer.raw
+    raw.name = old.name
+    stream = io.TextIOWrapper(
+        buffer,
+        old.encoding,
+        old.errors,
+        "\n" if fd else None,
+        line_buffering=fd == 2 and not is_raw,
+        write_through=is_raw,
+    )
+    stream.mode = mode
+    return stream
+
+
+def compiled(path):
+    """The script's code, or None when only the interpreter itself can say what is wrong with it."""
+    try:
+        with open(path, "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return None
+            source = file.read()
+    except OSError:
+        return None
+    warnings_to, sys.stderr = sys.stderr, io.StringIO()
+    try:
+        code = compile(source, path, "exec", dont_inherit=True)
+        text = sys.stderr.getvalue()
+    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
+        return None
+    finally:
+        sys.stderr = warnings_to
+    sys.stderr.write(text)
+    return code
+
+
+def exec_plainly():
+    """Run the job by a new interpreter after all. Same process, so nobody notices but by the time."""
+    for signum in (_signal.SIGPIPE, _signal.SIGXFSZ):
+        _signal.signal(signum, _signal.SIG_DFL)
+    os.environb.pop(b"LC_CTYPE", None) if b"LC_CTYPE" in ADDED else None
+    os.execve(sys.orig_argv[0], sys.orig_argv, os.environb)
+
+
+def make_main(path):
+    """An empty `__main__` in place of this one, filled in the order in which the interpreter does."""
+    from importlib.machinery import SourceFileLoader
+
+    main = type(sys)("__main__")
+    main.__annotations__ = {}
+    main.__builtins__ = sys.modules["builtins"]
+    main.__loader__ = SourceFileLoader("__main__", path)
+    main.__file__ = path
+    main.__cached__ = None
+    sys.modules["__main__"] = main
+
+
+if __name__ == "__main__":
+    become(*serve())
+    CODE = compiled(sys.argv[0])
+    if CODE is None:
+        exec_plainly()
+    make_main(sys.argv[0])
+    try:
+        exec(CODE, sys.modules["__main__"].__dict__)
+    except BaseException as error:
+        error.__traceback__ = error.__traceback__.tb_next  # without this line's
+        raise
+    # The interpreter takes these back before it runs what `atexit` holds.
+    sys.modules["__main__"].__dict__.pop("__file__", None)
+    sys.modules["__main__"].__dict__.pop("__cached__", None)
