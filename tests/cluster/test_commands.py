@@ -39,7 +39,7 @@ async def test_cluster_status_has_the_published_shape(cluster: Cluster) -> None:
     assert sorted(m["role"] for m in status["masters"]) == ["follower", "follower", "leader"]
     assert {m["address"] for m in status["masters"]} == set(cluster.addresses)
     for master in status["masters"]:
-        assert set(master) == {"id", "address", "http", "role", "term", "applied_index"}
+        assert set(master) == {"id", "address", "http", "role", "member", "term", "applied_index"}
     for worker in status["workers"]:
         assert set(worker) == {"id", "state", "capabilities", "slots", "running"}
         assert (worker["state"], worker["slots"]) == ("online", 4)

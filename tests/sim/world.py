@@ -223,7 +223,15 @@ class World:
         for host in self.hosts:
             if host not in self.doubles:
                 host.start()
+        if self.seed % 3 == 0:
+            self._seclude(self.clients[0])
         self.faults.plan()
+
+    def _seclude(self, client: ClientHost) -> None:
+        """One client reaches one master alone: what it asks is forwarded, also past an old leader."""
+        for master in self.masters[1:]:
+            self.network.block(client.name, master.name)
+            self.network.block(master.name, client.name)
 
     def run(self, seconds: float, *, until: Callable[[], bool] | None = None) -> bool:
         """Let time pass; stop early when `until` holds or too much is wrong."""
