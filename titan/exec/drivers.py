@@ -42,6 +42,11 @@ def command(spec: JobSpec, *, cwd: Path, env: Mapping[bytes, bytes], python: str
     return [*_file_command(spec, cwd=cwd, python=python), *spec.args]
 
 
+def is_script(spec: JobSpec) -> bool:
+    """Whether `command` runs the worker's Python with a script."""
+    return not spec.argv and not spec.shell and Path(spec.file).suffix == ".py"
+
+
 def _file_command(spec: JobSpec, *, cwd: Path, python: str) -> list[bytes]:
     path = _inside(cwd, spec.file)
     match path.suffix:

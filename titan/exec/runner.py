@@ -146,7 +146,9 @@ class Runner:
         )
         argv = drivers.command(order.spec, cwd=workspace.cwd, env=env, python=self._around.python)
         path = self._logs.begin(order.run, order.spec.id, order.attempt)
-        self._warden.spawn(order.attempt, argv=argv, cwd=workspace.cwd, env=env, log=path)
+        is_script = drivers.is_script(order.spec)
+        spawn = self._warden.spawn_script if is_script else self._warden.spawn
+        spawn(order.attempt, argv=argv, cwd=workspace.cwd, env=env, log=path)
 
     def _could_not_start(
         self, attempt: AttemptId, detail: str, *, cause: str = "start_failed"

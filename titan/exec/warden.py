@@ -5,7 +5,7 @@ its child. When its socket ends, which happens however the worker dies, it kills
 nothing runs without a worker. It decides nothing else: no time-outs, no retries, no limits.
 
 `warden_client.py` runs it in an isolated interpreter without `site`; importing anything but the standard
-library and `procfs` here would cost every worker memory and start-up time. Both ends are one program at
+library and the small modules beside it here would cost every worker memory and start-up time. Both ends are one program at
 one version, so the frames are a length and a `marshal` tuple. A job's output never
 passes through it: the process writes to its log file itself.
 """
@@ -24,6 +24,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from titan.exec import procfs
+from titan.exec.spawning import Order, give, spawn
+from titan.exec.warm_pool import Blank, Server, WarmPythons
 
 _HEADER = struct.Struct("<I")
 _READ_BYTES = 1 << 18
@@ -33,17 +35,6 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _ATTEMPT_MARK = b"TITAN_ATTEMPT"
 _LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-
-
-class Order:
-    """Everything needed to start one job."""
-
-    __slots__ = ("argv", "cwd", "env", "key", "log")
-
-    def __init__(
-        self, key: int, argv: list[bytes], cwd: bytes, env: dict[bytes, bytes], log: bytes
-    ) -> None:
-        self.key, self.argv, self.cwd, self.env, self.log = key, argv, cwd, env, log
 
 
 class Job:
@@ -56,28 +47,6 @@ class Job:
         self.started_ticks = -1  # read only when a stray has to be told apart
 
 
-def spawn(order: Order, log_fd: int, null_fd: int) -> int:
-    """Start the job by `posix_spawn`, which shares memory until exec instead of copying it.
-
-    `posix_spawn` cannot change folder, so this process does: it has one thread and no other use
-    for its own. A different way to start jobs replaces this one function.
-    """
-    os.chdir(order.cwd)
-    return os.posix_spawn(
-        order.argv[0],
-        order.argv,
-        order.env,
-        file_actions=[
-            (os.POSIX_SPAWN_DUP2, null_fd, 0),
-            (os.POSIX_SPAWN_DUP2, log_fd, 1),
-            (os.POSIX_SPAWN_DUP2, log_fd, 2),
-        ],
-        setsid=True,
-        setsigmask=(),
-        setsigdef=(signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
-    )
-
-
 class Warden:
     """The jobs of one worker, and the socket it orders them by."""
 
@@ -86,6 +55,8 @@ class Warden:
         self._parent = parent
         self._spawn = spawn
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        self._poll = select.poll()
+        self._warm = WarmPythons(self._poll, null_fd=self._null)
         self._by_pid: dict[int, Job] = {}
         self._by_key: dict[int, Job] = {}
         self._inbox = bytearray()
@@ -99,7 +70,7 @@ class Warden:
         """Serve until the worker closes its end, then leave nothing behind."""
         os.set_blocking(self._socket, False)
         os.set_inheritable(self._socket, False)  # a job that held it would outlive the worker
-        poll = select.poll()
+        poll = self._poll
         poll.register(wakeup_fd, select.POLLIN)
         while not self._is_over:
             wanted = select.POLLIN | (select.POLLOUT if self._outbox else 0)
@@ -107,8 +78,10 @@ class Warden:
             for fd, _events in poll.poll():
                 if fd == wakeup_fd:
                     os.read(wakeup_fd, 4096)
-                else:
+                elif fd == self._socket:
                     self._receive()
+                else:
+                    self._hear_warm(fd)
             self._reap()
             self._flush()
             if os.getppid() != self._parent:
@@ -132,7 +105,9 @@ class Warden:
     def _obey(self, frame: tuple[Any, ...]) -> None:
         match frame:
             case ("spawn", key, argv, cwd, env, log):
-                self._start(Order(key, argv, cwd, env, log))
+                self._start(Order(key, argv, cwd, env, log, is_script=False))
+            case ("script", key, argv, cwd, env, log):
+                self._start(Order(key, argv, cwd, env, log, is_script=True))
             case ("signal", key, signum):
                 self._signal(key, signum)
             case _:
@@ -154,14 +129,43 @@ class Warden:
     # --- starting and ending jobs -----------------------------------------------------------
 
     def _start(self, order: Order) -> None:
+        server = self._warm.server_for(order) if order.is_script else None
+        if server is None:
+            self._launch(order)
+            return
+        server.waiting.append(order)
+        self._serve_waiting(server)
+
+    def _hear_warm(self, fd: int) -> None:
+        heard = self._warm.heard(fd)
+        if heard is None:
+            return
+        server, is_alive = heard
+        if is_alive:
+            self._serve_waiting(server)
+            return
+        while server.waiting:
+            self._launch(server.waiting.popleft())
+
+    def _serve_waiting(self, server: Server) -> None:
+        while server.waiting and server.blanks:
+            self._launch(server.waiting.popleft(), server.blanks.popleft())
+        server.refill()
+
+    def _launch(self, order: Order, blank: Blank | None = None) -> None:
         try:
             log_fd = os.open(order.log, _LOG_FLAGS, 0o640)
         except OSError as error:
+            if blank is not None:
+                blank.dismiss()
             self._say("failed", order.key, error.errno, f"cannot open the log: {error.strerror}")
             return
         started_ns = time.monotonic_ns()
         try:
-            pid = self._spawn(order, log_fd, self._null)
+            pid = give(order, blank, log_fd) if blank is not None else 0
+            is_warm = pid > 0
+            if not is_warm:
+                pid = self._spawn(order, log_fd, self._null)
         except (OSError, ValueError) as error:
             self._say("failed", order.key, getattr(error, "errno", None) or 0, str(error))
             return
@@ -169,7 +173,7 @@ class Warden:
             os.close(log_fd)
         job = Job(order.key, pid, order.log, started_ns)
         self._by_pid[pid] = self._by_key[order.key] = job
-        self._say("started", order.key, pid)
+        self._say("started", order.key, pid, is_warm)
 
     def _reap(self) -> None:
         ended = False
@@ -189,6 +193,8 @@ class Warden:
             _pid, status = os.waitpid(seen.si_pid, 0)
             if job is not None:
                 self._ended(job, os.waitstatus_to_exitcode(status))
+            else:
+                self._warm.forget(seen.si_pid)
         if ended:
             self._sweep()
 
@@ -202,7 +208,8 @@ class Warden:
         job = self._by_key.get(key)
         if job is None:
             return  # it ended while the order was on its way
-        _kill_group(job.pid, signum)
+        if not _kill_group(job.pid, signum):
+            _kill(job.pid, signum)  # a fork that has not had the time to lead its group yet
         for pid in self._outside_the_group(job):
             _kill(pid, signum)
 
@@ -217,7 +224,11 @@ class Warden:
     # --- strays -----------------------------------------------------------------------------
 
     def _strays(self) -> list[int]:
-        return [pid for pid in procfs.children(self._own_pid) if pid not in self._by_pid]
+        return [
+            pid
+            for pid in procfs.children(self._own_pid)
+            if pid not in self._by_pid and not self._warm.owns(pid)
+        ]
 
     def _sweep(self) -> None:
         """Kill what ended jobs left behind. Each death brings another sweep until none is left."""
@@ -292,11 +303,15 @@ def _kill(pid: int, signum: int) -> None:
         return  # gone, or a program that changed its user: nothing more we may do
 
 
-def _kill_group(group: int, signum: int) -> None:
+def _kill_group(group: int, signum: int) -> bool:
+    """Whether there is such a group."""
     try:
         os.killpg(group, signum)
-    except (ProcessLookupError, PermissionError):
-        return
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _take_frames(buffer: bytearray) -> Iterator[tuple[Any, ...]]:

@@ -64,6 +64,7 @@ class Warden:
         self._outbox = bytearray()
         self._flush_scheduled = False
         self._is_closing = False
+        self.warm_starts = 0  # how many processes were forks of a warm Python
         # If the warden is killed, its orphans come here to be killed instead of escaping to init.
         become_subreaper()
         ours, theirs = socket.socketpair()
@@ -101,6 +102,18 @@ class Warden:
     ) -> None:
         """Order a process: `argv[0]` is a path, both output streams are appended to `log`."""
         self._order("spawn", attempt, list(argv), os.fsencode(cwd), dict(env), os.fsencode(log))
+
+    def spawn_script(
+        self,
+        attempt: AttemptId,
+        *,
+        argv: Sequence[bytes],
+        cwd: Path,
+        env: Mapping[bytes, bytes],
+        log: Path,
+    ) -> None:
+        """The same for a Python and its script: a fork of a warm interpreter may take its place."""
+        self._order("script", attempt, list(argv), os.fsencode(cwd), dict(env), os.fsencode(log))
 
     def terminate(self, attempt: AttemptId) -> None:
         """Ask the whole group of the attempt, and its daemons, to end."""
@@ -176,7 +189,8 @@ class Warden:
 
     def _report(self, frame: tuple[Any, ...]) -> None:
         match frame:
-            case ("started", attempt, pid):
+            case ("started", attempt, pid, is_warm):
+                self.warm_starts += is_warm
                 self._reports.on_started(attempt, pid)
             case ("failed", attempt, errno, text):
                 self._reports.on_start_failed(attempt, errno, text)

@@ -40,6 +40,8 @@ def serve():
     control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, CONTROL_FD)
     gc.collect()
     gc.freeze()  # what is shared stays shared: the collections of jobs do not write to it
+    if sys.version_info < (3, 11):
+        os._exit(1)  # the way tracebacks are cut below is not true there
     control.send(b"ready")
     while True:
         word, fds = _receive(control, descriptors_max=BLANKS_MAX)
@@ -51,7 +53,7 @@ def serve():
             os.setsid()
             argv, cwd, env, log_fd = _wait_for_order(order_fd)
             _show_as(area, argv, env)
-            return argv, cwd, {**env, **added}, log_fd
+            return argv, cwd, env, added, log_fd
         for fd in fds:
             os.close(fd)
         if os.waitpid(maker, 0)[1] != 0:
@@ -141,7 +143,7 @@ def _stream(fd):
     """A standard stream as the interpreter makes it (`create_stdio` in pylifecycle.c)."""
     old = (sys.__stdin__, sys.__stdout__, sys.__stderr__)[fd]
     mode = "w" if fd else "r"
-    is_raw = fd > 0 and bool(os.environb.get(b"PYTHONUNBUFFERED"))
+    is_raw = fd > 0 and old.write_through  # PYTHONUNBUFFERED, which the server was started with
     buffer = open(fd, mode + "b", 0 if is_raw else -1, closefd=False)
     raw = buffer if is_raw else buffer.raw
     raw.name = old.name
@@ -178,37 +180,35 @@ def compiled(path):
     return code
 
 
-def exec_plainly():
-    """Run the job by a new interpreter after all. Same process, so nobody notices but by the time."""
+def exec_plainly(argv, env):
+    """Run the job by a new interpreter after all, in the same process: only time tells."""
     for signum in (_signal.SIGPIPE, _signal.SIGXFSZ):
-        _signal.signal(signum, _signal.SIG_DFL)
-    os.environb.pop(b"LC_CTYPE", None) if b"LC_CTYPE" in ADDED else None
-    os.execve(sys.orig_argv[0], sys.orig_argv, os.environb)
+        _signal.signal(signum, _signal.SIG_DFL)  # an exec passes on what is ignored
+    os.execve(argv[0], argv, env)
 
 
 def make_main(path):
     """An empty `__main__` in place of this one, filled in the order in which the interpreter does."""
-    from importlib.machinery import SourceFileLoader
-
     main = type(sys)("__main__")
+    main.__loader__ = type(__loader__)("__main__", path)
     main.__annotations__ = {}
     main.__builtins__ = sys.modules["builtins"]
-    main.__loader__ = SourceFileLoader("__main__", path)
     main.__file__ = path
     main.__cached__ = None
     sys.modules["__main__"] = main
 
 
 if __name__ == "__main__":
-    become(*serve())
+    ARGV, CWD, ENV, ADDED, LOG_FD = serve()
+    become(ARGV, CWD, {**ENV, **ADDED}, LOG_FD)
     CODE = compiled(sys.argv[0])
     if CODE is None:
-        exec_plainly()
+        exec_plainly(ARGV, ENV)
     make_main(sys.argv[0])
     try:
         exec(CODE, sys.modules["__main__"].__dict__)
     except BaseException as error:
-        error.__traceback__ = error.__traceback__.tb_next  # without this line's
+        error.__traceback__ = error.__traceback__.tb_next  # without this file's line
         raise
     # The interpreter takes these back before it runs what `atexit` holds.
     sys.modules["__main__"].__dict__.pop("__file__", None)
