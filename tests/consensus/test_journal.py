@@ -128,6 +128,21 @@ def test_a_power_cut_at_any_sync_keeps_every_synced_entry(seed: int) -> None:
     assert again in (synced, attempted)
 
 
+def test_what_a_killed_process_only_wrote_is_durable_once_it_was_read_back() -> None:
+    disk = SimDisk()
+    disk.honours_sync = False  # killed between the write and its sync
+    journal = filled(disk, entries=3)
+    journal.setCurrentTerm(7, "B")
+    disk.honours_sync = True
+    second_life = opened(disk)
+    read_back = log_of(second_life), second_life.getCurrentTerm(), second_life.getVotedForNodeId()
+    assert read_back[0][-1] == (b"command 3", 3, 1)
+    for seed in range(20):
+        disk.power_cut(random.Random(seed))
+        third = opened(disk)
+        assert (log_of(third), third.getCurrentTerm(), third.getVotedForNodeId()) == read_back
+
+
 def test_every_torn_end_is_cut_off_and_the_log_goes_on() -> None:
     disk = SimDisk()
     journal = filled(disk, entries=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -151,6 +152,20 @@ async def test_losing_the_connection_fails_what_waits_and_cancels_what_runs(
     with pytest.raises(ConnectionLost):
         await waiting
     await asyncio.wait_for(server[0].cancelled.wait(), 5)
+
+
+async def test_a_request_that_never_began_leaves_nothing_behind(
+    server: tuple[Server, Listener], client: Connection
+) -> None:
+    question = client.ask(GetCluster())
+    await client.call(BlobMissing(digests=()), timeout_s=5)
+    there = server[0].connections[0]
+    there._on_call(2**31, GetCluster())  # its task has not run when the connection ends
+    client.close()
+    there.close()
+    with pytest.raises(ConnectionLost):
+        await question
+    gc.collect()  # an unawaited coroutine would warn here, which is an error
 
 
 async def test_a_download_holds_no_more_than_its_window(

@@ -81,6 +81,11 @@ class HardStateFile:
         self.state = HardState(self.state.sequence + 1, term, vote)
         self._write_both()
 
+    def sync(self) -> None:
+        """Make durable what was read, which an earlier life may only have written."""
+        assert self._file is not None, "not open"
+        self._file.datasync()
+
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:

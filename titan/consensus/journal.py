@@ -80,9 +80,21 @@ class Journal:
             self._read_segment(path, is_last=path == paths[-1])
         if self._file is None:
             self._start_segment()
+        self._adopt()
         self.bytes_in_view = sum(len(command) for command, _, _ in self._entries)
         for entry in self._entries:
             self._watch(entry)
+
+    def _adopt(self) -> None:
+        """Make durable what was read before relying on it.
+
+        A process that was killed may have left bytes and names that only the page cache knows. This life
+        answers from them, so a later power cut must not take them away.
+        """
+        assert self._file is not None, "not open"
+        self._file.datasync()
+        self._hard.sync()
+        self._disk.fsync_dir(self._directory)
 
     def close(self) -> None:
         """Make what is buffered durable and let go of the directory."""

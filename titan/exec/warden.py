@@ -5,9 +5,9 @@ its child. When its socket ends, which happens however the worker dies, it kills
 nothing runs without a worker. It decides nothing else: no time-outs, no retries, no limits.
 
 `warden_client.py` runs it in an isolated interpreter without `site`; importing anything but the standard
-library and the small modules beside it here would cost every worker memory and start-up time. Both ends are one program at
-one version, so the frames are a length and a `marshal` tuple. A job's output never
-passes through it: the process writes to its log file itself.
+library and the small modules beside it would cost every worker memory and start-up time. Both ends are
+one program at one version, so the frames are a length and a `marshal` tuple. A job's output never passes
+through it: the process writes to its log file itself.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ done alike is left to the interpreter itself, by an exec in the blank. The last 
 only ones of Titan on a job's stack.
 """
 
+from __future__ import annotations
+
 import sys
 
 if __name__ == "__main__":
@@ -24,6 +26,10 @@ import marshal
 import os
 import stat
 
+TYPE_CHECKING = False  # as `typing` has it, which is too large to be imported here
+if TYPE_CHECKING:
+    from typing import Any
+
 CONTROL_FD = 3
 BLANKS_MAX = 16  # descriptors in one message
 ORDER_BYTES_MAX = 1 << 16
@@ -33,14 +39,13 @@ FD_BYTES = 4
 # --- making blanks -----------------------------------------------------------------------------------
 
 
-def serve():
+def serve() -> tuple[list[bytes], bytes, dict[bytes, bytes], dict[bytes, bytes], int]:
     """Make blanks until the warden hangs up. Returns in a blank only: the order it was given."""
-    area = _start_area()
-    added = _added_by_start()
+    area, added = _start_area(), _added_by_start()
     control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, CONTROL_FD)
     gc.collect()
     gc.freeze()  # what is shared stays shared: the collections of jobs do not write to it
-    if sys.version_info < (3, 11):
+    if sys.hexversion < 0x030B0000:
         os._exit(1)  # the way tracebacks are cut below is not true there
     control.send(b"ready")
     while True:
@@ -60,7 +65,7 @@ def serve():
             control.send(b"none")
 
 
-def _make_blanks(control, fds):
+def _make_blanks(control: _socket.socket, fds: list[int]) -> int:
     """Fork one blank for each descriptor and tell the warden their ids; returns in the blanks."""
     made = []
     for fd in fds:
@@ -76,16 +81,17 @@ def _make_blanks(control, fds):
     os._exit(0)
 
 
-def _wait_for_order(fd):
+def _wait_for_order(fd: int) -> tuple[list[bytes], bytes, dict[bytes, bytes], int]:
     link = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, fd)
     body, fds = _receive(link, descriptors_max=1)
     link.close()
     if not fds:
         os._exit(0)  # no more blanks are needed
-    return (*marshal.loads(body), fds[0])
+    argv, cwd, env = marshal.loads(body)  # noqa: S302 - the warden wrote it
+    return argv, cwd, env, fds[0]
 
 
-def _receive(link, *, descriptors_max):
+def _receive(link: _socket.socket, *, descriptors_max: int) -> tuple[bytes, list[int]]:
     room = _socket.CMSG_SPACE(FD_BYTES * descriptors_max)
     body, extra, _flags, _address = link.recvmsg(ORDER_BYTES_MAX, room)
     packed = b"".join(data for _level, _type, data in extra)
@@ -96,21 +102,21 @@ def _receive(link, *, descriptors_max):
 # --- becoming the job --------------------------------------------------------------------------------
 
 
-def _start_area():
+def _start_area() -> tuple[int, ...]:
     """Where the arguments and the environment of the exec lie, which is what `/proc` shows of them."""
     with open("/proc/self/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
     return tuple(int(field) for field in fields[45:49])
 
 
-def _added_by_start():
+def _added_by_start() -> dict[bytes, bytes]:
     """What the interpreter has put into its environment itself: a coerced LC_CTYPE."""
     with open("/proc/self/environ", "rb") as file:
         given = set(file.read().split(b"\0"))
     return {k: v for k, v in os.environb.items() if k + b"=" + v not in given}
 
 
-def _show_as(area, argv, env):
+def _show_as(area: tuple[int, ...], argv: list[bytes], env: dict[bytes, bytes]) -> None:
     """Let `ps` show the job, and let the warden find its daemons by their environment."""
     arg_start, arg_end, env_start, env_end = area
     title = b" ".join(argv)[: arg_end - arg_start - 2]
@@ -122,7 +128,7 @@ def _show_as(area, argv, env):
     os.close(fd)
 
 
-def become(argv, cwd, env, log_fd):
+def become(argv: list[bytes], cwd: bytes, env: dict[bytes, bytes], log_fd: int) -> None:
     """Take on everything of the job but its program."""
     os.dup2(log_fd, 1)
     os.dup2(log_fd, 2)
@@ -134,20 +140,23 @@ def become(argv, cwd, env, log_fd):
     words = [os.fsdecode(word) for word in argv]
     sys.orig_argv = words
     sys.argv = words[1:]
-    sys.path.insert(0, os.path.dirname(os.path.realpath(words[1])))
-    sys.stdin, sys.stdout, sys.stderr = (_stream(fd) for fd in range(3))
-    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+    folder = os.path.dirname(os.path.realpath(words[1]))  # noqa: PTH120 - pathlib costs each fork
+    sys.path.insert(0, folder)
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = _stream(fd)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
-def _stream(fd):
+def _stream(fd: int) -> Any:
     """A standard stream as the interpreter makes it (`create_stdio` in pylifecycle.c)."""
-    old = (sys.__stdin__, sys.__stdout__, sys.__stderr__)[fd]
+    old: Any = (sys.__stdin__, sys.__stdout__, sys.__stderr__)[fd]
     mode = "w" if fd else "r"
     is_raw = fd > 0 and old.write_through  # PYTHONUNBUFFERED, which the server was started with
-    buffer = open(fd, mode + "b", 0 if is_raw else -1, closefd=False)
-    raw = buffer if is_raw else buffer.raw
+    buffer = open(fd, mode + "b", 0 if is_raw else -1, closefd=False)  # noqa: SIM115 - for life
+    raw: Any = getattr(buffer, "raw", buffer)
     raw.name = old.name
-    stream = io.TextIOWrapper(
+    stream: Any = io.TextIOWrapper(
         buffer,
         old.encoding,
         old.errors,
@@ -159,7 +168,7 @@ def _stream(fd):
     return stream
 
 
-def compiled(path):
+def compiled(path: str) -> Any:
     """The script's code, or None when only the interpreter itself can say what is wrong with it."""
     try:
         with open(path, "rb") as file:
@@ -168,29 +177,29 @@ def compiled(path):
             source = file.read()
     except OSError:
         return None
-    warnings_to, sys.stderr = sys.stderr, io.StringIO()
+    stderr, sys.stderr = sys.stderr, (said := io.StringIO())
     try:
         code = compile(source, path, "exec", dont_inherit=True)
-        text = sys.stderr.getvalue()
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
         return None
     finally:
-        sys.stderr = warnings_to
-    sys.stderr.write(text)
+        sys.stderr = stderr
+    if text := said.getvalue():
+        sys.stderr.write(text)
     return code
 
 
-def exec_plainly(argv, env):
+def exec_plainly(argv: list[bytes], env: dict[bytes, bytes]) -> None:
     """Run the job by a new interpreter after all, in the same process: only time tells."""
     for signum in (_signal.SIGPIPE, _signal.SIGXFSZ):
         _signal.signal(signum, _signal.SIG_DFL)  # an exec passes on what is ignored
-    os.execve(argv[0], argv, env)
+    os.execve(argv[0], argv, env)  # noqa: S606 - a shell would change the job
 
 
-def make_main(path):
+def make_main(path: str) -> None:
     """An empty `__main__` in place of this one, filled in the order in which the interpreter does."""
-    main = type(sys)("__main__")
-    main.__loader__ = type(__loader__)("__main__", path)
+    main: Any = type(sys)("__main__")
+    main.__loader__ = type(sys.modules["__main__"].__loader__)("__main__", path)  # type: ignore[call-arg]
     main.__annotations__ = {}
     main.__builtins__ = sys.modules["builtins"]
     main.__file__ = path
@@ -206,9 +215,9 @@ if __name__ == "__main__":
         exec_plainly(ARGV, ENV)
     make_main(sys.argv[0])
     try:
-        exec(CODE, sys.modules["__main__"].__dict__)
-    except BaseException as error:
-        error.__traceback__ = error.__traceback__.tb_next  # without this file's line
+        exec(CODE, sys.modules["__main__"].__dict__)  # noqa: S102 - it is the job
+    except BaseException as error:  # its traceback begins with the job's own line
+        error.__traceback__ = error.__traceback__.tb_next  # type: ignore[union-attr]
         raise
     # The interpreter takes these back before it runs what `atexit` holds.
     sys.modules["__main__"].__dict__.pop("__file__", None)

@@ -429,15 +429,14 @@ class Connection(asyncio.Protocol):
         task = self._loop.create_task(self._serve(ident, work), name=f"{name} from {self.remote}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if inspect.iscoroutine(work):
+            # A task that is cancelled before its first step never touches what it was to await.
+            task.add_done_callback(lambda _: work.close())
         return task
 
     async def _serve(self, ident: int, work: Awaitable[Message]) -> None:
         try:
             self._send_reply(ident, await work)
-        except asyncio.CancelledError:
-            if inspect.iscoroutine(work):
-                work.close()
-            raise
         except Exception as error:  # the asker must hear of it, whatever it is
             self._send_error(ident, error)
 
