@@ -13,8 +13,8 @@ from pathlib import Path
 
 from titan.cli.local import LocalCluster, Member, quiet_ports
 from titan.errors import TitanError
-from titan.wire.connection import Refusing
 from titan.wire.endpoint import dial
+from titan.wire.handler import Refusing
 from titan.wire.messages import ClusterInfo, GetCluster, Hello
 
 LOOK_AGAIN_S = 0.02

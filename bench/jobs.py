@@ -15,8 +15,9 @@ from bench.cluster import bench_cluster, describe_machine, spread
 from titan.fsm.commands import StageJobs, SubmitRun, encode_command
 from titan.ids import JobId, new_client_id, new_run_id
 from titan.spec.model import JobSpec
-from titan.wire.connection import Connection, Refusing
+from titan.wire.connection import Connection
 from titan.wire.endpoint import dial
+from titan.wire.handler import Refusing
 from titan.wire.messages import Hello, WatchRun, Write, WriteDone
 
 PART_JOBS = 1000

@@ -17,8 +17,8 @@ import uvloop
 from bench.cluster import bench_cluster, describe_machine, spread
 from titan.fsm.commands import KvPut, encode_command
 from titan.ids import new_client_id
-from titan.wire.connection import Refusing
 from titan.wire.endpoint import dial
+from titan.wire.handler import Refusing
 from titan.wire.messages import Hello, Write, WriteDone
 
 VALUE = b"v" * 256

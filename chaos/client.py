@@ -14,8 +14,9 @@ import msgspec
 
 from titan.errors import TitanError
 from titan.ids import new_client_id
-from titan.wire.connection import Connection, Refusing
+from titan.wire.connection import Connection
 from titan.wire.endpoint import dial
+from titan.wire.handler import Refusing
 from titan.wire.messages import Hello, Message, Read, ReadDone, Write, WriteDone
 
 DIAL_TIMEOUT_S: Final = 1.5

@@ -20,8 +20,8 @@ from titan.errors import TitanError
 from titan.fsm.commands import KvPut, encode_command
 from titan.limits import HELLO_TIMEOUT_S, KV_VALUE_BYTES_MAX
 from titan.sdk import AsyncClient
-from titan.wire.connection import Refusing
 from titan.wire.endpoint import dial
+from titan.wire.handler import Refusing
 from titan.wire.messages import Hello, Write, WriteDone
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]

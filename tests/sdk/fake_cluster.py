@@ -27,8 +27,9 @@ from titan.fsm.queries import GetRun, KvGet, KvList, ListJobs, decode_query
 from titan.fsm.views import read
 from titan.ids import Digest, JobId, RunId, WorkerId
 from titan.wire.channel import Channel
-from titan.wire.connection import Connection, Refusing
+from titan.wire.connection import Connection
 from titan.wire.endpoint import Listener, listen
+from titan.wire.handler import Refusing
 from titan.wire.messages import (
     BlobList,
     BlobMissing,

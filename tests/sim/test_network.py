@@ -12,8 +12,9 @@ import pytest
 from tests.sim.loop import Life, SimLoop
 from tests.sim.network import Network
 from titan.errors import ConnectionLost, TimedOut
-from titan.wire.connection import Connection, Refusing
+from titan.wire.connection import Connection
 from titan.wire.endpoint import Listener, dial, listen
+from titan.wire.handler import Refusing
 from titan.wire.messages import ROLE_CLIENT, Hello, Message, Ok, Welcome
 
 

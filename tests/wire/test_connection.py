@@ -20,8 +20,9 @@ from titan.errors import (
 from titan.limits import CHANNEL_WINDOW_BYTES
 from titan.wire import endpoint
 from titan.wire.channel import Channel
-from titan.wire.connection import Connection, Refusing
+from titan.wire.connection import Connection
 from titan.wire.endpoint import Listener, dial, listen
+from titan.wire.handler import Refusing
 from titan.wire.messages import (
     BlobList,
     BlobMissing,

@@ -18,8 +18,9 @@ from titan.consensus.config import RaftConfig
 from titan.consensus.identity import Bindings
 from titan.consensus.membership import REMOVED_REASON, Roster
 from titan.errors import AccessDenied, Conflict, TitanError, Unavailable
-from titan.wire.connection import Connection, Handler, Refusing
+from titan.wire.connection import Connection
 from titan.wire.endpoint import dial
+from titan.wire.handler import Handler, Refusing
 from titan.wire.messages import ROLE_PEER, Hello, Welcome
 
 _BACKOFF_MIN_S: Final = 0.02

@@ -27,8 +27,9 @@ from titan.exec.config import WorkerConfig
 from titan.ids import Digest
 from titan.limits import FRAME_BYTES_MAX
 from titan.wire.channel import Channel
-from titan.wire.connection import Connection, Refusing
+from titan.wire.connection import Connection
 from titan.wire.endpoint import dial
+from titan.wire.handler import Refusing
 from titan.wire.messages import (
     GetBlob,
     Heartbeat,

@@ -27,7 +27,8 @@ from titan.master.proposer import Answer, Proposer, Settled
 from titan.master.replica import Replica
 from titan.master.watches import Watches
 from titan.wire.channel import Channel
-from titan.wire.connection import Connection, Refusing
+from titan.wire.connection import Connection
+from titan.wire.handler import Refusing
 from titan.wire.messages import (
     AddMaster,
     BlobList,

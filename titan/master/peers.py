@@ -12,8 +12,9 @@ from collections.abc import Callable
 import msgspec
 
 from titan.errors import NotLeader, TimedOut, TitanError
-from titan.wire.connection import Connection, Refusing
+from titan.wire.connection import Connection
 from titan.wire.endpoint import dial
+from titan.wire.handler import Refusing
 from titan.wire.messages import (
     ROLE_CLIENT,
     ROLE_MASTER,

@@ -37,8 +37,9 @@ from titan.master.replica import Replica
 from titan.master.sessions import Session
 from titan.master.surroundings import Surroundings
 from titan.master.watches import Watches
-from titan.wire.connection import Connection, Handler
+from titan.wire.connection import Connection
 from titan.wire.endpoint import listen
+from titan.wire.handler import Handler
 from titan.wire.messages import (
     ROLE_CLIENT,
     ROLE_MASTER,
@@ -64,31 +65,10 @@ class Master:
         self._incarnation = new_incarnation()
         self._http_address = config.http
         self._is_open = False
-        raft_config = RaftConfig(
-            address=config.listen,
-            members=config.founders,
-            data_dir=config.data_dir / "raft",
-            member_id=self._identity.member_id,
-            incarnation=self._incarnation,
-            **_given(config),
-        )
+        self._is_real = surroundings is None
         self._replica = Replica()
         self._lag = LagMeter(self._replica)
-        self._is_real = surroundings is None
-        self._transport = PeerTransport(
-            raft_config,
-            bindings=Bindings(around.disk, config.data_dir / "peers.json"),
-            cluster_id=lambda: self._identity.cluster_id,
-        )
-        self._raft = RaftNode(
-            config=raft_config,
-            machine=self._lag,
-            transport=self._transport,
-            disk=around.disk,
-            clock=around.clock,
-            rng=around.rng,
-            on_fatal=around.on_fatal,
-        )
+        self._transport, self._raft = self._make_raft(around)
         clock = LeaderClock(
             wall_ms=around.now_ms,
             monotonic_s=around.clock,
@@ -111,7 +91,43 @@ class Master:
             self._peers,
             address=config.listen,
         )
-        self._gateway = Gateway(
+        self._gateway = self._make_gateway()
+        self._raft.on_status(lambda status: self._reigns.masters_changed(status.voters))
+        self._replica.listen(self._learn_cluster_id)
+
+    def _make_raft(self, around: Surroundings) -> tuple[PeerTransport, RaftNode]:
+        config = RaftConfig(
+            address=self._config.listen,
+            members=self._config.founders,
+            data_dir=self._config.data_dir / "raft",
+            member_id=self._identity.member_id,
+            incarnation=self._incarnation,
+            **_given(self._config),
+        )
+        transport = PeerTransport(
+            config,
+            bindings=Bindings(around.disk, self._config.data_dir / "peers.json"),
+            cluster_id=lambda: self._identity.cluster_id,
+        )
+        node = RaftNode(
+            config=config,
+            machine=self._lag,
+            transport=transport,
+            disk=around.disk,
+            clock=around.clock,
+            rng=around.rng,
+            on_fatal=around.on_fatal,
+        )
+        return transport, node
+
+    def _make_gateway(self) -> Gateway:
+        members = Members(
+            self._raft,
+            self._peers,
+            address=self._config.listen,
+            cluster_id=lambda: self._identity.cluster_id,
+        )
+        return Gateway(
             raft=self._raft,
             replica=self._replica,
             proposer=self._proposer,
@@ -120,15 +136,8 @@ class Master:
             logs=LogReader(self._replica, self._reigns),
             watches=Watches(self._replica, heard_ms_ago=lambda: self._raft.status.heard_ms_ago),
             own_info=self._own_info,
-            members=Members(
-                self._raft,
-                self._peers,
-                address=config.listen,
-                cluster_id=lambda: self._identity.cluster_id,
-            ),
+            members=members,
         )
-        self._raft.on_status(lambda status: self._reigns.masters_changed(status.voters))
-        self._replica.listen(self._learn_cluster_id)
 
     async def open(self, stack: AsyncExitStack) -> dict[str, Coroutine[Any, Any, None]]:
         """Open everything; answers the side tasks, by name, that must run as long as the master does."""

@@ -26,7 +26,8 @@ from titan.master.dispatch import kill_message, run_message
 from titan.master.proposer import Answer
 from titan.sched.reconcile import reconcile
 from titan.wire.channel import Channel
-from titan.wire.connection import Connection, Refusing
+from titan.wire.connection import Connection
+from titan.wire.handler import Refusing
 from titan.wire.messages import (
     AttemptEnded,
     AttemptReleased,

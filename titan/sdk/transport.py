@@ -31,8 +31,9 @@ from titan.limits import (
     CLIENT_DEADLINE_S,
     CLIENT_DISK_FULL_PATIENCE_S,
 )
-from titan.wire.connection import Connection, Refusing
+from titan.wire.connection import Connection
 from titan.wire.endpoint import dial
+from titan.wire.handler import Refusing
 from titan.wire.messages import ROLE_CLIENT, ClusterInfo, Hello, Message, Welcome
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -22,8 +22,6 @@ from titan.errors import (
     TimedOut,
     TitanError,
     Unavailable,
-    from_wire,
-    wire_detail,
 )
 from titan.limits import (
     CALLS_PER_CONNECTION_MAX,
@@ -31,7 +29,9 @@ from titan.limits import (
     SEND_BUFFER_BYTES_MAX,
 )
 from titan.wire.channel import Channel
+from titan.wire.faults import decode_error, encode_error
 from titan.wire.framing import Frame, FrameDecoder, Kind, encode_frame
+from titan.wire.handler import Handler
 from titan.wire.messages import Hello, Message, Welcome, decode, encode
 
 log = logging.getLogger(__name__)
@@ -39,72 +39,6 @@ log = logging.getLogger(__name__)
 PING_AFTER_S: Final = 1.0  # of hearing nothing
 SILENCE_S: Final = 3.0  # then the peer is taken for dead
 _EARLY_FRAMES_MAX: Final = 64  # that may follow a greeting before it has been looked at
-
-
-class Handler(Protocol):
-    """What a side does with what comes in. A `TitanError` raised here travels to the asker."""
-
-    def on_call(self, connection: Connection, message: Message) -> Awaitable[Message] | Message:
-        """Answer a call, at once or later."""
-
-    async def on_channel(
-        self, connection: Connection, message: Message, channel: Channel
-    ) -> Message:
-        """Serve a channel; what it returns is the last reply."""
-
-    def on_note(self, connection: Connection, message: Message) -> None:
-        """Take a note."""
-
-    def on_raw(self, connection: Connection, payload: bytes) -> None:
-        """Take raw bytes."""
-
-    def on_closed(self, connection: Connection) -> None:
-        """The connection is gone; called once."""
-
-
-class Refusing:
-    """A handler that accepts nothing; the base for sides that are asked little."""
-
-    def on_call(self, connection: Connection, message: Message) -> Awaitable[Message] | Message:
-        """Refuse."""
-        raise ProtocolError(f"unexpected call {type(message).__name__}")
-
-    async def on_channel(
-        self, connection: Connection, message: Message, channel: Channel
-    ) -> Message:
-        """Refuse."""
-        raise ProtocolError(f"unexpected channel {type(message).__name__}")
-
-    def on_note(self, connection: Connection, message: Message) -> None:
-        """Refuse."""
-        raise ProtocolError(f"unexpected note {type(message).__name__}")
-
-    def on_raw(self, connection: Connection, payload: bytes) -> None:
-        """Refuse."""
-        raise ProtocolError("unexpected raw bytes")
-
-    def on_closed(self, connection: Connection) -> None:
-        """Nothing to clean up."""
-
-
-class ErrorInfo(msgspec.Struct, frozen=True, array_like=True):
-    """A `TitanError` on the wire."""
-
-    code: str
-    message: str
-    hint: str = ""
-    detail: str = ""
-
-
-def _encode_error(error: TitanError) -> bytes:
-    info = ErrorInfo(error.code, str(error), error.hint, wire_detail(error))
-    return msgspec.msgpack.encode(info)
-
-
-def decode_error(payload: bytes) -> TitanError:
-    """The error in a REFUSED or ERROR frame."""
-    info = msgspec.msgpack.decode(payload, type=ErrorInfo)
-    return from_wire(info.code, info.message, hint=info.hint, detail=info.detail)
 
 
 class Connection(asyncio.Protocol):
@@ -449,11 +383,11 @@ class Connection(asyncio.Protocol):
             log.error("a request from %s failed", self.remote, exc_info=error)
             error = TitanError(f"internal error: {type(error).__name__}")
         if not self.is_closed:
-            self.send_frame(Kind.ERROR, ident, _encode_error(error))
+            self.send_frame(Kind.ERROR, ident, encode_error(error))
 
     def refuse(self, error: TitanError) -> None:
         """Answer the greeting with an error and end the connection once it is written."""
-        self.send_frame(Kind.REFUSED, 0, _encode_error(error))
+        self.send_frame(Kind.REFUSED, 0, encode_error(error))
         self.close()
 
     def _draw_id(self) -> int:

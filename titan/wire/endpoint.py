@@ -19,8 +19,10 @@ import msgspec
 from titan.config import split_address
 from titan.errors import ConnectionLost, ProtocolError, TimedOut, TitanError
 from titan.limits import CONNECTIONS_MAX, DESCRIPTORS_RESERVED, HELLO_TIMEOUT_S
-from titan.wire.connection import Connection, Handler, decode_error
+from titan.wire.connection import Connection
+from titan.wire.faults import decode_error
 from titan.wire.framing import Kind
+from titan.wire.handler import Handler
 from titan.wire.messages import PROTOCOL, Hello, Welcome, decode, encode
 
 log = logging.getLogger(__name__)
