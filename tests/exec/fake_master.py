@@ -10,8 +10,9 @@ from typing import Any
 from titan.errors import NotFound, NotLeader, TitanError
 from titan.ids import AttemptId
 from titan.wire.channel import Channel
-from titan.wire.connection import Connection, Handler, Refusing
+from titan.wire.connection import Connection
 from titan.wire.endpoint import Listener, listen
+from titan.wire.handler import Handler, Refusing
 from titan.wire.messages import (
     AttemptEnded,
     AttemptReleased,

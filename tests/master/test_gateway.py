@@ -10,7 +10,14 @@ import msgspec
 import pytest
 
 from titan.consensus.api import RaftStatus, Role
-from titan.errors import ConnectionLost, NotLeader, TitanError, UnknownOutcome, UserError
+from titan.errors import (
+    ConnectionLost,
+    NotLeader,
+    TitanError,
+    Unavailable,
+    UnknownOutcome,
+    UserError,
+)
 from titan.fsm.commands import AdvanceTime, KvPut, encode_command
 from titan.fsm.queries import KvGet
 from titan.master import gateway
@@ -146,6 +153,15 @@ async def test_a_stale_read_is_answered_here_with_its_age() -> None:
     stale = Read(query=READ.query, stale=True)
     answer = await gateway_of(raft, Elsewhere(raft, {})).read(stale, forwarded=False)
     assert answer == ReadDone(index=0, value=msgspec.msgpack.encode(None), age_ms=7)
+
+
+async def test_a_command_that_an_old_master_could_not_read_stays_out_of_the_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(KvPut, "since", 2)
+    raft = Raft("new:1")
+    with pytest.raises(Unavailable, match="needs version 2"):
+        await gateway_of(raft, Elsewhere(raft, {})).write(WRITE, forwarded=False)
 
 
 @pytest.mark.parametrize("command", [b"", b"\xc1", encode_command(AdvanceTime())])

@@ -1,8 +1,10 @@
-"""Epochs: one leader's reign each. Opening one shuts out whatever an older leader still proposes."""
+"""The cluster itself: epochs, one leader's reign each, and the version that its masters share."""
 
 from __future__ import annotations
 
-from titan.fsm.commands import OpenEpoch
+from titan.errors import Fatal
+from titan.fsm import commands
+from titan.fsm.commands import OpenEpoch, RaiseVersion
 from titan.fsm.events import EpochOpened
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Outcome, Rejected
@@ -19,3 +21,17 @@ def open_epoch(state: State, cmd: OpenEpoch, at: Stamp) -> Outcome:
     state.cluster_id = state.cluster_id or cmd.cluster_id
     turn.events.append(EpochOpened(cmd.epoch))
     return turn.done(state.cluster_id)
+
+
+@handles(RaiseVersion)
+def raise_version(state: State, cmd: RaiseVersion, at: Stamp) -> Outcome:
+    """Allow the commands of a newer version. A master that cannot read them stops here, by name."""
+    if cmd.version > commands.VERSION:
+        raise Fatal(
+            f"the cluster has moved to version {cmd.version}, this master reads {commands.VERSION}",
+            hint="start it with the version that the other masters run",
+        )
+    if cmd.version <= state.version:
+        return Rejected("invalid", f"the cluster is at version {state.version} already")
+    state.version = cmd.version
+    return Turn(state, at).done(cmd.version)

@@ -1,8 +1,8 @@
 """Orders to the state machine, and the envelope they travel in.
 
 A tag is on disk for ever: it is never renamed and never reused. Adding a field with a default is
-safe; everything else needs a new command. `CLIENT_COMMANDS` may be proposed by anyone with the
-client role; the rest is proposed by the leader alone.
+safe; everything else needs a new command with a new `since`. A `ClientCommand` may be given by anyone
+with the client role; the rest is proposed by the leader alone.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 from titan.spec.model import JobSpec
 
 ENTRY_FORMAT: Final = 1
+VERSION: Final = 1  # of the commands below: raised with every new one, which says so by `since`
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="!"):
     """Base of every order."""
 
     client_may: ClassVar[bool] = False
+    since: ClassVar[int] = (
+        1  # the `VERSION` that brought it: not proposed before all masters have it
+    )
 
 
 class ClientCommand(Command, frozen=True, kw_only=True, omit_defaults=True):
@@ -216,6 +220,12 @@ class OpenEpoch(Command, frozen=True, kw_only=True, tag="epoch.open"):
     cluster_id: str = ""  # the first epoch of all names the cluster; later ones cannot rename it
 
 
+class RaiseVersion(Command, frozen=True, kw_only=True, tag="cluster.version"):
+    """Every master can read the commands of this version: from here on they may be proposed."""
+
+    version: int
+
+
 class AdvanceTime(Command, frozen=True, kw_only=True, tag="time.advance"):
     """Fire every timer that is due at the entry's `now_ms`."""
 
@@ -244,6 +254,7 @@ AnyCommand = (
     | ExpireWorker
     | PublishBlob
     | OpenEpoch
+    | RaiseVersion
     | AdvanceTime
 )
 

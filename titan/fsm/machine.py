@@ -145,7 +145,9 @@ def _take(state: State, proposal: Proposal, at: Stamp) -> tuple[Outcome, bytes]:
         known = recall(state, proposal, now_ms=at.now_ms)
         if known is not None:
             return known, encode_outcome(known)
-    if proposal.attempt and proposal.attempt not in state.attempts:
+    if command.since > state.version:
+        outcome = Rejected("not_yet", f"needs version {command.since} on every master")
+    elif proposal.attempt and proposal.attempt not in state.attempts:
         outcome = _ATTEMPT_NOT_LIVE
     else:
         outcome = HANDLERS[type(command)](state, command, at)

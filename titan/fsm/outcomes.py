@@ -22,7 +22,7 @@ class Rejected(msgspec.Struct, frozen=True):
     Codes: unknown_run, unknown_job, unknown_worker, unknown_attempt, attempt_not_live, run_exists,
     run_over, duplicate_job, unknown_parent, cycle, invalid_job, not_supported, stage_incomplete,
     stage_full, not_ready, worker_unavailable, worker_busy, not_capable, no_capacity, not_over,
-    wrong_type, too_large, key_limit, stale_epoch, request_expired, stale_incarnation, invalid.
+    wrong_type, too_large, key_limit, stale_epoch, request_expired, stale_incarnation, not_yet, invalid.
     """
 
     code: str

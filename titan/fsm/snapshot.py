@@ -44,6 +44,7 @@ class Header(msgspec.Struct, frozen=True):
     next_timer_seq: int
     timers_sweep_at: int
     forget_due_ms: int = 0
+    version: int = 1
 
 
 class JobsBlock(msgspec.Struct, frozen=True, array_like=True):
@@ -135,6 +136,7 @@ def _header(state: State) -> Header:
         next_timer_seq=state.next_timer_seq,
         timers_sweep_at=state.timers_sweep_at,
         forget_due_ms=state.forget_due_ms,
+        version=state.version,
     )
 
 

@@ -225,6 +225,7 @@ class State(msgspec.Struct, kw_only=True):
     index: int = 0  # of the last entry applied
     digest: bytes = b"\0" * 32  # rolling over every entry and its outcomes
     cluster_id: str = ""
+    version: int = 1  # of the commands that every master can read
     epoch: int = 0
     now_ms: int = 0  # committed time: never goes backwards
     next_attempt: int = 1

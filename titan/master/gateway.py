@@ -14,7 +14,14 @@ from typing import Final
 import msgspec
 
 from titan.consensus.api import Raft, Role
-from titan.errors import ConnectionLost, NotLeader, ProtocolError, UnknownOutcome, UserError
+from titan.errors import (
+    ConnectionLost,
+    NotLeader,
+    ProtocolError,
+    Unavailable,
+    UnknownOutcome,
+    UserError,
+)
 from titan.fsm.commands import decode_client_command
 from titan.fsm.outcomes import Rejected
 from titan.fsm.queries import ListWorkers, Query, decode_query
@@ -174,9 +181,15 @@ class Gateway:
     def write(self, message: Write, *, forwarded: bool) -> Awaitable[Message]:
         """Commit a client's command, here or at the leader."""
         try:
-            decode_client_command(message.command)
+            command = decode_client_command(message.command)
         except msgspec.DecodeError as error:
             raise UserError(f"not a command that clients may give: {error}") from None
+        if command.since > self._replica.state.version:
+            # An older master could not read it in the log, and would have to stop.
+            raise Unavailable(
+                f"{type(command).__name__} needs version {command.since} on every master",
+                hint="finish the upgrade of the masters",
+            )
         if self._proposer.reigns:
             return _when_settled(
                 self._propose(message),

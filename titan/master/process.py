@@ -18,6 +18,7 @@ from titan.consensus.identity import Bindings
 from titan.consensus.raft import RaftNode
 from titan.consensus.transport import PeerTransport
 from titan.errors import AccessDenied, Unavailable, UserError
+from titan.fsm import commands
 from titan.fsm.events import AnyEvent, EpochOpened
 from titan.ids import new_incarnation
 from titan.master.blobs import BlobKeeper, BlobStore
@@ -36,6 +37,7 @@ from titan.master.reigns import Reigns
 from titan.master.replica import Replica
 from titan.master.sessions import Session
 from titan.master.surroundings import Surroundings
+from titan.master.versions import Versions
 from titan.master.watches import Watches
 from titan.wire.connection import Connection
 from titan.wire.endpoint import listen
@@ -164,7 +166,11 @@ class Master:
             stack.push_async_callback(http.close)
         # 3. The ways to the other masters.
         stack.callback(self._peers.close)
-        tasks = {"reigns": self._reigns.run(), "blobs": self._blobs.run()}
+        tasks = {
+            "reigns": self._reigns.run(),
+            "blobs": self._blobs.run(),
+            "versions": Versions(self._raft, self._replica, self._reigns, self._peers).run(),
+        }
         if self._config.join:
             joining = Joining(
                 self._raft, self._peers, address=self._config.listen, masters=self._config.join
@@ -237,6 +243,7 @@ class Master:
             role=str(status.role),
             term=status.term,
             applied_index=status.applied_index,
+            version=commands.VERSION,
         )
 
     def _learn_cluster_id(self, index: int, events: Sequence[AnyEvent]) -> None:

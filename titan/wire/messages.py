@@ -47,6 +47,7 @@ class MasterInfo(Message, frozen=True, kw_only=True, tag="master"):
     term: int = 0
     applied_index: int = 0
     is_learner: bool = False  # receives the log and does not count yet
+    version: int = 1  # of the commands that it can read; see titan.fsm.commands.VERSION
 
 
 class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
