@@ -4,6 +4,7 @@ Each prints what a job could look at. Process ids, addresses and times are left 
 themselves; `test_warm_python.py` runs them both ways and compares bytes and exit codes.
 """
 
+# ruff: noqa: E501 - a short script is easier to read in one line than broken
 from __future__ import annotations
 
 from typing import Final

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 from titan.errors import UserError
 from titan.spec.model import JobSpec
+
+_SEARCHES_MAX: Final = 256  # found programs remembered
 
 
 class CannotStart(UserError):
@@ -104,13 +109,25 @@ def _program(name: bytes, *, cwd: Path, env: Mapping[bytes, bytes]) -> bytes:
         path = os.path.join(os.fsencode(cwd), name)  # noqa: PTH118 - bytes
         _check_program(path, name)
         return path
-    folders = env.get(b"PATH", b"").split(b":")
-    for folder in folders:
-        path = os.path.join(os.fsencode(cwd), folder, name)  # noqa: PTH118 - bytes
+    folders = env.get(b"PATH", b"")
+    if all(folder.startswith(b"/") for folder in folders.split(b":")):
+        return _search_again(name, folders, int(time.monotonic()))
+    return _search(name, folders, start=os.fsencode(cwd))
+
+
+@lru_cache(maxsize=_SEARCHES_MAX)
+def _search_again(name: bytes, folders: bytes, _second: int) -> bytes:
+    """Look a name up once a second: most jobs run the same few programs. Misses are not remembered."""
+    return _search(name, folders, start=b"")
+
+
+def _search(name: bytes, folders: bytes, *, start: bytes) -> bytes:
+    for folder in folders.split(b":"):
+        path = os.path.join(start, folder, name)  # noqa: PTH118 - bytes
         if os.path.isfile(path) and os.access(path, os.X_OK):  # noqa: PTH113 - bytes
             return path
-    where = os.fsdecode(env.get(b"PATH", b""))
-    raise CannotStart(f"there is no program {os.fsdecode(name)!r} in PATH={where}")
+    shown = os.fsdecode(folders)
+    raise CannotStart(f"there is no program {os.fsdecode(name)!r} in PATH={shown}")
 
 
 def _check_program(path: bytes, name: bytes) -> None:

@@ -58,14 +58,17 @@ class LogStore:
         self._running[attempt] = _Running(path)
         return path
 
-    def end(self, attempt: AttemptId, *, now_ms: int) -> None:
-        """The attempt prints no more: complete its index and make room if there is too much."""
+    def end(self, attempt: AttemptId, *, now_ms: int, size_bytes: int | None = None) -> None:
+        """The attempt prints no more: complete its index and make room if there is too much.
+
+        `size_bytes`, when it is known, saves a look at the file.
+        """
         running = self._running.pop(attempt, None)
         if running is None:
             return
         if running.sampled_ms:  # an index of one line at the end of a short job tells nothing
             self._sample(running, now_ms=now_ms)
-        self._keep(running.path)
+        self._keep(running.path, size_bytes=size_bytes)
         self._make_room()
 
     def sample(self, *, now_ms: int) -> Iterator[tuple[AttemptId, int]]:
@@ -128,11 +131,12 @@ class LogStore:
             with _index(running.path).open("ab", buffering=0) as file:
                 file.write(_SAMPLE.pack(now_ms, size_bytes))
 
-    def _keep(self, path: Path) -> None:
-        try:
-            size_bytes = path.stat().st_size
-        except FileNotFoundError:
-            return
+    def _keep(self, path: Path, *, size_bytes: int | None = None) -> None:
+        if size_bytes is None:
+            try:
+                size_bytes = path.stat().st_size
+            except FileNotFoundError:
+                return
         self._ended[str(path)] = size_bytes
         self._ended_bytes += size_bytes
 

@@ -7,6 +7,7 @@ cheap to import. Every function treats a process that is gone as an empty answer
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -94,6 +95,7 @@ def _children_of_all_threads(pid: int) -> list[int]:
     ]
 
 
+@lru_cache(maxsize=1)
 def _has_children_files() -> bool:
     own = os.getpid()
     return os.path.exists(f"/proc/{own}/task/{own}/children")  # noqa: PTH110 - no pathlib in the warden

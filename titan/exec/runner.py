@@ -156,8 +156,8 @@ class Runner:
         self._clean_up(attempt)
         self._feed(StartFailed(attempt=attempt, detail=detail, cause=cause))
 
-    def _clean_up(self, attempt: AttemptId) -> None:
-        self._logs.end(attempt, now_ms=time.time_ns() // 1_000_000)
+    def _clean_up(self, attempt: AttemptId, *, log_bytes: int | None = None) -> None:
+        self._logs.end(attempt, now_ms=time.time_ns() // 1_000_000, size_bytes=log_bytes)
         workspace = self._held.pop(attempt, None)
         if workspace is not None and not self._workspaces.give_back(workspace):
             task = asyncio.create_task(
@@ -186,7 +186,7 @@ class Runner:
         """The process has ended and what it left behind has been killed."""
         self._running.discard(attempt)
         output, problem = self._held[attempt].read_output()
-        self._clean_up(attempt)
+        self._clean_up(attempt, log_bytes=log_bytes)
         self._feed(
             ProcessEnded(
                 attempt=attempt,

@@ -28,7 +28,7 @@ from titan.exec.spawning import Order, give, spawn
 from titan.exec.warm_pool import Blank, Server, WarmPythons
 
 _HEADER = struct.Struct("<I")
-_READ_BYTES = 1 << 18
+_READ_BYTES = 1 << 16  # a larger buffer is mapped and unmapped for each read
 _SHUTDOWN_PATIENCE_S = 10.0  # a process in an uninterruptible wait cannot be killed by anyone
 _SWEEP_PAUSE_MS = 10
 _PR_SET_PDEATHSIG = 1

@@ -28,7 +28,7 @@ from titan.ids import AttemptId
 log = logging.getLogger(__name__)
 
 _HEADER: Final = struct.Struct("<I")
-_READ_BYTES: Final = 1 << 18
+_READ_BYTES: Final = 1 << 16  # a larger buffer is mapped and unmapped for each read
 _EXIT_PATIENCE_S: Final = 15.0  # longer than the warden's own patience with unkillable processes
 _PACKAGE_ROOT: Final = str(Path(titan.__file__).parent.parent)
 _PROGRAM: Final = (

@@ -18,8 +18,9 @@ if __name__ == "__main__":
     sys.path.pop(0)  # this file's folder: nothing is to be imported from it
     sys.path_importer_cache.clear()
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import _socket
+import _thread
 import gc
 import io
 import marshal
@@ -57,6 +58,7 @@ def serve() -> tuple[list[bytes], bytes, dict[bytes, bytes], dict[bytes, bytes],
             order_fd = _make_blanks(control, fds)
             os.setsid()
             argv, cwd, env, log_fd = _wait_for_order(order_fd)
+            os.environ.clear()  # before its memory is written over
             _show_as(area, argv, env)
             return argv, cwd, env, added, log_fd
         for fd in fds:
@@ -134,7 +136,6 @@ def become(argv: list[bytes], cwd: bytes, env: dict[bytes, bytes], log_fd: int) 
     os.dup2(log_fd, 2)
     os.close(log_fd)
     os.chdir(cwd)
-    os.environ.clear()
     for name, value in env.items():
         os.environb[name] = value
     words = [os.fsdecode(word) for word in argv]
@@ -142,10 +143,10 @@ def become(argv: list[bytes], cwd: bytes, env: dict[bytes, bytes], log_fd: int) 
     sys.argv = words[1:]
     folder = os.path.dirname(os.path.realpath(words[1]))  # noqa: PTH120 - pathlib costs each fork
     sys.path.insert(0, folder)
-    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+    for fd, stream_name in enumerate(("stdin", "stdout", "stderr")):
         stream = _stream(fd)
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
+        setattr(sys, stream_name, stream)
+        setattr(sys, f"__{stream_name}__", stream)
 
 
 def _stream(fd: int) -> Any:
@@ -162,7 +163,7 @@ def _stream(fd: int) -> Any:
         old.errors,
         "\n" if fd else None,
         line_buffering=fd == 2 and not is_raw,
-        write_through=is_raw,
+        write_through=old.write_through,
     )
     stream.mode = mode
     return stream
@@ -199,13 +200,63 @@ def exec_plainly(argv: list[bytes], env: dict[bytes, bytes]) -> None:
 def make_main(path: str) -> None:
     """An empty `__main__` in place of this one, filled in the order in which the interpreter does."""
     main: Any = type(sys)("__main__")
-    main.__loader__ = type(sys.modules["__main__"].__loader__)("__main__", path)  # type: ignore[call-arg]
+    loader: Any = sys.modules["__main__"].__loader__
+    main.__loader__ = type(loader)("__main__", path)
     main.__annotations__ = {}
     main.__builtins__ = sys.modules["builtins"]
     main.__file__ = path
     main.__cached__ = None
     sys.modules["__main__"] = main
 
+
+# --- ending ------------------------------------------------------------------------------------------
+
+
+class _End:
+    """Ends the process when it is deleted, instead of taking down the rest of the interpreter."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    def __del__(self, leave: Any = os._exit) -> None:
+        leave(self.code)
+
+
+def shorten_end(code: int) -> None:
+    """Let the interpreter stop when everything of the job is gone: what is left is as it was before.
+
+    Taking apart modules that the job has not touched writes to half of the shared memory. They are
+    taken apart from the last to the first, so the end goes between theirs and the job's. Only where
+    nothing can hang on the rest: no buffered stream, no thread, no foreign library with an exit of
+    its own.
+    """
+    modules, stdout = sys.modules, sys.__stdout__
+    if _thread._count() or type(modules) is not dict or not (stdout and stdout.write_through):
+        return
+    mine = [name for name in modules if name == "__main__" or name not in INHERITED]
+    for name in mine:
+        file = getattr(modules[name], "__dict__", {}).get("__file__") or ""
+        is_library = isinstance(file, str) and file.endswith(".so")
+        if name == "_ctypes" or (is_library and not file.startswith(LIBRARIES)):
+            return
+    taken = [(name, modules.pop(name)) for name in mine]
+    KEPT.end = _End(code)
+    modules[KEPT.__name__] = KEPT
+    modules.update(taken)
+
+
+def exit_code(error: BaseException) -> int:
+    """What the interpreter makes of an error that nobody caught; -1 where it takes more than that."""
+    if isinstance(error, SystemExit):
+        code = 0 if error.code is None else error.code
+        return code if isinstance(code, int) and 0 <= code <= 255 else -1
+    is_plain = isinstance(error, Exception) and sys.excepthook is sys.__excepthook__
+    return 1 if is_plain else -1
+
+
+INHERITED = frozenset(sys.modules)
+LIBRARIES = os.__file__.rpartition("/")[0] + "/lib-dynload/"
+KEPT: Any = type(sys)("titan_end")
 
 if __name__ == "__main__":
     ARGV, CWD, ENV, ADDED, LOG_FD = serve()
@@ -217,8 +268,12 @@ if __name__ == "__main__":
     try:
         exec(CODE, sys.modules["__main__"].__dict__)  # noqa: S102 - it is the job
     except BaseException as error:  # its traceback begins with the job's own line
-        error.__traceback__ = error.__traceback__.tb_next  # type: ignore[union-attr]
+        if error.__traceback__ is not None:
+            error.__traceback__ = error.__traceback__.tb_next
+        if (status := exit_code(error)) >= 0:
+            shorten_end(status)
         raise
     # The interpreter takes these back before it runs what `atexit` holds.
     sys.modules["__main__"].__dict__.pop("__file__", None)
     sys.modules["__main__"].__dict__.pop("__cached__", None)
+    shorten_end(0)

@@ -11,6 +11,7 @@ import contextlib
 import os
 import shutil
 import stat
+import time
 from pathlib import Path
 from typing import Final
 
@@ -19,18 +20,21 @@ from titan.limits import OUTPUT_BYTES_MAX
 _OUTPUT_NAME: Final = "output"
 _MODE: Final = 0o700
 _FREE_MAX: Final = 64  # pristine folders kept
+_CLOCK_STEP_NS: Final = 50_000_000  # time stamps come from a clock that moves every 1 to 10 ms
 
 
 class Workspace:
     """The folder of one attempt."""
 
-    __slots__ = ("cwd", "output", "root", "tmp")
+    __slots__ = ("_changed_ns", "_is_settled", "cwd", "output", "root", "tmp")
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.cwd = root / "cwd"  # where the job starts
         self.tmp = root / "tmp"  # its TMPDIR
         self.output = root / _OUTPUT_NAME  # absent until the job writes it
+        self._changed_ns: tuple[int, ...] = ()  # of its folders, when they were last looked into
+        self._is_settled = False
 
     def make(self) -> None:
         """Create its folders."""
@@ -61,16 +65,32 @@ class Workspace:
             return b"", f"the output is larger than {OUTPUT_BYTES_MAX} bytes and was dropped"
         return data, ""
 
+    def settle(self) -> None:
+        """Note, before a job gets it, whether any change from now on will show in its time stamps."""
+        since_ns = time.time_ns() - _CLOCK_STEP_NS
+        self._is_settled = bool(self._changed_ns) and max(self._changed_ns) < since_ns
+
     def is_pristine(self) -> bool:
-        """Whether it is as it was made, but for the output file, which is removed here."""
+        """Whether it is as it was made, but for the output file, which is removed here.
+
+        The time of the last change of a folder cannot be set by anybody: while it is what it was,
+        nothing in there was made, removed, renamed or opened to others.
+        """
         try:
+            if self._is_settled and self._changed_ns == self._read_changed_ns():
+                return True
             with contextlib.suppress(FileNotFoundError):
                 self.output.unlink()
+            self._changed_ns = self._read_changed_ns()
             return sorted(os.listdir(self.root)) == ["cwd", "tmp"] and all(  # noqa: PTH208 - speed
                 _is_empty_folder(folder) for folder in (self.cwd, self.tmp)
             )
         except OSError:
             return False
+
+    def _read_changed_ns(self) -> tuple[int, ...]:
+        folders = (self.root, self.cwd, self.tmp)
+        return tuple(os.lstat(folder).st_ctime_ns for folder in folders)
 
     def remove(self) -> None:
         """Remove it whatever is in it. Blocks; for a thread."""
@@ -94,7 +114,9 @@ class Workspaces:
     def take(self) -> Workspace:
         """An empty workspace that is nobody else's."""
         if self._free:
-            return self._free.pop()
+            workspace = self._free.pop()
+            workspace.settle()
+            return workspace
         self._made += 1
         workspace = Workspace(self._root / str(self._made))
         workspace.make()
