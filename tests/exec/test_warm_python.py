@@ -163,6 +163,8 @@ async def test_no_job_finds_the_environment_of_another_in_its_memory(jobs: Scrip
         "print(found <= 1)\n"
     )
     assert await jobs.run(look, env=ENV, is_warm=True) == (0, b"True\n")
+    told = {**ENV, b"SECRET": secret}  # who was told finds it, so the search is one
+    assert await jobs.run(look, env=told, is_warm=True) == (0, b"False\n")
 
 
 async def test_a_daemon_of_a_warm_job_is_told_apart_and_dies_with_it(jobs: Scripts) -> None:

@@ -29,7 +29,7 @@ from titan.fsm.queries import (
     WorkerView,
 )
 from titan.fsm.reasons import Reasons
-from titan.fsm.state import Job, KvItem, Run, State, Worker
+from titan.fsm.state import Job, JobState, KvItem, Run, State, Worker
 from titan.ids import JobId, RunId, strip_v1_prefix
 from titan.limits import LIST_PAGE_MAX
 from titan.spec.model import JobSpec
@@ -54,7 +54,8 @@ def run_view(run: Run) -> RunView:
         over=run.ended_ms != 0,
         created_ms=run.created_ms,
         ended_ms=run.ended_ms,
-        jobs={state.value: count for state, count in run.counts.items()},
+        # In the order of the states: that of the counts tells how this master came to them.
+        jobs={state.value: run.counts[state] for state in JobState if state in run.counts},
         agent_run_id=run.agent_run_id,
         owner=run.owner,
     )
