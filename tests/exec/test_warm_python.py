@@ -255,7 +255,7 @@ async def test_hundreds_of_warm_jobs_at_once_all_end_with_their_own_code(jobs: S
     await until(lambda: first + 199 in jobs.exits or len(jobs.exits) >= first + 199, timeout_s=60)
     await until(lambda: all(n in jobs.exits for n in range(first, first + 200)), timeout_s=60)
     assert all(jobs.exits[n]["exit_code"] == n % 100 for n in range(first, first + 200))
-    assert jobs.warden.warm_starts > before  # a server lost meanwhile is documented to mean plain starts
+    assert jobs.warden.warm_starts - before >= 199
 
 
 def _servers(jobs: Scripts) -> list[int]:

@@ -224,11 +224,12 @@ class Warden:
     # --- strays -----------------------------------------------------------------------------
 
     def _strays(self) -> list[int]:
-        return [
-            pid
-            for pid in procfs.children(self._own_pid)
-            if pid not in self._by_pid and not self._warm.owns(pid)
-        ]
+        children = procfs.children(self._own_pid)
+        # A blank is announced before it becomes our child, but the word may not have been read: without
+        # it a fresh blank looks like something that a job left behind.
+        for server in self._warm.catch_up():
+            self._serve_waiting(server)
+        return [pid for pid in children if pid not in self._by_pid and not self._warm.owns(pid)]
 
     def _sweep(self) -> None:
         """Kill what ended jobs left behind. Each death brings another sweep until none is left."""

@@ -192,6 +192,10 @@ class WarmPythons:
                 return server, is_alive
         return None
 
+    def catch_up(self) -> list[Server]:
+        """Take in what servers have said already; those that live. A death is left to `heard`."""
+        return [server for server in self._servers.values() if server.receive()]
+
     def forget(self, pid: int) -> None:
         """A child of the warden was reaped."""
         self._leaving.discard(pid)
