@@ -7,6 +7,7 @@ from typing import Any
 
 from titan.fsm.commands import (
     ENTRY_FORMAT,
+    VERSION,
     AdvanceTime,
     AssignAttempt,
     Command,
@@ -15,6 +16,7 @@ from titan.fsm.commands import (
     JoinWorker,
     OpenEpoch,
     Proposal,
+    RaiseVersion,
     SubmitRun,
     encode_entry,
 )
@@ -55,6 +57,7 @@ class MachineDriver:
         self.log: list[bytes] = []
         self._runs = 0
         self.apply(OpenEpoch(epoch=1, leader="m1:9090", cluster_id="test"))
+        self.apply(RaiseVersion(version=VERSION))
 
     @property
     def state(self) -> State:

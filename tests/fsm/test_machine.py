@@ -175,8 +175,8 @@ def test_what_this_version_cannot_read_stops_it(payload: bytes) -> None:
 
 def test_an_index_is_never_applied_twice(machine: MachineDriver) -> None:
     payload = encode_entry(Entry(1, 1, 0, ()))
-    with pytest.raises(AssertionError, match="entry 1 after entry 1"):
-        machine.machine.apply(1, payload)
+    with pytest.raises(AssertionError, match="entry 2 after entry 2"):
+        machine.machine.apply(2, payload)
 
 
 def test_a_fault_in_a_handler_is_not_hidden(

@@ -22,7 +22,7 @@ from titan.errors import (
     UnknownOutcome,
     UserError,
 )
-from titan.fsm.commands import decode_client_command
+from titan.fsm.commands import VERSION, decode_client_command
 from titan.fsm.outcomes import Rejected
 from titan.fsm.queries import ListWorkers, Query, decode_query
 from titan.fsm.views import read
@@ -184,10 +184,11 @@ class Gateway:
             command = decode_client_command(message.command)
         except msgspec.DecodeError as error:
             raise UserError(f"not a command that clients may give: {error}") from None
-        if command.since > self._replica.state.version:
+        version = self._replica.state.version
+        if version < VERSION and command.needs_version() > version:
             # An older master could not read it in the log, and would have to stop.
             raise Unavailable(
-                f"{type(command).__name__} needs version {command.since} on every master",
+                f"{type(command).__name__} needs version {command.needs_version()} on every master",
                 hint="finish the upgrade of the masters",
             )
         if self._proposer.reigns:

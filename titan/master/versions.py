@@ -20,7 +20,7 @@ from titan.master.replica import Replica
 
 log = logging.getLogger(__name__)
 
-LOOK_PERIOD_S: Final = 2.0
+LOOK_PERIOD_S: Final = 0.25  # a new cluster takes new commands once its masters have met
 
 
 class Versions:

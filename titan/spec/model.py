@@ -55,6 +55,26 @@ class JobSpec(
     isolation: str = "process"
 
 
+_FIELDS_OF_VERSION_1: Final = 22  # of `JobSpec`, in order
+_LATER: Final = tuple(
+    (
+        field.name,
+        field.default if field.default is not msgspec.NODEFAULT else field.default_factory(),
+    )
+    for field in msgspec.structs.fields(JobSpec)[_FIELDS_OF_VERSION_1:]
+)
+
+
+def version_of(spec: JobSpec) -> int:
+    """Which version of the state machine's commands can carry this declaration.
+
+    A master that does not know a field cannot read an entry that uses it.
+    """
+    if spec.type != "run" or spec.isolation != "process":
+        return 2
+    return 2 if any(getattr(spec, name) != default for name, default in _LATER) else 1
+
+
 class PipelineSpec(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):

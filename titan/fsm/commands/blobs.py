@@ -1,0 +1,14 @@
+"""Orders about content-addressed files. Handlers: `blobs.py`."""
+
+from __future__ import annotations
+
+from titan.fsm.commands.base import Command
+from titan.ids import Digest
+
+
+class PublishBlob(Command, frozen=True, kw_only=True, tag="blob.publish"):
+    """Record that masters hold a blob; proposed only after they have it on disk. Holders add up."""
+
+    digest: Digest
+    size: int
+    holders: tuple[str, ...]

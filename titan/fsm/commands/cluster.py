@@ -1,0 +1,23 @@
+"""Orders about the cluster itself, and time. Handlers: `cluster.py`, `clock.py`."""
+
+from __future__ import annotations
+
+from titan.fsm.commands.base import Command
+
+
+class OpenEpoch(Command, frozen=True, kw_only=True, tag="epoch.open"):
+    """A new leader begins its reign. Entries stamped with an older epoch are refused from here on."""
+
+    epoch: int  # the Raft term of the leader
+    leader: str  # its address, for people
+    cluster_id: str = ""  # the first epoch of all names the cluster; later ones cannot rename it
+
+
+class RaiseVersion(Command, frozen=True, kw_only=True, tag="cluster.version"):
+    """Every master can read the commands of this version: from here on they may be proposed."""
+
+    version: int
+
+
+class AdvanceTime(Command, frozen=True, kw_only=True, tag="time.advance"):
+    """Fire every timer that is due at the entry's `now_ms`."""

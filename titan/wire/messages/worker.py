@@ -1,0 +1,110 @@
+"""Between workers and the leader."""
+
+from __future__ import annotations
+
+from titan.ids import AttemptId, Digest, RunId, WorkerId
+from titan.spec.model import JobSpec
+from titan.wire.messages.base import Message
+
+# --- worker → leader ----------------------------------------------------------------------------
+
+
+class Register(Message, frozen=True, kw_only=True, tag="worker.register"):
+    """Call → `Registered`, after the join is committed; the first thing on a worker's connection.
+
+    `holds`: attempts it has queued or running; `outbox` travels after. A master that does not lead
+    answers the error `not_leader`; a worker id that is connected elsewhere answers `conflict`.
+    """
+
+    worker: WorkerId
+    incarnation: int
+    name: str
+    capabilities: tuple[str, ...]
+    slots: int
+    resources: dict[str, int]
+    holds: tuple[AttemptId, ...]
+    epoch_seen: int
+    version: str
+
+
+class Registered(Message, frozen=True, kw_only=True, tag="worker.registered"):
+    """The leader's answer. The worker must kill what it holds outside `live`."""
+
+    epoch: int
+    live: tuple[AttemptId, ...]
+    heartbeat_ms: int
+    masters: tuple[str, ...]  # addresses of all masters
+
+
+class Heartbeat(Message, frozen=True, kw_only=True, tag="worker.heartbeat"):
+    """Note. The worker lives. Never enters the log."""
+
+    load_milli: int = 0  # one-minute load average × 1000
+    memory_free_mb: int = 0
+    disk_free_mb: int = 0
+    started: tuple[AttemptId, ...] = ()  # attempts whose process started since the last one
+
+
+class AttemptEnded(Message, frozen=True, kw_only=True, tag="attempt.ended"):
+    """Note. The result of an attempt, repeated on every connection until `Confirmed`."""
+
+    attempt: AttemptId
+    exit_code: int
+    cause: str = ""
+    detail: str = ""
+    duration_us: int = 0
+    log_bytes: int = 0
+    output: bytes = b""
+
+
+class AttemptReleased(Message, frozen=True, kw_only=True, tag="attempt.released"):
+    """Note. The attempt was never started here and never will be; answers `Retract`."""
+
+    attempt: AttemptId
+
+
+class Goodbye(Message, frozen=True, kw_only=True, tag="worker.goodbye"):
+    """Note. The worker leaves for good; nothing runs on it any more."""
+
+
+# --- leader → worker ----------------------------------------------------------------------------
+
+
+class RunAttempt(Message, frozen=True, kw_only=True, tag="attempt.run"):
+    """Note. Run this. Ignored when the attempt is already known; refused when `epoch` is old."""
+
+    attempt: AttemptId
+    fence: int
+    epoch: int
+    run: RunId
+    number: int  # 1 for the job's first attempt
+    spec: JobSpec
+    bundle: Digest = Digest("")  # already resolved: the job's, else the run's
+    env: dict[str, str] = {}  # from the run: TITAN_PARAM_…
+
+
+class KillAttempt(Message, frozen=True, kw_only=True, tag="attempt.kill"):
+    """Note. The attempt was superseded or cancelled: TERM, grace, KILL; nobody wants its result."""
+
+    attempt: AttemptId
+    epoch: int
+    reason: str
+
+
+class Retract(Message, frozen=True, kw_only=True, tag="attempt.retract"):
+    """Note. Give the attempt back if it has not started; answered by `AttemptReleased` if so."""
+
+    attempt: AttemptId
+    epoch: int
+
+
+class Confirmed(Message, frozen=True, kw_only=True, tag="attempt.confirmed"):
+    """Note. These results are committed (or refused for good); the worker may forget them."""
+
+    attempts: tuple[AttemptId, ...]
+
+
+class LeaveNow(Message, frozen=True, kw_only=True, tag="worker.leave"):
+    """Note. Shut down. `drain` lets running attempts end first."""
+
+    drain: bool = True
