@@ -13,13 +13,11 @@ from typing import Final
 
 import msgspec
 
-from titan.consensus.api import Raft, Role
+from titan.consensus.api import Raft
 from titan.errors import (
-    ConnectionLost,
     NotLeader,
     ProtocolError,
     Unavailable,
-    UnknownOutcome,
     UserError,
 )
 from titan.fsm.commands import VERSION, decode_client_command
@@ -32,6 +30,7 @@ from titan.master.members import Members
 from titan.master.peers import Peers
 from titan.master.proposer import Answer, Proposer, Settled
 from titan.master.replica import Replica
+from titan.master.routes import LEADER_WAIT_S, Routes
 from titan.master.watches import Watches
 from titan.wire.channel import Channel
 from titan.wire.connection import Connection
@@ -59,9 +58,6 @@ from titan.wire.messages import (
     WriteDone,
 )
 
-LEADER_WAIT_S: Final = 2.0  # an election is usually over by then
-LOOK_AGAIN_S: Final = 0.005
-FORWARD_TIMEOUT_S: Final = 10.0
 READ_TIMEOUT_S: Final = 5.0
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -93,88 +89,7 @@ class Gateway:
         self._watches = watches
         self._own_info = own_info
         self._members = members
-        self._changed = asyncio.Event()
-        raft.on_status(lambda _: self._changed.set())
-
-    # --- who serves ---------------------------------------------------------------------------
-
-    async def _leader(self, deadline_s: float, *, forwarded: bool) -> str:
-        """The address of a leader that is not this master, or "" when this master reigns.
-
-        Waits for an election to end, until the deadline; raises `NotLeader` when it does not.
-        """
-        while not self._proposer.reigns:
-            status = self._raft.status
-            if status.role is not Role.LEADER:
-                if forwarded:
-                    raise NotLeader(leader=status.leader or None)
-                if status.leader:
-                    return status.leader
-            await self._wait_for_change(deadline_s)
-        return ""
-
-    async def _wait_for_change(self, deadline_s: float) -> None:
-        if time.monotonic() >= deadline_s:
-            raise NotLeader("no leader is known; an election is going on or a majority is missing")
-        self._changed.clear()
-        # Readiness to reign has no event of its own; look again soon.
-        try:
-            async with asyncio.timeout(LOOK_AGAIN_S):
-                await self._changed.wait()
-        except TimeoutError:
-            pass
-
-    async def _at_leader(
-        self, message: Message, here: Callable[[], Awaitable[Message]], *, forwarded: bool
-    ) -> Message:
-        """Serve with `here` when this master reigns, else ask the leader. Sees elections through: the
-        ids of a write make it safe to repeat, and reads have no effect."""
-        deadline_s = time.monotonic() + LEADER_WAIT_S
-        doubt: UnknownOutcome | None = None
-        while True:
-            leader = await self._leader_or_doubt(deadline_s, doubt, forwarded=forwarded)
-            try:
-                return await (self._forward(leader, message) if leader else here())
-            except NotLeader:
-                pass  # it had no effect
-            except (ConnectionLost, UnknownOutcome) as error:
-                doubt = UnknownOutcome(str(error))
-            await asyncio.sleep(LOOK_AGAIN_S)  # who led a moment ago may be named a moment longer
-
-    async def _leader_or_doubt(
-        self, deadline_s: float, doubt: UnknownOutcome | None, *, forwarded: bool
-    ) -> str:
-        try:
-            if time.monotonic() >= deadline_s:
-                raise NotLeader("the leader changes faster than it can be followed")
-            return await self._leader(deadline_s, forwarded=forwarded)
-        except NotLeader:
-            if doubt is not None:
-                raise doubt from None
-            raise
-
-    async def _forward(self, leader: str, message: Message) -> Message:
-        try:
-            connection = await self._peers.connect(leader)
-        except ConnectionLost:
-            raise NotLeader(f"{leader} led and cannot be reached") from None
-        return await connection.call(message, timeout_s=FORWARD_TIMEOUT_S)
-
-    async def relay(self, leader: str, message: Message, channel: Channel) -> Message:
-        """Serve a channel by opening the same one at the leader."""
-        connection = await self._peers.connect(leader)
-        there = connection.open(message)
-        upload = asyncio.create_task(_pump(channel, there), name="relay up")
-        try:
-            async for piece in there:
-                await channel.send(piece)
-            return await there.result(FORWARD_TIMEOUT_S)
-        except BaseException:
-            there.cancel()
-            raise
-        finally:
-            upload.cancel()
-            await asyncio.wait([upload])
+        self._routes = Routes(raft=raft, proposer=proposer, peers=peers)
 
     # --- calls --------------------------------------------------------------------------------
 
@@ -194,15 +109,16 @@ class Gateway:
         if self._proposer.reigns:
             return _when_settled(
                 self._propose(message),
-                otherwise=lambda: self._at_leader(
+                otherwise=lambda: self._routes.at_leader(
                     message, lambda: self._write_here(message), forwarded=forwarded
                 ),
             )
-        status = self._raft.status
-        connection = self._peers.connected(status.leader)
-        if connection is not None and status.role is not Role.LEADER and not forwarded:
+        connection = self._routes.to_leader()
+        if connection is not None and not forwarded:
             return connection.ask(message)  # the common case, without a task of its own
-        return self._at_leader(message, lambda: self._write_here(message), forwarded=forwarded)
+        return self._routes.at_leader(
+            message, lambda: self._write_here(message), forwarded=forwarded
+        )
 
     def _propose(self, message: Write) -> Answer:
         return self._proposer.submit_encoded(
@@ -224,7 +140,9 @@ class Gateway:
             raise UserError(f"not a question this master knows: {error}") from None
         if message.stale:
             return self._answer(query, age_ms=self._raft.status.heard_ms_ago)
-        return await self._at_leader(message, lambda: self._read_here(query), forwarded=forwarded)
+        return await self._routes.at_leader(
+            message, lambda: self._read_here(query), forwarded=forwarded
+        )
 
     async def _read_here(self, query: Query) -> Message:
         await self._raft.read_index(timeout_s=READ_TIMEOUT_S)
@@ -246,7 +164,9 @@ class Gateway:
 
     def govern(self, message: Message, *, forwarded: bool) -> Awaitable[Message]:
         """Change the masters, move the leadership or take a snapshot: the leader's to do."""
-        return self._at_leader(message, lambda: self._members.serve(message), forwarded=forwarded)
+        return self._routes.at_leader(
+            message, lambda: self._members.serve(message), forwarded=forwarded
+        )
 
     def own_info(self) -> MasterInfo:
         """What this master says of itself."""
@@ -272,9 +192,9 @@ class Gateway:
                 return await self._blobs.put(message, channel)
             case PutBlob() | ReadLog() | GetSnapshot():
                 deadline_s = time.monotonic() + LEADER_WAIT_S
-                leader = await self._leader(deadline_s, forwarded=forwarded)
+                leader = await self._routes.leader(deadline_s, forwarded=forwarded)
                 if leader:
-                    return await self.relay(leader, message, channel)
+                    return await self._routes.relay(leader, message, channel)
                 if isinstance(message, PutBlob):
                     return await self._blobs.put(message, channel)
                 if isinstance(message, GetSnapshot):
@@ -364,9 +284,3 @@ def _copy(source: asyncio.Future[Message], target: asyncio.Future[Message]) -> N
         target.set_exception(error)
     else:
         target.set_result(source.result())
-
-
-async def _pump(source: Channel, sink: Channel) -> None:
-    async for piece in source:
-        await sink.send(piece)
-    await sink.finish()
