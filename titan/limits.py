@@ -116,3 +116,11 @@ DIGEST_EVERY_ENTRIES: Final = 1024  # how often members compare their states
 DIGESTS_KEPT: Final = 16  # how far apart members may be and still compare
 RETRACTIONS_MAX: Final = 256  # unanswered requests to give attempts back; each costs a look
 PEER_UNSENT_BYTES: Final = 16 * MIB  # towards a peer that reads too slowly; more is not queued
+
+# --- HTTP ----------------------------------------------------------------------------------
+HTTP_BODY_BYTES_MAX: Final = 16 * MIB  # a declaration with its scripts; data is uploaded as a blob
+STREAMS_PER_MASTER_MAX: Final = 1000  # live pages and followers
+FEED_ENTRIES_KEPT: Final = (
+    8192  # applied entries whose changes a reconnecting page may still ask for
+)
+FEED_IDS_KEPT: Final = 262_144  # the same bound in names of what changed: tens of megabytes

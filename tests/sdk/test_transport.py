@@ -11,7 +11,7 @@ import pytest
 from tests.sdk.fake_cluster import FakeCluster
 from titan.errors import Conflict, ProtocolError, Unavailable, UnknownOutcome
 from titan.sdk import AsyncClient
-from titan.sdk.session import Session
+from titan.wire.session import Session
 
 Make = Callable[..., Awaitable[FakeCluster]]
 
@@ -115,7 +115,7 @@ async def test_the_floor_never_passes_a_request_that_is_outstanding() -> None:
 async def test_no_more_requests_are_outstanding_than_the_cluster_remembers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("titan.sdk.session.SESSION_RESULTS_MAX", 2)
+    monkeypatch.setattr("titan.wire.session.SESSION_RESULTS_MAX", 2)
     session = Session()
     drawn: list[int] = []
     release = asyncio.Event()

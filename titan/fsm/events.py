@@ -144,6 +144,10 @@ class EpochOpened(Event, frozen=True, tag="epoch.opened"):
     epoch: int
 
 
+class StateReplaced(Event, frozen=True, tag="state.replaced"):
+    """A snapshot replaced the whole state: anything may have changed. Comes alone, never from apply."""
+
+
 class TimerSet(Event, frozen=True, tag="timer.set"):
     """The earliest timer moved: the leader should look at `State.next_due_ms` again."""
 
@@ -168,5 +172,6 @@ AnyEvent = (
     | KeyChanged
     | BlobPublished
     | EpochOpened
+    | StateReplaced
     | TimerSet
 )

@@ -31,7 +31,7 @@ from titan.limits import BLOBS_FETCHED_AT_ONCE, CHUNK_BYTES, DISK_RESERVE_BYTES
 from titan.master.peers import Peers
 from titan.master.reigns import Reigns
 from titan.master.replica import Replica
-from titan.wire.channel import Channel
+from titan.wire.channel import Stream
 from titan.wire.messages import GetBlob, Ok, PutBlob
 
 log = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ class BlobKeeper:
         blobs = self._replica.state.blobs
         return tuple(one for one in digests if one not in blobs)
 
-    async def put(self, message: PutBlob, channel: Channel) -> Ok:
+    async def put(self, message: PutBlob, channel: Stream) -> Ok:
         """Take an upload, see that enough masters hold it, publish it."""
         if message.digest in self._replica.state.blobs and self.store.has(message.digest):
             async for _ in channel:
@@ -156,7 +156,7 @@ class BlobKeeper:
         )
         return Ok()
 
-    async def get(self, message: GetBlob, channel: Channel, *, may_fetch: bool) -> Ok:
+    async def get(self, message: GetBlob, channel: Stream, *, may_fetch: bool) -> Ok:
         """Send a blob; fetch it first when only others hold it.
 
         Never for another master (`may_fetch`): two that lack it would wait for each other for ever.

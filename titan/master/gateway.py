@@ -32,7 +32,7 @@ from titan.master.proposer import Answer, Proposer, Settled
 from titan.master.replica import Replica
 from titan.master.routes import LEADER_WAIT_S, Routes
 from titan.master.watches import Watches
-from titan.wire.channel import Channel
+from titan.wire.channel import Stream
 from titan.wire.connection import Connection
 from titan.wire.handler import Refusing
 from titan.wire.messages import (
@@ -178,13 +178,13 @@ class Gateway:
 
     # --- channels -----------------------------------------------------------------------------
 
-    async def channel(self, message: Message, channel: Channel, *, forwarded: bool) -> Message:
+    async def channel(self, message: Message, channel: Stream, *, forwarded: bool) -> Message:
         """Serve a channel here or relay it to the leader."""
         match message:
             case GetBlob():
                 return await self._blobs.get(message, channel, may_fetch=not forwarded)
             case WatchRun() | WatchKeys():
-                await self._catch_up(forwarded)
+                await self.catch_up(forwarded=forwarded)
                 if isinstance(message, WatchRun):
                     return await self._watches.run(message, channel)
                 return await self._watches.keys(message, channel)
@@ -202,7 +202,7 @@ class Gateway:
                 return await self._logs.read(message, channel)
         raise ProtocolError(f"unexpected channel {type(message).__name__}")
 
-    async def _catch_up(self, forwarded: bool) -> None:
+    async def catch_up(self, *, forwarded: bool) -> None:
         """Until this master has applied what was committed when the request came."""
         done = await self.read(_BARRIER, forwarded=forwarded)
         assert isinstance(done, ReadDone)
@@ -234,7 +234,7 @@ class ClientHandler(Refusing):
         return super().on_call(connection, message)
 
     async def on_channel(
-        self, connection: Connection, message: Message, channel: Channel
+        self, connection: Connection, message: Message, channel: Stream
     ) -> Message:
         """Serve a channel."""
         return await self._gateway.channel(message, channel, forwarded=self._forwarded)

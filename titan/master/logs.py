@@ -15,7 +15,7 @@ from titan.fsm.state import Job
 from titan.ids import AttemptId, JobId, RunId, WorkerId
 from titan.master.reigns import Reigns
 from titan.master.replica import Replica
-from titan.wire.channel import Channel
+from titan.wire.channel import Stream
 from titan.wire.messages import LogEnd, ReadLog
 
 
@@ -28,7 +28,7 @@ class LogReader:
         self._waiting: dict[tuple[RunId, JobId], dict[asyncio.Event, None]] = {}
         replica.listen(self._on_applied)
 
-    async def read(self, message: ReadLog, channel: Channel) -> LogEnd:
+    async def read(self, message: ReadLog, channel: Stream) -> LogEnd:
         """Relay one attempt's output; with `follow`, the newest attempt's and those that come after."""
         job = self._job(message)
         attempt = message.attempt or _newest(job)
@@ -91,7 +91,7 @@ class LogReader:
             waiting.set()
 
     async def _relay(
-        self, message: ReadLog, attempt: AttemptId, channel: Channel, *, offset: int
+        self, message: ReadLog, attempt: AttemptId, channel: Stream, *, offset: int
     ) -> LogEnd:
         job = self._job(message)
         worker = _worker_of(job, attempt)

@@ -14,7 +14,7 @@ from titan.consensus.api import Raft
 from titan.errors import Conflict, NotLeader, ProtocolError, TitanError, Unavailable
 from titan.limits import CHUNK_BYTES
 from titan.master.peers import Peers
-from titan.wire.channel import Channel
+from titan.wire.channel import Stream
 from titan.wire.messages import (
     AddMaster,
     LeaderNamed,
@@ -97,7 +97,7 @@ class Members:
         path: Path = await self._raft.backup(timeout_s=SNAPSHOT_TIMEOUT_S)
         return SnapshotTaken(name=path.name, size=path.stat().st_size)
 
-    async def send_snapshot(self, channel: Channel) -> SnapshotTaken:
+    async def send_snapshot(self, channel: Stream) -> SnapshotTaken:
         """Take a snapshot and send the file."""
         path: Path = await self._raft.backup(timeout_s=SNAPSHOT_TIMEOUT_S)
         size = 0

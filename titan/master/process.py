@@ -19,14 +19,16 @@ from titan.consensus.raft import RaftNode
 from titan.consensus.transport import PeerTransport
 from titan.errors import AccessDenied, Unavailable, UserError
 from titan.fsm import commands
-from titan.fsm.events import AnyEvent, EpochOpened
+from titan.fsm.events import AnyEvent, EpochOpened, StateReplaced
 from titan.ids import new_incarnation
 from titan.master.blobs import BlobKeeper, BlobStore
 from titan.master.clock import LeaderClock
 from titan.master.config import MasterConfig
 from titan.master.garbage import keep_garbage_small
 from titan.master.gateway import ClientHandler, Gateway
-from titan.master.http import Http
+from titan.master.http.api import Api
+from titan.master.http.operations import Operations
+from titan.master.http.server import Http
 from titan.master.identity import load_identity, save_identity
 from titan.master.lag import LagMeter
 from titan.master.logs import LogReader
@@ -141,6 +143,15 @@ class Master:
             members=members,
         )
 
+    def _make_http(self) -> Http:
+        return Http(
+            address=self._config.http,
+            api=Api(gateway=self._gateway, replica=self._replica, raft=self._raft),
+            operations=Operations(
+                raft=self._raft, replica=self._replica, proposer=self._proposer, lag=self._lag
+            ),
+        )
+
     async def open(self, stack: AsyncExitStack) -> dict[str, Coroutine[Any, Any, None]]:
         """Open everything; answers the side tasks, by name, that must run as long as the master does."""
         # 1. The port first: a second master on the same address fails before it touches the log.
@@ -154,14 +165,7 @@ class Master:
         self._learn_cluster_id(0, ())
         self._is_open = True
         if self._config.http:
-            http = Http(
-                address=self._config.http,
-                raft=self._raft,
-                replica=self._replica,
-                proposer=self._proposer,
-                gateway=self._gateway,
-                lag=self._lag,
-            )
+            http = self._make_http()
             self._http_address = await _bound(http.open(), self._config.http)
             stack.push_async_callback(http.close)
         # 3. The ways to the other masters.
@@ -250,7 +254,7 @@ class Master:
         named = self._replica.state.cluster_id
         if named == self._identity.cluster_id or not named:
             return
-        if events and not any(isinstance(event, EpochOpened) for event in events):
+        if events and not any(isinstance(event, EpochOpened | StateReplaced) for event in events):
             return
         self._identity.cluster_id = named
         save_identity(self._config.data_dir, self._identity)

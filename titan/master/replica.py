@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import msgspec
 
 from titan.errors import TimedOut
-from titan.fsm.events import AnyEvent
+from titan.fsm.events import AnyEvent, StateReplaced
 from titan.fsm.machine import Machine, Result
 from titan.fsm.state import State
 from titan.master.blocks import framed, unframed
@@ -63,10 +63,10 @@ class Replica:
         return framed(self._machine.freeze())
 
     def restore(self, blocks: Iterable[bytes]) -> None:
-        """Replace the state; listeners hear of an apply without events, so they look anew."""
+        """Replace the state; listeners hear of that one event and look anew."""
         self._machine.restore(unframed(blocks))
         for listener in tuple(self._listeners):
-            listener(self.state.index, ())
+            listener(self.state.index, (StateReplaced(),))
         self._wake(self.state.index)
 
     async def wait_applied(self, index: int, *, timeout_s: float) -> None:

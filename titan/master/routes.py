@@ -14,7 +14,7 @@ from titan.consensus.api import Raft, Role
 from titan.errors import ConnectionLost, NotLeader, UnknownOutcome
 from titan.master.peers import Peers
 from titan.master.proposer import Proposer
-from titan.wire.channel import Channel
+from titan.wire.channel import Stream
 from titan.wire.connection import Connection
 from titan.wire.messages import Message
 
@@ -100,7 +100,7 @@ class Routes:
             raise NotLeader(f"{leader} led and cannot be reached") from None
         return await connection.call(message, timeout_s=FORWARD_TIMEOUT_S)
 
-    async def relay(self, leader: str, message: Message, channel: Channel) -> Message:
+    async def relay(self, leader: str, message: Message, channel: Stream) -> Message:
         """Serve a channel by opening the same one at the leader."""
         connection = await self._peers.connect(leader)
         there = connection.open(message)
@@ -117,7 +117,7 @@ class Routes:
             await asyncio.wait([upload])
 
 
-async def _pump(source: Channel, sink: Channel) -> None:
+async def _pump(source: Stream, sink: Stream) -> None:
     async for piece in source:
         await sink.send(piece)
     await sink.finish()

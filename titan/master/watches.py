@@ -12,13 +12,21 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from titan.errors import NotFound, Unavailable
-from titan.fsm.events import AnyEvent, JobChanged, JobsChanged, KeyChanged, RunChanged, RunSubmitted
+from titan.fsm.events import (
+    AnyEvent,
+    JobChanged,
+    JobsChanged,
+    KeyChanged,
+    RunChanged,
+    RunSubmitted,
+    StateReplaced,
+)
 from titan.fsm.queries import GetJob, GetRun, KvGet, KvList
 from titan.fsm.views import read
 from titan.ids import JobId, RunId
 from titan.limits import LIST_PAGE_MAX, WATCHERS_PER_MASTER_MAX
 from titan.master.replica import Replica
-from titan.wire.channel import Channel
+from titan.wire.channel import Stream
 from titan.wire.messages import KeyUpdate, Message, Ok, RunUpdate, WatchKeys, WatchRun, encode
 
 PUSH_INTERVAL_S = 0.05  # between two updates to one watcher, unless the run is over
@@ -72,10 +80,10 @@ class Watches:
         replica.listen(self._on_applied)
 
     def _on_applied(self, index: int, events: Sequence[AnyEvent]) -> None:
-        if not events and index:
-            self._touch_all()  # a snapshot replaced the state: anything may have changed
         for event in events:
-            if isinstance(event, JobChanged):
+            if isinstance(event, StateReplaced):
+                self._touch_all()
+            elif isinstance(event, JobChanged):
                 for watcher in self._runs.get(event.run, ()):
                     watcher.touch(event.job)
             elif isinstance(event, JobsChanged):
@@ -106,7 +114,7 @@ class Watches:
 
     # --- runs ---------------------------------------------------------------------------------
 
-    async def run(self, message: WatchRun, channel: Channel) -> Message:
+    async def run(self, message: WatchRun, channel: Stream) -> Message:
         """Serve a `WatchRun` channel."""
         if message.run not in self._replica.state.runs:
             raise NotFound(f"there is no run {message.run}")
@@ -121,7 +129,7 @@ class Watches:
                 del self._runs[message.run]
         return Ok()
 
-    async def _follow_run(self, message: WatchRun, channel: Channel, watcher: _Watcher) -> None:
+    async def _follow_run(self, message: WatchRun, channel: Stream, watcher: _Watcher) -> None:
         over = await self._send_all(message, channel)
         while not over:
             changed = await watcher.next_changes(is_deaf=self._is_deaf)
@@ -130,13 +138,13 @@ class Watches:
             if not over and not watcher.is_over:
                 await asyncio.sleep(PUSH_INTERVAL_S)
 
-    async def _send_all(self, message: WatchRun, channel: Channel) -> bool:
+    async def _send_all(self, message: WatchRun, channel: Stream) -> bool:
         if not message.jobs:
             return await self._send_jobs(message.run, [], channel)
         jobs = list(self._replica.state.runs[message.run].jobs)
         return await self._send_jobs(message.run, jobs, channel)
 
-    async def _send_jobs(self, run: RunId, jobs: list[JobId], channel: Channel) -> bool:
+    async def _send_jobs(self, run: RunId, jobs: list[JobId], channel: Stream) -> bool:
         """Send pages of jobs, the run with each; whether the run was over in the last one."""
         over = False
         for at in range(0, max(1, len(jobs)), LIST_PAGE_MAX):
@@ -151,7 +159,7 @@ class Watches:
 
     # --- keys ---------------------------------------------------------------------------------
 
-    async def keys(self, message: WatchKeys, channel: Channel) -> Message:
+    async def keys(self, message: WatchKeys, channel: Stream) -> Message:
         """Serve a `WatchKeys` channel; ends only with the connection."""
         watcher = self._enter()
         self._keys[watcher] = message.prefix
@@ -164,7 +172,7 @@ class Watches:
             self._count -= 1
             del self._keys[watcher]
 
-    async def _send_existing(self, prefix: str, channel: Channel) -> None:
+    async def _send_existing(self, prefix: str, channel: Stream) -> None:
         after = ""
         while True:
             query = KvList(prefix=prefix, limit=LIST_PAGE_MAX, after=after)
@@ -175,7 +183,7 @@ class Watches:
                 return
             after = page[-1].key
 
-    async def _send_key(self, key: str, channel: Channel) -> None:
+    async def _send_key(self, key: str, channel: Stream) -> None:
         state = self._replica.state
         item = _encode(read(state, KvGet(key=key)))
         await channel.send(encode(KeyUpdate(index=state.index, key=key, item=item)))

@@ -15,11 +15,11 @@ from titan.ids import AttemptId
 from titan.limits import CLIENT_DEADLINE_S
 from titan.sdk.context import attempt_id
 from titan.sdk.discovery import first_masters
-from titan.sdk.refusals import refusal
-from titan.sdk.session import Session
 from titan.sdk.transport import Transport
 from titan.wire.connection import Connection
 from titan.wire.messages import Message, Read, ReadDone, Write, WriteDone
+from titan.wire.refusals import refusal
+from titan.wire.session import Session
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)

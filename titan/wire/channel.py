@@ -10,7 +10,7 @@ import asyncio
 import collections
 import struct
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from titan.errors import ConnectionLost, ProtocolError, TimedOut, TitanError
 from titan.limits import CHANNEL_WINDOW_BYTES
@@ -21,6 +21,19 @@ if TYPE_CHECKING:
     from titan.wire.connection import Connection
 
 _CREDIT: Final = struct.Struct(">I")
+
+
+class Stream(Protocol):
+    """The acceptor's end of a channel, as the one who serves it sees it; not always of a connection."""
+
+    async def send(self, piece: bytes) -> None:
+        """Hand over a piece of at most `CHUNK_BYTES`; waits while the other side is slow."""
+
+    async def finish(self) -> None:
+        """Say that no more pieces come from this side."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """The other side's pieces."""
 
 
 class Channel:
