@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 SEEDS ?= 300
 SIM_ARGS ?=
 
-.PHONY: help demo test sim check format bench clean
+.PHONY: help demo test sim mutants check format web bench clean
 
 help:
 	@echo "make demo    a cluster of five processes, a map-reduce, and the leader killed in the middle"
@@ -16,6 +16,7 @@ help:
 	@echo "make mutants  one protection of the consensus off at a time: which test notices?"
 	@echo "make check   lint, formatting, types and the layers"
 	@echo "make format  put the code in the form that 'make check' asks for"
+	@echo "make web     check and build the dashboard from web/ into titan/dashboard (needs Node)"
 	@echo "make bench   the benchmarks"
 	@echo "make clean   remove the environment and everything that tools left behind"
 
@@ -50,6 +51,11 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The dashboard's built files are committed, so that nobody needs Node to install Titan.
+web: $(STAMP)
+	$(BIN)/python -m titan.master.http.openapi > web/openapi.json
+	cd web && npm ci --no-audit --no-fund && npm run --silent types && npm run --silent check && npm run --silent build
 
 bench: $(STAMP)
 	$(BIN)/python -m bench.kv

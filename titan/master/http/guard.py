@@ -82,7 +82,8 @@ class Guard:
         except web.HTTPException as error:
             response = _of_router(error, request)
         if not response.prepared:
-            response.headers.update(self.headers(request))
+            for name, value in self.headers(request).items():
+                response.headers.setdefault(name, value)
         return response
 
     def _check(self, request: web.Request) -> None:

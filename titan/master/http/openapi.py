@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -99,3 +100,15 @@ _CHANGE_PARAMETERS: Final[list[dict[str, Any]]] = [
         "schema": {"type": "string"},
     },
 ]
+
+
+def main() -> None:
+    """Print the document of every endpoint; the dashboard's types are made from it."""
+    from titan.master.http.endpoints import ENDPOINTS
+
+    text = msgspec.json.format(msgspec.json.encode(document(ENDPOINTS)), indent=1)
+    sys.stdout.write(text.decode() + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final
 
 from aiohttp import web
 
 from titan.config import split_address
 from titan.limits import HTTP_BODY_BYTES_MAX
-from titan.master.http import cluster, logs, runs, store, stream, workers
 from titan.master.http.api import Api
+from titan.master.http.endpoints import ENDPOINTS
 from titan.master.http.guard import Guard, json_response
 from titan.master.http.openapi import document
 from titan.master.http.operations import Operations
+from titan.master.http.pages import Pages
 from titan.master.http.table import Endpoint, take
-
-ENDPOINTS: Final[tuple[Endpoint, ...]] = (
-    *cluster.ENDPOINTS,
-    *logs.ENDPOINTS,
-    *runs.ENDPOINTS,
-    *store.ENDPOINTS,
-    *stream.ENDPOINTS,
-    *workers.ENDPOINTS,
-)
 
 
 class Http:
@@ -42,7 +33,8 @@ class Http:
         app = web.Application(middlewares=[guard.middleware], client_max_size=HTTP_BODY_BYTES_MAX)
         app.add_routes(self._operations.routes())
         app.add_routes([_route(self._api, each) for each in ENDPOINTS])
-        app.add_routes([web.get("/api/v1/openapi.json", _openapi), web.get("/", self._index)])
+        app.add_routes([web.get("/api/v1/openapi.json", _openapi)])
+        app.add_routes([web.get("/{page:.*}", Pages().serve)])
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         host, port = split_address(self._address)
@@ -55,11 +47,6 @@ class Http:
         """Stop serving."""
         if self._runner is not None:
             await self._runner.cleanup()
-
-    async def _index(self, _request: web.Request) -> web.Response:
-        rows = "\n".join(f"{each.method:6} {each.path:44} {each.about}" for each in ENDPOINTS)
-        more = "GET    /api/v1/openapi.json, /metrics, /healthz, /readyz"
-        return web.Response(text=f"Titan master {self._address}\n\n{rows}\n{more}\n")
 
 
 async def _openapi(_request: web.Request) -> web.Response:

@@ -1,0 +1,17 @@
+"""Every endpoint of the API: the rows of all nouns."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from titan.master.http import cluster, logs, runs, store, stream, workers
+from titan.master.http.table import Endpoint
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *cluster.ENDPOINTS,
+    *logs.ENDPOINTS,
+    *runs.ENDPOINTS,
+    *store.ENDPOINTS,
+    *stream.ENDPOINTS,
+    *workers.ENDPOINTS,
+)

@@ -1,0 +1,16 @@
+// The views that masters send. Generated types are in schema.d.ts; these are the names that pages use.
+
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+export type RunView = Schemas["RunView"];
+export type JobView = Schemas["JobView"];
+export type WorkerView = Schemas["WorkerView"];
+export type KvView = Schemas["KvView"];
+export type Masters = Schemas["Masters"];
+export type MasterView = Schemas["MasterView"];
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly next: string | null;
+}

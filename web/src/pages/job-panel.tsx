@@ -1,0 +1,80 @@
+// The job that was clicked: why it waits or how it ended, its attempts, its output.
+
+import { useEffect, useState } from "react";
+import type { JobView } from "../api/types";
+import { useLive } from "../state/live";
+import { StateBadge } from "../ui/parts";
+import { isOver } from "../ui/states";
+import { clock, duration } from "../ui/time";
+
+interface Props {
+  readonly job: JobView;
+  readonly onClose: () => void;
+  readonly onAct: (path: string) => Promise<void>;
+}
+
+export function JobPanel({ job, onClose, onAct }: Props) {
+  return (
+    <aside className="job-panel" aria-label={`Job ${job.id}`}>
+      <header>
+        <h2>{job.id}</h2>
+        <StateBadge state={job.state} />
+        <span className="spacer" />
+        <button type="button" onClick={onClose} aria-label="Close">
+          ✕
+        </button>
+      </header>
+      {job.reason !== "" && <p className="reason">{job.reason}</p>}
+      <div className="actions">
+        {isOver(job.state) ? (
+          <button type="button" onClick={() => void onAct(`jobs/${job.id}/retry`)}>
+            Replay job
+          </button>
+        ) : (
+          <button type="button" className="danger" onClick={() => void onAct(`jobs/${job.id}/cancel`)}>
+            Cancel
+          </button>
+        )}
+      </div>
+      <table className="rows">
+        <thead>
+          <tr>
+            <th>attempt</th>
+            <th>worker</th>
+            <th>from</th>
+            <th>took</th>
+            <th>end</th>
+          </tr>
+        </thead>
+        <tbody>
+          {job.history.map((attempt) => (
+            <tr key={String(attempt[0])}>
+              <td>{String(attempt[0])}</td>
+              <td>{String(attempt[1])}</td>
+              <td>{clock(Number(attempt[2]))}</td>
+              <td>{duration(Number(attempt[3]) - Number(attempt[2]))}</td>
+              <td>{String(attempt[5] || `exit ${String(attempt[4])}`)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <Log job={job} />
+    </aside>
+  );
+}
+
+function Log({ job }: { readonly job: JobView }) {
+  const { client } = useLive();
+  const [text, setText] = useState("");
+  useEffect(() => {
+    let gone = false;
+    client
+      .text(`/api/v1/runs/${job.run}/jobs/${encodeURIComponent(job.id)}/log`)
+      .then((found) => gone || setText(found))
+      .catch((error: unknown) => gone || setText(String(error)));
+    return () => {
+      gone = true;
+    };
+  }, [client, job.run, job.id, job.state, job.attempts]);
+  return <pre className="log">{text}</pre>;
+}

@@ -1,0 +1,104 @@
+// All runs: filter, progress, and the way to each.
+
+import { useEffect, useState } from "react";
+import { Link } from "wouter";
+import type { Page, RunView } from "../api/types";
+import { useLive } from "../state/live";
+import { useWorld } from "../state/store";
+import { Empty, Progress, StateBadge } from "../ui/parts";
+import { dateTime, duration } from "../ui/time";
+
+const STATES = ["", "RUNNING", "WAITING", "PENDING", "COMPLETED", "FAILED", "CANCELLED"];
+
+export function Runs() {
+  const { store, client } = useLive();
+  const live = useWorld(store, (world) => world.runs);
+  const [older, setOlder] = useState<readonly RunView[]>([]);
+  const [hasMore, setHasMore] = useState(true);
+  const [text, setText] = useState("");
+  const [state, setState] = useState("");
+  useEffect(() => setHasMore(true), [state]);
+
+  const known = new Map(older.map((run) => [run.id, run]));
+  for (const [id, run] of live) known.set(id, run);
+  const shown = [...known.values()]
+    .filter((run) => (state === "" || run.state === state) && matches(run, text))
+    .sort((a, b) => b.created_ms - a.created_ms || b.id.localeCompare(a.id));
+
+  async function more() {
+    const last = [...known.values()].sort((a, b) => a.created_ms - b.created_ms)[0];
+    const page = await client.get<Page<RunView>>(`/api/v1/runs?limit=200${last ? `&before=${last.id}` : ""}`);
+    setOlder([...older, ...page.items]);
+    setHasMore(page.next !== null);
+  }
+
+  return (
+    <>
+      <h1>Runs</h1>
+      <form className="filters" onSubmit={(event) => event.preventDefault()}>
+        <input
+          type="search"
+          placeholder="name, id or agent run"
+          aria-label="Filter by name, id or agent run"
+          value={text}
+          onChange={(event) => setText(event.target.value)}
+        />
+        <select aria-label="State" value={state} onChange={(event) => setState(event.target.value)}>
+          {STATES.map((each) => (
+            <option key={each} value={each}>
+              {each === "" ? "every state" : each.toLowerCase()}
+            </option>
+          ))}
+        </select>
+        <span>{shown.length} shown</span>
+      </form>
+      <RunRows runs={shown} />
+      {hasMore && (
+        <button type="button" onClick={() => void more()}>
+          Older runs
+        </button>
+      )}
+    </>
+  );
+}
+
+function matches(run: RunView, text: string): boolean {
+  const wanted = text.trim().toLowerCase();
+  return wanted === "" || [run.name, run.id, run.agent_run_id].some((word) => word.toLowerCase().includes(wanted));
+}
+
+export function RunRows({ runs }: { readonly runs: readonly RunView[] }) {
+  if (runs.length === 0) return <Empty>No runs.</Empty>;
+  return (
+    <table className="rows">
+      <thead>
+        <tr>
+          <th>run</th>
+          <th>state</th>
+          <th>progress</th>
+          <th>jobs</th>
+          <th>created</th>
+          <th>took</th>
+        </tr>
+      </thead>
+      <tbody>
+        {runs.map((run) => (
+          <tr key={run.id}>
+            <td>
+              <Link href={`/runs/${run.id}`}>{run.name}</Link> <small className="id">{run.id}</small>
+            </td>
+            <td>
+              <StateBadge state={run.state} />
+            </td>
+            <td>
+              <Progress counts={run.jobs} />
+            </td>
+            <td className="number">{Object.values(run.jobs).reduce((sum, count) => sum + count, 0)}</td>
+            <td>{dateTime(run.created_ms)}</td>
+            <td className="number">{run.over ? duration(run.ended_ms - run.created_ms) : "…"}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}

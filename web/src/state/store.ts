@@ -1,0 +1,120 @@
+// What the page knows: views by id, replaced as the stream tells. No framework: a value, its listeners, and a
+// hook. Changes of one batch are told once, at `now`.
+
+import { useSyncExternalStore } from "react";
+import type { Batch } from "../api/stream";
+import type { JobView, KvView, Masters, RunView, WorkerView } from "../api/types";
+
+export interface World {
+  readonly index: number;
+  readonly runs: ReadonlyMap<string, RunView>;
+  readonly jobs: ReadonlyMap<string, JobView>; // of the run that is followed, by id
+  readonly workers: ReadonlyMap<string, WorkerView>;
+  readonly keys: ReadonlyMap<string, KvView>;
+  readonly cluster: Masters | null;
+  readonly isLive: boolean;
+}
+
+export const NOTHING: World = {
+  index: 0,
+  runs: new Map(),
+  jobs: new Map(),
+  workers: new Map(),
+  keys: new Map(),
+  cluster: null,
+  isLive: false,
+};
+
+type Named = { readonly id: string };
+
+export class Store {
+  private world: World;
+  private readonly listeners = new Set<() => void>();
+  private draft: { -readonly [K in keyof World]: World[K] } | null = null;
+
+  constructor(world: World = NOTHING) {
+    this.world = world;
+  }
+
+  readonly get = (): World => this.world;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  /** Take in one message of the stream. */
+  take(message: Batch): void {
+    const draft = (this.draft ??= { ...this.world });
+    switch (message.kind) {
+      case "reset":
+        draft.runs = new Map();
+        draft.jobs = new Map();
+        draft.workers = new Map();
+        draft.keys = new Map();
+        return;
+      case "runs":
+        draft.runs = merged(draft.runs, message.data as RunView[]);
+        return;
+      case "jobs":
+        draft.jobs = merged(draft.jobs, message.data as JobView[]);
+        return;
+      case "workers":
+        draft.workers = merged(draft.workers, message.data as WorkerView[]);
+        return;
+      case "keys": {
+        const keys = new Map(draft.keys);
+        for (const item of message.data as KvView[]) keys.set(item.key, item);
+        draft.keys = keys;
+        return;
+      }
+      case "gone":
+        for (const what of message.data as string[][]) drop(draft, what);
+        return;
+      case "cluster":
+        draft.cluster = message.data as Masters;
+        this.tell();
+        return;
+      case "now":
+        draft.index = (message.data as { index: number }).index;
+        this.tell();
+    }
+  }
+
+  setLive(isLive: boolean): void {
+    this.draft = { ...(this.draft ?? this.world), isLive };
+    this.tell();
+  }
+
+  private tell(): void {
+    if (this.draft === null) return;
+    this.world = this.draft;
+    this.draft = null;
+    for (const listener of this.listeners) listener();
+  }
+}
+
+function merged<T extends Named>(old: ReadonlyMap<string, T>, fresh: readonly T[]): ReadonlyMap<string, T> {
+  const map = new Map(old);
+  for (const view of fresh) map.set(view.id, view);
+  return map;
+}
+
+function drop(draft: { -readonly [K in keyof World]: World[K] }, what: readonly string[]): void {
+  const [kind, first, second] = what;
+  if (kind === "run" && first !== undefined) draft.runs = without(draft.runs, first);
+  if (kind === "job" && second !== undefined) draft.jobs = without(draft.jobs, second);
+  if (kind === "worker" && first !== undefined) draft.workers = without(draft.workers, first);
+  if (kind === "key" && first !== undefined) draft.keys = without(draft.keys, first);
+}
+
+function without<T>(map: ReadonlyMap<string, T>, id: string): ReadonlyMap<string, T> {
+  const copy = new Map(map);
+  copy.delete(id);
+  return copy;
+}
+
+/** The part of the world that `select` picks; the component renders again when that part changes. */
+export function useWorld<T>(store: Store, select: (world: World) => T): T {
+  return useSyncExternalStore(store.subscribe, () => select(store.get()));
+}

@@ -1,0 +1,24 @@
+// Times for people. Committed times are milliseconds since 1970.
+
+export function clock(ms: number): string {
+  return ms > 0 ? new Date(ms).toLocaleTimeString(undefined, { hour12: false }) : "–";
+}
+
+export function dateTime(ms: number): string {
+  return ms > 0 ? new Date(ms).toLocaleString(undefined, { hour12: false }) : "–";
+}
+
+export function duration(ms: number): string {
+  if (ms < 0) return "–";
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  const seconds = ms / 1000;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+export function ago(ms: number, nowMs: number): string {
+  return ms > 0 ? `${duration(Math.max(0, nowMs - ms))} ago` : "–";
+}
