@@ -34,6 +34,7 @@ NAME_CHARS_MAX: Final = 128
 RETRIES_MAX: Final = 1000
 EXPRESSION_CHARS_MAX: Final = 4096  # a condition; whoever needs more writes a job
 EXPRESSION_DEPTH_MAX: Final = 64  # bounds the evaluator's stack
+CRON_CHARS_MAX: Final = 256  # a list of every minute of an hour still fits
 YAML_BYTES_MAX: Final = 16 * MIB
 BUNDLE_BYTES_MAX: Final = 256 * MIB  # a project, packed; data sets belong where workers reach them
 BUNDLE_FILES_MAX: Final = 100_000
