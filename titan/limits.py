@@ -58,6 +58,9 @@ STAGED_BYTES_MAX: Final = 64 * MIB  # parts of submissions not yet completed
 STAGE_TTL_MS: Final = 120_000
 STAGE_PARTS_AHEAD_MAX: Final = 4  # parts kept before their turn; all may be built in by one entry
 JOBS_PER_COMMAND_MAX: Final = 8192  # declared by one command: keeps its apply under 50 ms
+SETTLE_STEPS_PER_ENTRY: Final = 4000  # edges and jobs that effects reach by one entry: 10 ms
+SETTLE_STEPS_EACH: Final = 16  # and by each command in any case: small runs wait for no large one
+HELD_BACK_AT_ONCE: Final = 64  # proposals about a run that come back when it is settled
 TIMERS_PER_ENTRY_MAX: Final = 2000  # fired by one `AdvanceTime`; the next one takes the rest
 FINISHED_RUNS_MAX: Final = 10_000  # newest finished runs that are remembered
 FINISHED_JOBS_MAX: Final = 1_000_000  # of all of them together: under a gigabyte of memory
@@ -95,7 +98,7 @@ CLIENT_BACKOFF_CAP_MS: Final = 1_000  # an election is over well within this
 STAGES_IN_FLIGHT_MAX: Final = 2  # parts of one submission on their way: one is applied, one travels
 UPLOAD_BYTES_PER_S_MIN: Final = 256 * KIB  # a slower upload is given up and begun again
 
-STAGE_JOBS_MAX: Final = 2000  # sent by the SDK in one part: the leader answers others in between
+STAGE_JOBS_MAX: Final = 800  # sent by the SDK in one part: the leader answers others in between
 
 # --- planning ------------------------------------------------------------------------------
 INTAKE_PER_PLAN_MAX: Final = 2000  # jobs looked at by one `plan`: a few milliseconds

@@ -122,6 +122,14 @@ class MachineDriver:
         assert isinstance(fired, int)
         return fired
 
+    def settle(self) -> int:
+        """Let what is under way come to its end; answers how many entries that took."""
+        entries = 0
+        while self.state.unsettled:
+            self.do(AdvanceTime())
+            entries += 1
+        return entries
+
     def job(self, run: RunId, job_id: str) -> Job:
         return self.state.runs[run].jobs[JobId(job_id)]
 

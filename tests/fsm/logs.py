@@ -7,13 +7,17 @@ hypothesis can shorten, and a fixed seed gives the same log in every process.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
+import pytest
 from hypothesis import strategies as st
 
 from tests.fsm.driver import START_MS, job
+from titan import limits
 from titan.fsm import commands as c
 from titan.fsm.commands import ENTRY_FORMAT, Command, Entry, Proposal, encode_entry
+from titan.fsm.handling import UNBOUNDED
 from titan.fsm.machine import Machine
 from titan.fsm.state import State, is_ready
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
@@ -214,8 +218,23 @@ _WEIGHTED = [move for weight, move in _MOVES for _ in range(weight)]
 CLIENTS = ("c1", "c2")
 
 
-def grow(numbers: Sequence[int]) -> list[Entry]:
-    """The log that these numbers stand for; a scout machine shows each step what came before."""
+@contextmanager
+def steps_at_most(count: int) -> Iterator[None]:
+    """Entries that reach only so many edges and jobs, so that much is left unsettled; 0: no bound."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "SETTLE_STEPS_PER_ENTRY", count or UNBOUNDED)
+        patch.setattr(limits, "SETTLE_STEPS_EACH", min(count, 1))
+        yield
+
+
+def grow(numbers: Sequence[int], *, steps: int = 0) -> list[Entry]:
+    """The log that these numbers stand for; a scout machine shows each step what came before. It has
+    the bound of `steps_at_most`."""
+    with steps_at_most(steps):
+        return _grow(numbers)
+
+
+def _grow(numbers: Sequence[int]) -> list[Entry]:
     scout = Machine()
     log: list[Entry] = []
     now_ms, epoch, requests = START_MS, 1, dict.fromkeys(CLIENTS, 0)
@@ -226,6 +245,7 @@ def grow(numbers: Sequence[int]) -> list[Entry]:
         scout.apply(len(log), encode_entry(entry))
 
     write(1, Proposal(c.OpenEpoch(epoch=1, leader="m1", cluster_id="x")))
+    write(1, Proposal(c.RaiseVersion(version=c.VERSION)))
     opening = Dice(numbers[0])
     write(1, *[Proposal(move(scout.state, opening)) for move in (_join, _join, _submit)])
     for number in numbers:
@@ -260,15 +280,18 @@ def _long(dice: Dice) -> int:
     return dice.choice([90_000_000, 90_000_000, FINISHED_KEEP_MS])
 
 
-def entry_logs(*, steps_max: int = 80) -> st.SearchStrategy[list[Entry]]:
-    """Logs as leaders write them: epochs open, the clock jumps, clients repeat, some entries are stale."""
-    return st.lists(st.integers(0, 2**32), min_size=10, max_size=steps_max).map(grow)
+def entry_logs(*, steps_max: int = 80, steps: int = 0) -> st.SearchStrategy[list[Entry]]:
+    """Logs as leaders write them: epochs open, the clock jumps, clients repeat, some entries are stale.
+
+    They are logs of machines with the bound of `steps_at_most`."""
+    numbers = st.lists(st.integers(0, 2**32), min_size=10, max_size=steps_max)
+    return numbers.map(lambda drawn: grow(drawn, steps=steps))
 
 
-def long_log(seed: int, *, steps: int) -> list[bytes]:
+def long_log(seed: int, *, steps: int, steps_each: int = 0) -> list[bytes]:
     """A long log that every process grows alike."""
     dice = Dice(seed)
-    return encoded(grow([dice.randrange(2**32) for _ in range(steps)]))
+    return encoded(grow([dice.randrange(2**32) for _ in range(steps)], steps=steps_each))
 
 
 def encoded(log: list[Entry]) -> list[bytes]:

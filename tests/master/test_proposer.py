@@ -10,9 +10,9 @@ from titan.consensus.api import RaftStatus, Role
 from titan.errors import LimitExceeded, NotLeader, Unavailable, UnknownOutcome
 from titan.fsm.commands import AdvanceTime, Entry, KvPut, OpenEpoch, decode_entry, encode_command
 from titan.fsm.machine import Result
-from titan.fsm.outcomes import Applied
-from titan.ids import AttemptId
-from titan.limits import ENTRY_BYTES_MAX
+from titan.fsm.outcomes import Applied, Outcome, Rejected
+from titan.ids import AttemptId, RunId
+from titan.limits import ENTRY_BYTES_MAX, HELD_BACK_AT_ONCE
 from titan.master import proposer as proposer_module
 from titan.master.proposer import Proposer
 from titan.master.replica import AppliedEntry
@@ -38,20 +38,27 @@ class HeldLog:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.futures: list[asyncio.Future[AppliedEntry]] = []
+        self.unsettled: list[str] = []
 
     def propose(self, payload: bytes) -> asyncio.Future[AppliedEntry]:
         self.entries.append(decode_entry(payload))
         self.futures.append(asyncio.get_running_loop().create_future())
         return self.futures[-1]
 
-    def commit(self, at: int) -> None:
-        size = len(self.entries[at].proposals)
-        result = Result(outcomes=tuple(Applied(n) for n in range(size)), events=())
+    def commit(self, at: int, *, busy: tuple[str, ...] = ()) -> None:
+        """Apply the entry; what sets a key of `busy` is refused until the run of that name is settled."""
+        outcomes: list[Outcome] = []
+        for number, proposal in enumerate(self.entries[at].proposals):
+            key = getattr(proposal.command, "key", "")
+            is_busy = key in busy
+            outcomes.append(Rejected("settling", run=RunId(key)) if is_busy else Applied(number))
+        result = Result(outcomes=tuple(outcomes), events=())
         self.futures[at].set_result(AppliedEntry(at + 1, result))
 
 
-async def reigning(log: HeldLog) -> Proposer:
-    proposer = Proposer(log, now_ms=lambda: 7)  # type: ignore[arg-type]
+async def reigning(log: HeldLog, *, unsettled: tuple[str, ...] = ()) -> Proposer:
+    proposer = Proposer(log, now_ms=lambda: 7, unsettled=lambda: log.unsettled)  # type: ignore[arg-type]
+    log.unsettled = list(unsettled)
     opening = asyncio.create_task(proposer.open_epoch(OpenEpoch(epoch=3, leader="me:1")))
     await asyncio.sleep(0)
     log.commit(0)
@@ -64,8 +71,10 @@ async def turn() -> None:
         await asyncio.sleep(0)
 
 
-def put(proposer: Proposer, value: bytes, request: int) -> asyncio.Future[object]:
-    command = encode_command(KvPut(key="k", value=value))
+def put(
+    proposer: Proposer, value: bytes, request: int, *, key: str = "k"
+) -> asyncio.Future[object]:
+    command = encode_command(KvPut(key=key, value=value))
     return proposer.submit_encoded(
         command, client="c", request=request, floor=0, attempt=AttemptId(0)
     )  # type: ignore[return-value]
@@ -161,3 +170,69 @@ async def test_one_who_stops_waiting_does_not_disturb_the_others() -> None:
     await turn()
     log.commit(2)
     assert (await patient).outcome == Applied(1)  # type: ignore[attr-defined]
+
+
+def keys(entry: Entry) -> list[str]:
+    return [getattr(one.command, "key", "") for one in entry.proposals]
+
+
+async def test_what_must_wait_for_a_settled_run_is_proposed_again_in_its_order() -> None:
+    log = HeldLog()
+    proposer = await reigning(log, unsettled=("a", "b"))
+    waiting = [put(proposer, b"1", 1, key="a"), put(proposer, b"2", 2, key="b")]
+    waiting += [put(proposer, b"3", 3, key="a"), put(proposer, b"4", 4)]
+    await turn()
+    log.commit(1, busy=("a", "b"))
+    await turn()
+    assert [answer.done() for answer in waiting] == [False, False, False, True]
+    log.unsettled = ["b"]
+    advance = proposer.submit(AdvanceTime())  # as the leader does until all is settled
+    await turn()
+    log.commit(2)
+    await turn()
+    assert advance.done()
+    assert keys(log.entries[3]) == ["a", "a"]
+    log.unsettled = []
+    log.commit(3)
+    await turn()
+    assert keys(log.entries[4]) == ["b"]
+    log.commit(4)
+    await turn()
+    assert all(answer.done() for answer in waiting)
+
+
+async def test_a_run_that_many_wait_for_gets_them_a_few_at_a_time() -> None:
+    log = HeldLog()
+    proposer = await reigning(log, unsettled=("a",))
+    count = HELD_BACK_AT_ONCE + 9
+    waiting = [put(proposer, b"1", n, key="a") for n in range(1, count + 1)]
+    await turn()
+    log.commit(1, busy=("a",))
+    log.unsettled = []
+    await turn()
+    assert len(log.entries[2].proposals) == HELD_BACK_AT_ONCE
+    for answer in waiting[HELD_BACK_AT_ONCE:-1]:
+        answer.cancel()  # whoever asked has gone
+    log.commit(2)
+    await turn()
+    assert len(log.entries[3].proposals) == 1
+    log.commit(3)
+    await turn()
+    assert waiting[-1].done()
+
+
+async def test_what_waits_for_a_settled_run_hears_of_the_end_of_the_reign() -> None:
+    log = HeldLog()
+    proposer = await reigning(log, unsettled=("a",))
+    held = put(proposer, b"1", 1, key="a")
+    await turn()
+    log.commit(1, busy=("a",))
+    await turn()
+    late = put(proposer, b"1", 3, key="a")
+    await turn()
+    proposer.close_epoch()
+    with pytest.raises(NotLeader):
+        await held
+    log.commit(2, busy=("a",))
+    with pytest.raises(NotLeader):
+        await late

@@ -6,13 +6,16 @@ only while its attempt is live: that is what makes acceptance exactly once.
 
 from __future__ import annotations
 
-from titan.fsm import jobs
+from collections.abc import Iterable
+
+from titan.fsm import jobs, settling
 from titan.fsm.commands import AssignAttempt, FinishAttempt, ReleaseAttempt
 from titan.fsm.events import AttemptAssigned, AttemptFinished, AttemptRevoked
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.occupancy import occupy, vacate
 from titan.fsm.outcomes import Outcome, Rejected
 from titan.fsm.policy import policy_of
+from titan.fsm.records.unsettled import CancellingRun
 from titan.fsm.state import (
     Attempt,
     AttemptRecord,
@@ -46,6 +49,9 @@ def assign_attempt(state: State, cmd: AssignAttempt, at: Stamp) -> Outcome:
     job = run.jobs.get(cmd.job)
     if job is None:
         return Rejected("unknown_job", f"run {cmd.run} has no job '{cmd.job}'")
+    refusal = settling.why_not_job(state, run, job)
+    if refusal is not None:
+        return refusal
     if not is_ready(job):
         return Rejected("not_ready", f"'{cmd.job}' is {job.state.value} and not ready")
     worker = state.workers.get(cmd.worker)
@@ -111,6 +117,9 @@ def finish_attempt(state: State, cmd: FinishAttempt, at: Stamp) -> Outcome:
         return _NOT_LIVE
     run = state.runs[attempt.run]
     job = run.jobs[attempt.job]
+    refusal = _why_not_yet(state, run, job)
+    if refusal is not None:
+        return refusal
     cause = cmd.cause
     if len(cmd.output) > OUTPUT_BYTES_MAX and not cause:
         cause = "output_limit"  # the result must be accepted somehow, or the job would hang
@@ -135,6 +144,24 @@ def finish_attempt(state: State, cmd: FinishAttempt, at: Stamp) -> Outcome:
         _fail(turn, run, job, cause=cause, detail=_clip(cmd.detail))
     jobs.refresh_run(turn, run)
     return turn.done()
+
+
+def _why_not_yet(state: State, run: Run, job: Job) -> Rejected | None:
+    """Why the end of the job's live attempt must wait, or comes too late."""
+    if isinstance(settling.operation_at(state, run), CancellingRun):
+        return _NOT_LIVE  # it is being cancelled, though its turn to be told may not have come
+    return settling.why_not_job(state, run, job)
+
+
+def why_not_lost(state: State, numbers: Iterable[AttemptId]) -> Rejected | None:
+    """Why these live attempts cannot be closed as lost just now: their runs must be settled first."""
+    for number in numbers:
+        attempt = state.attempts[number]
+        run = state.runs[attempt.run]
+        refusal = settling.why_not_job(state, run, run.jobs[attempt.job])
+        if refusal is not None:
+            return refusal
+    return None
 
 
 def _fail(turn: Turn, run: Run, job: Job, *, cause: str, detail: str) -> None:
@@ -176,6 +203,10 @@ def release_attempt(state: State, cmd: ReleaseAttempt, at: Stamp) -> Outcome:
     attempt = state.attempts.get(cmd.attempt)
     if attempt is None:
         return _NOT_LIVE
+    run = state.runs[attempt.run]
+    refusal = _why_not_yet(state, run, run.jobs[attempt.job])
+    if refusal is not None:
+        return refusal
     turn = Turn(state, at)
     release(turn, attempt, cause=cmd.cause)
     return turn.done()

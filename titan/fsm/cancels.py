@@ -1,84 +1,125 @@
-"""Cancelling a run, or a job with all that depends on it. What is cancelled stays so until retried."""
+"""Cancelling a run, or a job with all that depends on it. What is cancelled stays so until retried.
+
+Either may reach further than one entry does: then it is an operation of its run (`settling.py`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from itertools import islice
 
-from titan.fsm import attempts, jobs
+from titan.fsm import attempts, jobs, settling
 from titan.fsm.commands import CancelJob, CancelRun
 from titan.fsm.handling import Stamp, Turn, handles
+from titan.fsm.jobs import Endings
 from titan.fsm.outcomes import Applied, Outcome, Rejected
+from titan.fsm.records.unsettled import CancellingJob, CancellingRun
 from titan.fsm.state import Job, JobState, Run, State
-
-_LIVE: Final = (JobState.PENDING, JobState.RUNNING, JobState.WAITING)
 
 
 @handles(CancelRun)
 def cancel_run(state: State, cmd: CancelRun, at: Stamp) -> Outcome:
-    """Cancel what has not ended. Answers how many jobs that ended; 0 when the run was over."""
+    """Cancel what has not ended. Answers how many jobs that ends; 0 when the run was over."""
     run = state.runs.get(cmd.run)
     if run is None:
         return Rejected("unknown_run", f"there is no run {cmd.run}")
-    doomed = [job for job in run.jobs.values() if job.state in _LIVE]
-    if not doomed:
+    refusal = settling.why_not_now(state, run)
+    if refusal is not None:
+        return refusal
+    live = sum(count for each, count in run.counts.items() if not each.is_over)
+    if not live:
         return Applied(0)
     run.cancelled = True
     turn = Turn(state, at)
-    _cancel(turn, run, doomed)
-    for job in run.jobs.values():
-        job.waiting_for = 0  # nobody is left to wait for: no need to go along the edges
+    work = CancellingRun(at.now_ms)
+    if not go_on_with_run(turn, run, work, steps=at.budget.allowance):
+        settling.keep_operation(turn, run, work)
     jobs.refresh_run(turn, run)
-    return turn.done(len(doomed))
+    return turn.done(live)
+
+
+def go_on_with_run(turn: Turn, run: Run, work: CancellingRun, *, steps: int) -> bool:
+    """Cancel the next jobs; whether that were all."""
+    endings = _endings(turn, run)
+    first = work.at
+    work.at = min(len(run.jobs), first + steps)
+    for job in islice(run.jobs.values(), first, work.at):
+        if not job.state.is_over:
+            _cancel(turn, job, endings)
+        job.waiting_for = 0  # nobody is left to wait for: no need to go along the edges
+    endings.done()
+    turn.at.budget.left -= work.at - first
+    return work.at == len(run.jobs)
 
 
 @handles(CancelJob)
 def cancel_job(state: State, cmd: CancelJob, at: Stamp) -> Outcome:
-    """Cancel a job and what depends on it. Answers how many jobs that ended; 0 when it was over."""
+    """Cancel a job and what depends on it. Answers how many jobs that ended; 0 when it was over.
+
+    Beyond what one entry reaches, the answer counts those that it reached.
+    """
     run = state.runs.get(cmd.run)
     if run is None:
         return Rejected("unknown_run", f"there is no run {cmd.run}")
     job = run.jobs.get(cmd.job)
     if job is None:
         return Rejected("unknown_job", f"run {cmd.run} has no job '{cmd.job}'")
+    refusal = settling.why_not_now(state, run)
+    if refusal is not None:
+        return refusal
     if job.state.is_over:
         return Applied(0)
     turn = Turn(state, at)
-    doomed = _with_descendants(run, job)
-    _cancel(turn, run, doomed)
-    _wait_no_longer(run, doomed)
+    endings = _endings(turn, run)
+    _cancel(turn, job, endings)
+    work = CancellingJob(at.now_ms, job.id, [job.id])
+    _cancel_children(turn, run, work, endings, steps=at.budget.allowance)
+    endings.done()
+    if work.parents:
+        settling.keep_operation(turn, run, work)
     jobs.refresh_run(turn, run)
-    return turn.done(len(doomed))
+    return turn.done(len(endings))
 
 
-def _with_descendants(run: Run, job: Job) -> list[Job]:
-    """The job and every live descendant, nearest first. A job that has ended shields those behind it."""
-    known = run.jobs
-    seen = {job.id}
-    found = [job]
-    for each in found:  # grows on the way
-        for name in each.children:
-            if name not in seen:
-                child = known[name]
-                if child.state in _LIVE:
-                    seen.add(name)
-                    found.append(child)
-    return found
+def go_on_with_job(turn: Turn, run: Run, work: CancellingJob, *, steps: int) -> bool:
+    """Cancel the next descendants; whether that were all."""
+    endings = _endings(turn, run)
+    _cancel_children(turn, run, work, endings, steps=steps)
+    endings.done()
+    return not work.parents
 
 
-def _wait_no_longer(run: Run, doomed: Sequence[Job]) -> None:
-    """Settle the edges below. Whatever is behind them was cancelled too or had ended before."""
-    known = run.jobs
-    for job in doomed:
-        for name in job.children:
+def _cancel_children(
+    turn: Turn, run: Run, work: CancellingJob, endings: Endings, *, steps: int
+) -> None:
+    """Cancel live descendants, nearest first. A job that has ended shields those behind it.
+
+    Every edge is settled on the way: what is behind it is cancelled too or had ended before.
+    """
+    known, parents, at, used = run.jobs, work.parents, 0, 0
+    while at < len(parents) and used < steps:
+        children, first = known[parents[at]].children, work.child
+        last = min(len(children), first + steps - used)
+        for name in children[first:last]:
             child = known[name]
+            if not child.state.is_over:
+                _cancel(turn, child, endings)
+                parents.append(name)
             if child.waiting_for:
                 child.waiting_for -= 1
+        used += last - first + 1
+        work.child = last
+        if last == len(children):
+            work.child = 0
+            at += 1
+    del parents[:at]
+    turn.at.budget.left -= used
 
 
-def _cancel(turn: Turn, run: Run, doomed: Sequence[Job]) -> None:
-    if JobState.RUNNING in run.counts:
-        for job in doomed:
-            if job.live:
-                attempts.revoke(turn, turn.state.attempts[job.live], cause="cancelled")
-    jobs.end_all(turn, run, doomed, to=JobState.CANCELLED, reason="cancelled")
+def _endings(turn: Turn, run: Run) -> Endings:
+    return Endings(turn, run, to=JobState.CANCELLED, reason="cancelled")
+
+
+def _cancel(turn: Turn, job: Job, endings: Endings) -> None:
+    if job.live:
+        attempts.revoke(turn, turn.state.attempts[job.live], cause="cancelled")
+    endings.add(job)

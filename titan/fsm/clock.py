@@ -6,35 +6,53 @@ import heapq
 from collections.abc import Callable
 from typing import Final
 
-from titan.fsm import jobs, retention, stages, timers
+from titan import limits
+from titan.fsm import carry, jobs, retention, stages, timers
 from titan.fsm.commands import AdvanceTime
 from titan.fsm.events import KeyChanged, WorkerChanged
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Outcome
 from titan.fsm.policy import policy_of
-from titan.fsm.state import JobState, State
+from titan.fsm.state import JobState, State, Timer
 from titan.ids import JobId, RunId, WorkerId
 from titan.limits import SESSION_IDLE_MS, TIMERS_PER_ENTRY_MAX
 
+_TIMER_STEPS: Final = 4  # what firing one takes, in edges
 Key = tuple[str, ...]
 
 
 @handles(AdvanceTime)
 def advance_time(state: State, cmd: AdvanceTime, at: Stamp) -> Outcome:  # noqa: ARG001
-    """Fire timers that are due, earliest first, each once. Answers how many still counted.
+    """Go on with what is unsettled, then fire timers that are due, earliest first, each once. Answers
+    how many still counted.
 
-    At most `TIMERS_PER_ENTRY_MAX`: then others are still due, and the leader proposes the next turn.
+    At most `TIMERS_PER_ENTRY_MAX`, or fewer when the entry's budget is short: then others are still
+    due, and the leader proposes the next turn.
     """
     turn = Turn(state, at)
+    carry.go_on(turn)
     fired = 0
-    for _ in range(TIMERS_PER_ENTRY_MAX):
+    at_once = max(at.budget.left // _TIMER_STEPS, limits.SETTLE_STEPS_EACH)
+    for _ in range(min(TIMERS_PER_ENTRY_MAX, at_once)):
         if not state.timers or state.timers[0].due_ms > at.now_ms:
             break
         timer = heapq.heappop(state.timers)
-        if timers.counts(state, timer):
+        if timers.counts(state, timer) and not _is_parked(state, timer):
+            at.budget.left -= _TIMER_STEPS
             _FIRE[timer.kind](turn, timer.key)
             fired += 1
     return turn.done(fired)
+
+
+def _is_parked(state: State, timer: Timer) -> bool:
+    """Whether the timer is about a job of a run that nothing may touch now: then it waits there."""
+    if timer.kind not in (timers.JOB, timers.QUEUE):
+        return False
+    unsettled = state.unsettled.get(RunId(timer.key[0]))
+    if unsettled is None or unsettled.operation is None:
+        return False
+    unsettled.parked.append(timer)
+    return True
 
 
 def _hold_ends(turn: Turn, key: Key) -> None:

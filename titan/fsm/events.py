@@ -67,6 +67,12 @@ class JobsReady(Event, frozen=True, tag="jobs.ready"):
     jobs: tuple[JobId, ...]
 
 
+class RunSettled(Event, frozen=True, tag="run.settled"):
+    """What had been under way at the run over several entries is done."""
+
+    run: RunId
+
+
 class RunForgotten(Event, frozen=True, tag="run.forgotten"):
     """A run that ended long ago is no longer in the state."""
 
@@ -162,6 +168,7 @@ AnyEvent = (
     | JobWithdrawn
     | JobsChanged
     | JobsReady
+    | RunSettled
     | RunForgotten
     | AttemptAssigned
     | AttemptFinished

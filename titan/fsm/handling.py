@@ -6,17 +6,30 @@ Owns no state and decides nothing. The handlers are in one file per noun; `machi
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
+from titan import limits
 from titan.fsm.commands import Command
 from titan.fsm.events import Event
 from titan.fsm.outcomes import Applied, Outcome
 from titan.fsm.state import State
 
 C = TypeVar("C", bound=Command)
+UNBOUNDED: Final = 1 << 62
 Handler: TypeAlias = Callable[[State, Any, "Stamp"], Outcome]
+
+
+class Budget(msgspec.Struct):
+    """How many more edges and jobs effects may reach in this entry; shared by all of its commands."""
+
+    left: int = UNBOUNDED
+
+    @property
+    def allowance(self) -> int:
+        """How many a command may reach: a few even when others have used up the entry."""
+        return max(self.left, limits.SETTLE_STEPS_EACH)
 
 
 class Stamp(msgspec.Struct, frozen=True):
@@ -25,6 +38,7 @@ class Stamp(msgspec.Struct, frozen=True):
     index: int
     now_ms: int
     epoch: int
+    budget: Budget = msgspec.field(default_factory=Budget)
 
 
 class Turn(msgspec.Struct):

@@ -6,14 +6,16 @@ An `AssertionError` names the object, says what is wrong with it and tells its h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from titan import limits
-from titan.fsm import timers
-from titan.fsm.jobs import waiting_for
+from titan.fsm import settling, timers
 from titan.fsm.occupancy import occupy
 from titan.fsm.policy import policy_of
+from titan.fsm.records.unsettled import CancellingJob
 from titan.fsm.standing import is_over, run_state
-from titan.fsm.state import Job, JobState, Run, State, Worker, is_ready
-from titan.fsm.triggers import Verdict, assess
+from titan.fsm.state import Job, JobState, Run, State, Timer, Worker, is_ready
+from titan.fsm.triggers import Verdict, assess, fires_early
 from titan.fsm.workers import MODES
 from titan.ids import JobId
 
@@ -25,13 +27,21 @@ def validate(state: State) -> None:
         for timer in state.timers
         if timers.counts(state, timer)
     }
+    for unsettled in state.unsettled.values():
+        for row in unsettled.parked:
+            if timers.counts(state, Timer(*row)):
+                counted[row[2], row[3]] = row[0]
     _validate_timers(state)
+    _validate_unsettled(state)
     seqs: list[int] = []
     for run in (*state.runs.values(), *(stage.run for stage in state.stages.values())):
         _validate_run(run)
         _validate_edges(run)
+        untold = _untold(state, run)
         for job in run.jobs.values():
             _validate_job(state, run, job)
+            if untold is not None:
+                _validate_waiting(run, job, untold=untold.get(job.id, ()))
             _validate_job_timers(counted, run, job)
             seqs.append(job.seq)
     assert len(dict.fromkeys(seqs)) == len(seqs), "two jobs share a number"
@@ -81,7 +91,6 @@ def _validate_edges(run: Run) -> None:
 
 
 def _validate_job(state: State, run: Run, job: Job) -> None:
-    assert job.waiting_for == waiting_for(run, job), _about(run, job, "miscounts its parents")
     numbers = (
         job.attempts,
         job.retries_used,
@@ -97,19 +106,66 @@ def _validate_job(state: State, run: Run, job: Job) -> None:
     assert len(job.history) <= job.attempts, _about(run, job, "ended more often than it started")
     assert (job.state is JobState.RUNNING) == bool(job.live), _about(run, job, "lives falsely")
     assert job.state.is_over == bool(job.ended_ms), _about(run, job, f"ended at {job.ended_ms}")
-    if job.state is JobState.PENDING:
-        found = assess(run, job)
-        assert found.verdict is not Verdict.NEVER, _about(run, job, "can never start")
-        has_go = found.verdict is Verdict.HOLDS
-        assert has_go == (job.waiting_for == 0), _about(run, job, f"is told: {found.verdict}")
-        assert has_go or not job.not_before_ms, _about(run, job, "is held before its time")
-    else:
+    assert job.waiting_for <= len(job.parents), _about(run, job, "waits for strangers")
+    if job.state is not JobState.PENDING:
         assert not job.not_before_ms, _about(run, job, "is held though it is not pending")
         assert not job.queue_due_ms, _about(run, job, "may time out though it is not pending")
     if job.live:
         attempt = state.attempts.get(job.live)
         assert attempt is not None, _about(run, job, "has no such attempt")
         assert (attempt.run, attempt.job) == (run.id, job.id), _about(run, job, "stole an attempt")
+
+
+def _untold(state: State, run: Run) -> dict[JobId, list[JobId]] | None:
+    """Job → those of its parents that ended and that it has not heard of yet. None when only the end of
+    an operation will make sense of the run."""
+    unsettled = state.unsettled.get(run.id)
+    if unsettled is None:
+        return {}
+    operation = unsettled.operation
+    if isinstance(operation, CancellingJob):
+        lines = [(operation.parents, operation.child)]
+    elif operation is not None:
+        return None
+    else:
+        lines = [(telling.parents, telling.child) for telling in unsettled.tellings]
+    untold: dict[JobId, list[JobId]] = {}
+    for parents, told in lines:
+        for place, name in enumerate(parents):
+            for child in run.jobs[name].children[0 if place else told :]:
+                untold.setdefault(child, []).append(name)
+    return untold
+
+
+def _validate_waiting(run: Run, job: Job, *, untold: Sequence[JobId]) -> None:
+    """What the job waits for, given what it has heard."""
+    known = [run.jobs[name].state for name in job.parents if name not in untold]
+    if any(fires_early(job.trigger, state) for state in known):
+        waiting = 0
+    else:
+        waiting = len(untold) + sum(not state.is_over for state in known)
+    assert job.waiting_for == waiting, _about(run, job, "miscounts its parents")
+    if job.state is JobState.PENDING:
+        found = assess(run, job, as_pending=untold)
+        assert found.verdict is not Verdict.NEVER, _about(run, job, "can never start")
+        has_go = found.verdict is Verdict.HOLDS
+        assert has_go == (job.waiting_for == 0), _about(run, job, f"is told: {found.verdict}")
+        assert has_go or not job.not_before_ms, _about(run, job, "is held before its time")
+
+
+def _validate_unsettled(state: State) -> None:
+    for run_id, unsettled in state.unsettled.items():
+        run = state.runs.get(run_id)
+        assert run is not None, f"something is under way at run {run_id}, which does not exist"
+        name = f"run {run_id}, where {settling.about(unsettled)} is under way"
+        operation, tellings = unsettled.operation, unsettled.tellings
+        assert (operation is None) == bool(tellings), f"{name}: with {len(tellings)} tellings"
+        assert operation is not None or not unsettled.parked, f"{name}: nothing keeps its timers"
+        assert 0 < unsettled.last_ms <= state.now_ms, f"{name}: {unsettled.last_ms} ms"
+        for telling in tellings:
+            assert telling.parents, f"{name}: a telling is over"
+            for parent in telling.parents:
+                assert run.jobs[parent].state.is_over, _about(run, run.jobs[parent], "is told of")
 
 
 def _validate_job_timers(

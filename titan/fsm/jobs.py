@@ -1,19 +1,19 @@
 """The life of a job: the one place where its state changes and counts, indices and events follow.
 
-Every change of state goes through `_move`. Graphs come from users and may be 100,000 deep, so effects
-travel along edges by a queue, never by recursion. No handlers here: `runs.py`, `attempts.py`,
-`cancels.py`, `reruns.py` and `clock.py` decide, this module carries out.
+Graphs come from users and may be 100,000 wide or deep, so effects travel along edges by a queue, never by
+recursion, and no further in one entry than its budget allows (`settling.py`). No handlers here: `runs.py`,
+`attempts.py`, `cancels.py`, `reruns.py` and `clock.py` decide, this module carries out.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from titan.fsm import retention, timers
+from titan.fsm import retention, settling, timers
 from titan.fsm.events import JobChanged, JobReady, JobWithdrawn, RunChanged
 from titan.fsm.handling import Turn
 from titan.fsm.policy import Policy, backoff_ms, may_be_timed, policy_of
+from titan.fsm.records.unsettled import Telling
 from titan.fsm.standing import is_over, run_state
 from titan.fsm.state import Attempt, Job, JobState, Run, is_ready
 from titan.fsm.telling import EVENTS_EACH_MAX, tell_changed, tell_ready
@@ -85,42 +85,91 @@ def _resume(turn: Turn, run: Run, job: Job, *, policy: Policy, delay_ms: int) ->
         _hold(turn, run, job, policy=policy, delay_ms=delay_ms)
 
 
-def reopen_all(turn: Turn, run: Run, ended: Sequence[Job]) -> None:
-    """Ended jobs → PENDING, as if they had never run, but with their history. Not yet unblocked."""
-    counts = run.counts
-    for job in ended:
-        counts[job.state] -= 1
+class Endings:
+    """Jobs that end alike, found one by one along edges or in a list, counted and told together.
+
+    None may be settled before; any may be ready, held or running. The caller sees to the children.
+    """
+
+    __slots__ = ("_left", "_names", "_now_ms", "_reason", "_run", "_to", "_turn", "_withdrawn")
+
+    def __init__(self, turn: Turn, run: Run, *, to: JobState, reason: str) -> None:
+        self._turn = turn
+        self._run = run
+        self._to = to
+        self._reason = reason
+        self._now_ms = turn.at.now_ms
+        self._names: list[JobId] = []
+        self._withdrawn: list[JobId] = []
+        self._left: dict[JobState, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def add(self, job: Job) -> None:
+        """End the job. Its attempt, if it had one, has been revoked."""
+        assert not job.live
+        old = job.state
+        if old is JobState.PENDING and not job.waiting_for and not job.not_before_ms:
+            self._withdrawn.append(job.id)
+        self._left[old] = self._left.get(old, 0) + 1
+        self._names.append(job.id)
+        job.state = self._to
+        job.reason = self._reason
+        job.ended_ms = self._now_ms
+        job.queue_due_ms = job.not_before_ms = 0
+
+    def done(self) -> None:
+        """Count and tell."""
+        if not self._names:
+            return
+        _recount(self._run, left=self._left, to=self._to)
+        if len(self._names) <= EVENTS_EACH_MAX:  # beyond, the event about all of them says it too
+            events = [JobWithdrawn(self._run.id, name) for name in self._withdrawn]
+            self._turn.events.extend(events)
+        tell_changed(self._turn, self._run, self._names, to=self._to)
+
+
+class Reopenings:
+    """Ended jobs that become PENDING again, as if they had never run, but with their history."""
+
+    __slots__ = ("_left", "_names", "_run", "_turn")
+
+    def __init__(self, turn: Turn, run: Run) -> None:
+        self._turn = turn
+        self._run = run
+        self._names: list[JobId] = []
+        self._left: dict[JobState, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def add(self, job: Job, *, waiting_for: int) -> None:
+        """Reopen the job. It is not yet unblocked."""
+        self._left[job.state] = self._left.get(job.state, 0) + 1
+        self._names.append(job.id)
         job.state = JobState.PENDING
+        job.waiting_for = waiting_for
         job.retries_used = 0
         job.exit_code = None
         job.reason = ""
         job.started_ms = job.ended_ms = 0
         job.output = b""
-    for old in [state for state, count in counts.items() if not count]:
-        del counts[old]
-    counts[JobState.PENDING] = counts.get(JobState.PENDING, 0) + len(ended)
-    tell_changed(turn, run, [job.id for job in ended], to=JobState.PENDING)
+
+    def done(self) -> None:
+        """Count and tell."""
+        if self._names:
+            _recount(self._run, left=self._left, to=JobState.PENDING)
+            tell_changed(self._turn, self._run, self._names, to=JobState.PENDING)
 
 
-def end_all(turn: Turn, run: Run, ended: Sequence[Job], *, to: JobState, reason: str) -> None:
-    """`end` for jobs without live attempts, any of which may be ready or held. The caller settles."""
-    counts, now_ms = run.counts, turn.at.now_ms
-    withdrawn: list[JobId] = []
-    for job in ended:
-        old = job.state
-        if old is JobState.PENDING and not job.waiting_for and not job.not_before_ms:
-            withdrawn.append(job.id)
-        counts[old] -= 1
-        job.state = to
-        job.reason = reason
-        job.ended_ms = now_ms
-        job.queue_due_ms = job.not_before_ms = 0
-    for old in [state for state, count in counts.items() if not count]:
-        del counts[old]
-    counts[to] = counts.get(to, 0) + len(ended)
-    if len(ended) <= EVENTS_EACH_MAX:  # beyond, the event about all of them says it too
-        turn.events.extend([JobWithdrawn(run.id, name) for name in withdrawn])
-    tell_changed(turn, run, [job.id for job in ended], to=to)
+def _recount(run: Run, *, left: Mapping[JobState, int], to: JobState) -> None:
+    counts = run.counts
+    for old, many in left.items():
+        counts[old] -= many
+        if not counts[old]:
+            del counts[old]
+    counts[to] = counts.get(to, 0) + sum(left.values())
 
 
 def unblock_all(turn: Turn, run: Run, free: Iterable[Job]) -> None:
@@ -185,23 +234,50 @@ def waiting_for(run: Run, job: Job) -> int:
 
 
 def settle(turn: Turn, run: Run, ended: Iterable[Job]) -> None:
-    """Let the children of jobs that have just ended start, go on waiting, or be skipped in turn."""
-    queue = deque(ended)
-    while queue:
-        parent = queue.popleft()
-        if parent.children:
-            queue.extend(_settle_children(turn, run, parent))
+    """Let the children of jobs that have just ended start, go on waiting, or be skipped in turn.
+
+    What is beyond this entry's budget, or would overtake what is under way already, follows later.
+    """
+    telling = Telling(turn.at.now_ms, [job.id for job in ended if job.children])
+    unsettled = turn.state.unsettled.get(run.id)
+    if unsettled is not None:
+        settling.join(turn, unsettled, telling)
+    elif telling.parents:
+        tell_children(turn, run, telling, steps=turn.at.budget.allowance)
+        if telling.parents:
+            settling.keep_telling(turn, run, telling)
 
 
-def _settle_children(turn: Turn, run: Run, parent: Job) -> list[Job]:
-    """The children that are skipped because of how the parent ended. What a trigger says is asked once
-    for all children alike, since there may be 100,000 of them."""
+def tell_children(turn: Turn, run: Run, telling: Telling, *, steps: int) -> None:
+    """Go on with a telling over at most that many edges; it has no parents left when it is done."""
+    parents, at, used = telling.parents, 0, 0
+    while at < len(parents) and used < steps:
+        parent = run.jobs[parents[at]]
+        children, first = parent.children, telling.child
+        last = first + steps - used
+        if last < len(children):
+            batch = children[first:last]
+            telling.child = last
+        else:
+            batch = children[first:] if first else children
+            telling.child = 0
+            at += 1
+        used += len(batch)
+        never = _tell(turn, run, parent, batch)
+        parents.extend([job.id for job in never if job.children])
+    del parents[:at]
+    turn.at.budget.left -= used
+
+
+def _tell(turn: Turn, run: Run, parent: Job, children: Sequence[JobId]) -> list[Job]:
+    """Those of the children that are skipped because of how the parent ended. What a trigger says is
+    asked once for all children alike, since there may be thousands of them."""
     known, state = run.jobs, parent.state
     verdict, asked, asked_last = Verdict.WAITS, "", False
     free: list[Job] = []
     never: list[Job] = []
     skipped: dict[str, list[Job]] = {}  # by trigger, which the reason tells
-    for name in parent.children:
+    for name in children:
         child = known[name]
         waiting = child.waiting_for
         if not waiting:
@@ -221,11 +297,11 @@ def _settle_children(turn: Turn, run: Run, parent: Job) -> list[Job]:
             free.append(child)
         elif verdict is Verdict.NEVER:
             never.append(child)
-    for children in skipped.values():
-        if children:
-            _skip(turn, run, children, reason=why_never(children[0], parent))
+    for alike in skipped.values():
+        if alike:
+            _skip(turn, run, alike, reason=why_never(alike[0], parent))
     unblock_all(turn, run, free)
-    return [child for children in skipped.values() for child in children]
+    return [child for alike in skipped.values() for child in alike]
 
 
 def _skip(turn: Turn, run: Run, never: Sequence[Job], *, reason: str) -> None:
@@ -268,7 +344,7 @@ def refresh_run(turn: Turn, run: Run) -> None:
     over = is_over(run)
     state = run_state(run)
     if over:
-        run.ended_ms = run.ended_ms or turn.at.now_ms
+        run.ended_ms = run.ended_ms or _last_ms(turn, run)
         is_news = run.id not in turn.state.over
         retention.run_is_over(turn, run)
     else:
@@ -277,3 +353,10 @@ def refresh_run(turn: Turn, run: Run) -> None:
     if is_news or state is not run.state:
         run.state = state
         turn.events.append(RunChanged(run.id, state, over))
+
+
+def _last_ms(turn: Turn, run: Run) -> int:
+    """When the last job ended. What is carried out later counts as done when it began, so in a run
+    that is not settled a job may have ended after this turn's time."""
+    unsettled = turn.state.unsettled.get(run.id)
+    return turn.at.now_ms if unsettled is None else unsettled.last_ms

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from titan import limits
 from titan.errors import Fatal
 from titan.fsm import (
     attempts,
@@ -24,6 +25,7 @@ from titan.fsm import (
     kv,
     reruns,
     runs,
+    settling,
     snapshot,
     stages,
     workers,
@@ -38,7 +40,7 @@ from titan.fsm.commands import (
     decode_entry,
 )
 from titan.fsm.events import AnyEvent, TimerSet
-from titan.fsm.handling import HANDLERS, Stamp
+from titan.fsm.handling import HANDLERS, UNBOUNDED, Budget, Stamp
 from titan.fsm.outcomes import Applied, Outcome, Rejected
 from titan.fsm.sessions import encode_outcome, recall, remember
 from titan.fsm.state import State
@@ -55,7 +57,6 @@ HANDLER_FILES: Final = (
     stages,
     workers,
 )  # imported for their handlers
-_ATTEMPT_NOT_LIVE: Final = Rejected("attempt_not_live", "the attempt that asks was superseded")
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -63,6 +64,7 @@ class Result(msgspec.Struct, frozen=True):
 
     outcomes: tuple[Outcome, ...]  # one per proposal, in order
     events: tuple[AnyEvent, ...]  # of all of them, in order
+    steps: int = 0  # how many edges and jobs their effects reached; see `settling.py`
 
 
 class Machine:
@@ -85,7 +87,8 @@ class Machine:
         due_ms = state.next_due_ms
         if entry.epoch >= state.epoch:
             state.now_ms = max(state.now_ms, entry.now_ms, 1)  # 0 means "never" in many fields
-        at = Stamp(index, state.now_ms, entry.epoch)
+        budget = limits.SETTLE_STEPS_PER_ENTRY if state.version >= settling.SINCE else UNBOUNDED
+        at = Stamp(index, state.now_ms, entry.epoch, Budget(budget))
         outcomes: list[Outcome] = []
         answers: list[bytes] = []
         events: list[AnyEvent] = []
@@ -102,7 +105,7 @@ class Machine:
             events.append(TimerSet(next_due_ms))
         state.index = index
         state.digest = _digest(state.digest, index, payload, answers)
-        return Result(tuple(outcomes), tuple(events))
+        return Result(tuple(outcomes), tuple(events), budget - at.budget.left)
 
     def freeze(self) -> Iterator[bytes]:
         """The whole state as of now, in blocks that later entries do not touch. Another thread may draw
@@ -147,12 +150,11 @@ def _take(state: State, proposal: Proposal, at: Stamp) -> tuple[Outcome, bytes]:
             return known, encode_outcome(known)
     if command.since > state.version:
         outcome = Rejected("not_yet", f"needs version {command.since} on every master")
-    elif proposal.attempt and proposal.attempt not in state.attempts:
-        outcome = _ATTEMPT_NOT_LIVE
     else:
-        outcome = HANDLERS[type(command)](state, command, at)
+        fence = settling.why_not_live(state, proposal.attempt) if proposal.attempt else None
+        outcome = HANDLERS[type(command)](state, command, at) if fence is None else fence
     answer = encode_outcome(outcome)
-    if proposal.client:
+    if proposal.client and not (isinstance(outcome, Rejected) and outcome.is_for_now):
         remember(state, proposal, answer)
     return outcome, answer
 

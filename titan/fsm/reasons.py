@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from titan.fsm import settling
 from titan.fsm.policy import policy_of
 from titan.fsm.state import Demand, Job, JobState, Run, State, Worker
 
@@ -23,6 +24,9 @@ class Reasons:
             return job.reason
         if job.state is not JobState.PENDING:
             return ""
+        under_way = settling.why_waits(self._state, run, job)
+        if under_way:
+            return f"waits until {under_way} is carried out"
         if job.waiting_for:
             return _parents(run, job)
         if job.not_before_ms:

@@ -29,9 +29,9 @@ def rebuild(state: State) -> None:
         share(worker.id)
         worker.live, worker.used = {}, {}
     for run in state.runs.values():
-        _rebuild_run(run, share=share)
+        _rebuild_run(run, share=share, is_settled=run.id not in state.unsettled)
     for stage in state.stages.values():
-        _rebuild_run(stage.run, share=share)
+        _rebuild_run(stage.run, share=share, is_settled=True)
         stage.roots, stage.timed = [], []
         note_roots(stage, list(stage.run.jobs.values()))
         for job in (job for part in stage.ahead.values() for job in part):
@@ -45,7 +45,7 @@ def rebuild(state: State) -> None:
         occupy(worker.used, state.runs[attempt.run].jobs[attempt.job])
 
 
-def _rebuild_run(run: Run, *, share: Callable[[Any], Any]) -> None:
+def _rebuild_run(run: Run, *, share: Callable[[Any], Any], is_settled: bool) -> None:
     run.jobs = {job.id: job for job in run.jobs.values()}  # one string for key and id
     run.counts = {}
     for job in run.jobs.values():
@@ -64,7 +64,8 @@ def _rebuild_run(run: Run, *, share: Callable[[Any], Any]) -> None:
             parents.append(parent.id)
             jobs.link(parent, child=job.id)
         job.parents = tuple(parents)
-        job.waiting_for = jobs.waiting_for(run, job)
+        if is_settled:  # otherwise states do not tell who has heard of what
+            job.waiting_for = jobs.waiting_for(run, job)
     run.state = run_state(run)
 
 

@@ -1,124 +1,194 @@
-"""Running a job that ended again, and with it what ended because of it. History is kept."""
+"""Running a job that ended again, and with it what ended because of it. History is kept.
+
+A job is reopened only once every candidate above it is decided, so each is decided from states alone:
+parents that were reopened are PENDING by then. It may take several entries (`settling.py`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Final
 
-from titan.fsm import jobs
+from titan.fsm import jobs, settling
 from titan.fsm.commands import RetryJob
 from titan.fsm.handling import Stamp, Turn, handles
+from titan.fsm.jobs import Reopenings
 from titan.fsm.outcomes import Outcome, Rejected
+from titan.fsm.records.unsettled import Retrying
 from titan.fsm.state import Job, JobState, Run, State
 from titan.fsm.triggers import Verdict, assess, why_never
-from titan.ids import JobId
 
 _BAD: Final = (JobState.SKIPPED, JobState.CANCELLED, JobState.FAILED, JobState.DEAD)
 
 
 @handles(RetryJob)
 def retry_job(state: State, cmd: RetryJob, at: Stamp) -> Outcome:
-    """Reopen a job and its descendants that ended because of it. Answers how many jobs that are."""
+    """Reopen a job and its descendants that ended because of it. Answers how many jobs that are.
+
+    Beyond what one entry reaches, the answer counts those that it reached.
+    """
     run = state.runs.get(cmd.run)
     if run is None:
         return Rejected("unknown_run", f"there is no run {cmd.run}")
     job = run.jobs.get(cmd.job)
     if job is None:
         return Rejected("unknown_job", f"run {cmd.run} has no job '{cmd.job}'")
+    refusal = settling.why_not_now(state, run)
+    if refusal is not None:
+        return refusal
     if not job.state.is_over:
         return Rejected("not_over", f"job '{cmd.job}' has not ended")
-    culprit = assess(run, job).culprit
-    if culprit is not None:
-        why = f"job '{cmd.job}' could not start: {why_never(job, culprit)}; retry that one"
+    found = assess(run, job)
+    if found.culprit is not None:
+        why = f"job '{cmd.job}' could not start: {why_never(job, found.culprit)}; retry that one"
         return Rejected("not_ready", why)
     turn = Turn(state, at)
-    reopened, free = _because_of(run, job)
-    jobs.reopen_all(turn, run, reopened)
-    _recount_others(turn, run, reopened)
-    jobs.unblock_all(turn, run, free)
     run.cancelled = False
     run.revision = at.index
+    work = Retrying(at.now_ms, job.id, found=[job.id], above={job.id: 0}, ordered=[job.id])
+    work.is_decided = work.is_reopened = True  # people see at once that it was
+    piece = _Piece(turn, run, work, steps=at.budget.allowance)
+    piece.reopen(job, waiting_for=found.waiting_for)
+    if not piece.go_on():
+        settling.keep_operation(turn, run, work)
     jobs.refresh_run(turn, run)
-    return turn.done(len(reopened))
+    return turn.done(len(piece.reopened))
 
 
-def _because_of(run: Run, root: Job) -> tuple[list[Job], list[Job]]:
-    """The job and those descendants that ended badly and could start if it went well this time, with
-    `waiting_for` as it will be once they are reopened; and those of them that need not wait.
-
-    A descendant stays as it is when another parent, one that is not reopened, rules it out as well.
-    """
-    reopened: dict[JobId, Job] = {}
-    free: list[Job] = []
-    for job in _bad_descendants_in_order(run, root):
-        waiting = _parents_to_wait_for(run, job, reopened)
-        if waiting is None:
-            continue
-        reopened[job.id] = job
-        job.waiting_for = waiting
-        if not waiting:
-            free.append(job)
-    return list(reopened.values()), free
+def go_on_with_retry(turn: Turn, run: Run, work: Retrying, *, steps: int) -> bool:
+    """Carry a retry on; whether it is done."""
+    return _Piece(turn, run, work, steps=steps).go_on()
 
 
-def _parents_to_wait_for(run: Run, job: Job, reopened: Mapping[JobId, Job]) -> int | None:
-    """How many parents the job would wait for; 0 when its trigger holds, None when it never can."""
-    if job.trigger == "all_success":  # nearly all jobs, and there may be 100,000 of them
-        waiting = 0
-        for name in job.parents:
-            if name in reopened:
-                waiting += 1
-                continue
-            state = run.jobs[name].state
-            if state is not JobState.COMPLETED:
-                if state.is_over:
-                    return None
-                waiting += 1
-        return waiting
-    found = assess(run, job, as_pending=reopened)
-    return None if found.verdict is Verdict.NEVER else found.waiting_for
+class _Piece:
+    """What one entry does of a retry. A step is an edge, or a job."""
 
+    def __init__(self, turn: Turn, run: Run, work: Retrying, *, steps: int) -> None:
+        self.reopened = Reopenings(turn, run)
+        self._turn = turn
+        self._run = run
+        self._work = work
+        self._steps = steps
+        self._free: list[Job] = []
 
-def _bad_descendants_in_order(run: Run, root: Job) -> list[Job]:
-    """The job, then its descendants that did not complete, parents before children (Kahn 1962)."""
-    above: dict[JobId, int] = {root.id: 0}  # edges from other found jobs
-    below: dict[JobId, list[Job]] = {}
-    found = [root]
-    for job in found:  # grows on the way
-        if job.children:
-            below[job.id] = children = _bad_children(run, job)
+    def reopen(self, job: Job, *, waiting_for: int) -> None:
+        """Reopen a job that could start if its parents went well."""
+        self.reopened.add(job, waiting_for=waiting_for)
+        if not waiting_for:
+            self._free.append(job)
+
+    def go_on(self) -> bool:
+        """As far as the steps allow; whether all is done."""
+        steps = self._steps
+        self._find()
+        self._decide()
+        self.reopened.done()
+        self._recount_others()
+        jobs.unblock_all(self._turn, self._run, self._free)
+        self._turn.at.budget.left -= steps - self._steps
+        return self._work.is_sorted and not self._work.others
+
+    def _next_children(self, job: Job) -> tuple[list[Job], bool]:
+        """The next children of a job that the steps allow to look at, and whether they are the last."""
+        work, known = self._work, self._run.jobs
+        first = work.child
+        last = min(len(job.children), first + max(self._steps, 1))
+        self._steps -= last - first
+        is_last = last == len(job.children)
+        work.child = 0 if is_last else last
+        return [known[name] for name in job.children[first:last]], is_last
+
+    def _find(self) -> None:
+        """All descendants that did not complete, and how many edges each has from others of them."""
+        work, known, at = self._work, self._run.jobs, 0
+        above, found = work.above, work.found
+        while at < len(found) and self._steps > 0:
+            children, is_last = self._next_children(known[found[at]])
             for child in children:
-                count = above.get(child.id, 0)
-                above[child.id] = count + 1
-                if not count:
-                    found.append(child)
-    order = [root]
-    for job in order:
-        for child in below.get(job.id, ()):
-            count = above[child.id] = above[child.id] - 1
-            if not count:
-                order.append(child)
-    return order
+                if child.state in _BAD:
+                    count = above.get(child.id, 0)
+                    above[child.id] = count + 1
+                    if not count and child.children:
+                        found.append(child.id)
+            at += is_last
+        del found[:at]
 
+    def _decide(self) -> None:
+        """Reopen what could start, parents before children."""
+        work, known, at = self._work, self._run.jobs, 0
+        if work.found:
+            return
+        ordered = work.ordered
+        while at < len(ordered) and self._steps > 0:
+            job = known[ordered[at]]
+            if not work.is_decided:
+                self._decide_one(job)
+            is_last = True
+            if job.children:
+                children, is_last = self._next_children(job)
+                self._pass_on(children)
+            if is_last:
+                work.is_decided = False
+                at += 1
+        del ordered[:at]
+        if not ordered and not work.is_sorted:
+            work.is_sorted = True
+            work.above = {}
 
-def _bad_children(run: Run, job: Job) -> list[Job]:
-    known = run.jobs
-    children = [known[name] for name in job.children]
-    return [child for child in children if child.state in _BAD]
+    def _decide_one(self, job: Job) -> None:
+        waiting = self._parents_to_wait_for(job)
+        self._steps -= len(job.parents) or 1
+        self._work.is_decided = True
+        self._work.is_reopened = waiting is not None
+        if waiting is not None:
+            self.reopen(job, waiting_for=waiting)
+        else:
+            self._work.others[job.id] = None
 
+    def _pass_on(self, children: list[Job]) -> None:
+        """Their parent is decided."""
+        work, above = self._work, self._work.above
+        for child in children:
+            count = above.get(child.id, 0)
+            if count:
+                above[child.id] = count - 1
+                if count == 1:
+                    work.ordered.append(child.id)
+            elif work.is_reopened:
+                work.others[child.id] = None
 
-def _recount_others(turn: Turn, run: Run, reopened: Sequence[Job]) -> None:
-    """The other children of reopened jobs wait for them again; one about to start is withdrawn."""
-    seen = {job.id for job in reopened}
-    for job in reopened:
-        for name in job.children:
-            if name not in seen:
-                seen.add(name)
-                _wait_again(turn, run, run.jobs[name])
+    def _parents_to_wait_for(self, job: Job) -> int | None:
+        """How many parents the job waits for; 0 when its trigger holds, None when it never can."""
+        if job.trigger == "all_success":  # nearly all jobs, and there may be 100,000 of them
+            waiting, known = 0, self._run.jobs
+            for name in job.parents:
+                state = known[name].state
+                if state is not JobState.COMPLETED:
+                    if state.is_over:
+                        return None
+                    waiting += 1
+            return waiting
+        found = assess(self._run, job)
+        return None if found.verdict is Verdict.NEVER else found.waiting_for
 
+    def _recount_others(self) -> None:
+        """The other children of reopened jobs wait for them again."""
+        work = self._work
+        if not work.is_sorted:
+            return
+        counted = []
+        for name in work.others:
+            if self._steps <= 0:
+                break
+            job = self._run.jobs[name]
+            self._steps -= len(job.parents) + 1
+            self._wait_again(job)
+            counted.append(name)
+        for name in counted:
+            del work.others[name]
 
-def _wait_again(turn: Turn, run: Run, child: Job) -> None:
-    waiting = jobs.waiting_for(run, child)
-    if waiting and child.state is JobState.PENDING and not child.waiting_for:
-        jobs.withdraw(turn, run, child)
-    child.waiting_for = waiting
+    def _wait_again(self, child: Job) -> None:
+        """One that was about to start is withdrawn."""
+        waiting = jobs.waiting_for(self._run, child)
+        if waiting and child.state is JobState.PENDING and not child.waiting_for:
+            jobs.withdraw(self._turn, self._run, child)
+        child.waiting_for = waiting

@@ -7,10 +7,13 @@ forgets a few at a time. Bundles that no run refers to any more stay on disk.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from titan.fsm import timers
 from titan.fsm.events import RunForgotten
 from titan.fsm.handling import Turn
 from titan.fsm.state import Run, State
+from titan.ids import RunId
 from titan.limits import (
     FINISHED_JOBS_MAX,
     FINISHED_KEEP_MS,
@@ -23,8 +26,22 @@ def run_is_over(turn: Turn, run: Run) -> None:
     """The run has ended, or has grown by jobs that ended at once: its time to be forgotten will come."""
     state = turn.state
     state.over_jobs += len(run.jobs) - state.over.get(run.id, 0)
+    is_new = run.id not in state.over
     state.over[run.id] = len(run.jobs)
+    if is_new:
+        _put_in_order(state, run)
     _look_again(turn)
+
+
+def _put_in_order(state: State, run: Run) -> None:
+    """A run that was long in settling ended before others that are known to be over already."""
+    later: list[RunId] = []
+    for known in islice(reversed(state.over), 1, None):
+        if state.runs[known].ended_ms <= run.ended_ms:
+            break
+        later.append(known)
+    for known in reversed(later):
+        state.over[known] = state.over.pop(known)
 
 
 def run_is_live(state: State, run: Run) -> bool:
@@ -38,9 +55,10 @@ def forget(turn: Turn) -> None:
     """The timer fired: forget what is due, up to the bound, and look again later."""
     state = turn.state
     room = FORGET_JOBS_PER_ENTRY
-    while room > 0 and state.over and _due_ms(state) <= turn.at.now_ms:
+    while room > 0 and state.over and _due_ms(state) <= state.now_ms:
         run = state.runs.pop(next(iter(state.over)))
         run_is_live(state, run)
+        state.unsettled.pop(run.id, None)
         room -= len(run.jobs)
         turn.events.append(RunForgotten(run.id))
     state.forget_due_ms = 0
@@ -52,7 +70,7 @@ def _look_again(turn: Turn) -> None:
     state = turn.state
     if not state.over:
         return
-    due_ms = max(_due_ms(state), turn.at.now_ms + 1)
+    due_ms = max(_due_ms(state), state.now_ms + 1)
     if not state.forget_due_ms or due_ms < state.forget_due_ms:
         state.forget_due_ms = due_ms
         timers.set_timer(state, timers.FORGET, due_ms=due_ms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from titan.fsm import jobs, stages, timers
+from titan.fsm import jobs, settling, stages, timers
 from titan.fsm.commands import AddJobs, SubmitRun
 from titan.fsm.declare import make_jobs
 from titan.fsm.events import JobChanged, RunSubmitted
@@ -12,8 +12,9 @@ from titan.fsm.graph import why_not_graph
 from titan.fsm.growth import grow
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Applied, Outcome, Rejected
+from titan.fsm.records.unsettled import Starting
 from titan.fsm.standing import is_over
-from titan.fsm.state import RunState, Stage, State
+from titan.fsm.state import Run, RunState, Stage, State
 from titan.fsm.telling import tell_ready
 from titan.ids import JobId, is_digest
 from titan.limits import JOB_SPEC_BYTES_MAX, JOBS_PER_RUN_MAX, NAME_CHARS_MAX
@@ -54,18 +55,34 @@ def submit_run(state: State, cmd: SubmitRun, at: Stamp) -> Outcome:
 
 def _start(turn: Turn, stage: Stage) -> None:
     """Let the jobs without parents start; all others have to wait. Only timers cost anything here."""
-    run, now_ms = stage.run, turn.at.now_ms
+    run = stage.run
+    if stage.timed:
+        work = Starting(
+            turn.at.now_ms,
+            [(root.job, root.delay_ms, root.queue_timeout_ms) for root in stage.timed],
+        )
+        if not go_on_with_start(turn, run, work, steps=turn.at.budget.allowance):
+            timers.make_room(turn.state, len(stage.timed))
+            settling.keep_operation(turn, run, work)
+    tell_ready(turn, run, stage.roots)
+
+
+def go_on_with_start(turn: Turn, run: Run, work: Starting, *, steps: int) -> bool:
+    """Set the timers of the next jobs; whether those were all."""
+    now_ms, first = turn.at.now_ms, work.at
+    work.at = min(len(work.timed), first + steps)
     due: list[tuple[int, str, JobId]] = []
-    for name, delay_ms, queue_timeout_ms in stage.timed:
+    for name, delay_ms, queue_timeout_ms in work.timed[first : work.at]:
         job = run.jobs[name]
         if delay_ms:
             job.not_before_ms = now_ms + delay_ms
-            due.append((job.not_before_ms, timers.JOB, name))
+            due.append((job.not_before_ms, timers.JOB, job.id))
         else:
             job.queue_due_ms = now_ms + queue_timeout_ms
-            due.append((job.queue_due_ms, timers.QUEUE, name))
+            due.append((job.queue_due_ms, timers.QUEUE, job.id))
     timers.set_timers(turn.state, run.id, due)
-    tell_ready(turn, run, stage.roots)
+    turn.at.budget.left -= work.at - first
+    return work.at == len(work.timed)
 
 
 def _why_not(cmd: SubmitRun) -> Rejected | None:
@@ -93,6 +110,9 @@ def add_jobs(state: State, cmd: AddJobs, at: Stamp) -> Outcome:
     run = state.runs.get(cmd.run)
     if run is None:
         return Rejected("unknown_run", f"there is no run {cmd.run}")
+    refusal = settling.why_not_now(state, run)
+    if refusal is not None:
+        return refusal
     if is_over(run) and (run.cancelled or run.state is RunState.CANCELLED):
         return Rejected("run_over", f"run {cmd.run} was cancelled")
     if not cmd.jobs:

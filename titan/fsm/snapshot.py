@@ -18,6 +18,7 @@ import msgspec
 
 from titan.errors import Fatal
 from titan.fsm.rebuild import rebuild
+from titan.fsm.records.unsettled import Unsettled
 from titan.fsm.state import Attempt, Blob, Job, KvItem, Run, Session, Stage, State, Timer, Worker
 from titan.ids import AttemptId, Digest, RunId, WorkerId
 
@@ -63,7 +64,7 @@ class Frozen:
     """
 
     def __init__(self, state: State) -> None:
-        self._lazy = {run.id: True for run in state.runs.values() if run.ended_ms}
+        self._lazy = {run.id: True for run in state.runs.values() if _is_at_rest(state, run)}
         self._blocks = self._draw(
             [*_runs(state)], list(_others(state)), _block("header", _header(state))
         )
@@ -109,6 +110,7 @@ def _others(state: State) -> Iterator[bytes]:
         ("blobs", state.blobs),
         ("sessions", state.sessions),
         ("over", state.over),
+        ("unsettled", state.unsettled),
     ):
         for part in _parts(rows):
             yield _block(section, part)
@@ -142,11 +144,16 @@ def _header(state: State) -> Header:
 
 def _runs(state: State) -> Iterator[bytes | list[Run]]:
     """The runs in their order: those that are over as they are, for later, the others encoded."""
-    for is_over, group in groupby(state.runs.values(), key=lambda run: run.ended_ms != 0):
-        if is_over:
+    for at_rest, group in groupby(state.runs.values(), key=lambda run: _is_at_rest(state, run)):
+        if at_rest:
             yield list(group)
         else:
             yield from _run_blocks(group)
+
+
+def _is_at_rest(state: State, run: Run) -> bool:
+    """Whether only a retry or new jobs can change the run."""
+    return run.ended_ms != 0 and run.id not in state.unsettled
 
 
 def _run_blocks(runs: Iterable[Run]) -> Iterator[bytes]:
@@ -216,6 +223,7 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
         ("blobs", dict[Digest, Blob]),
         ("sessions", dict[str, Session]),
         ("over", dict[RunId, int]),
+        ("unsettled", dict[RunId, Unsettled]),
         ("stage", Stage),
         ("staged", JobsBlock),
         ("kv", dict[str, KvItem]),

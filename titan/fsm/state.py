@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from titan.fsm.records.unsettled import Unsettled
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 
 
@@ -103,9 +104,9 @@ class Job(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     queue_due_ms: int = 0  # when its queue time-out fails it; 0 when it is not ready or has none
     # index
     children: Sequence[JobId] = ()  # in order of submission; grown by `jobs.link` alone
-    waiting_for: int = (
-        0  # parents not over yet; 0 as soon as the trigger holds (any_* may be early)
-    )
+    # parents not over yet; 0 as soon as the trigger holds (any_* may be early). In a run that is not
+    # settled it lags behind them, and is no index but a record of who has heard of what
+    waiting_for: int = 0
 
 
 class Run(msgspec.Struct, kw_only=True, array_like=True):
@@ -238,6 +239,7 @@ class State(msgspec.Struct, kw_only=True):
     blobs: dict[Digest, Blob] = msgspec.field(default_factory=dict)
     sessions: dict[str, Session] = msgspec.field(default_factory=dict)  # least recently used first
     stages: dict[RunId, Stage] = msgspec.field(default_factory=dict)
+    unsettled: dict[RunId, Unsettled] = msgspec.field(default_factory=dict)  # next in turn first
     over: dict[RunId, int] = msgspec.field(
         default_factory=dict
     )  # ended runs, oldest end first: jobs
@@ -250,7 +252,9 @@ class State(msgspec.Struct, kw_only=True):
 
     @property
     def next_due_ms(self) -> int | None:
-        """When the earliest timer is due; None without timers."""
+        """When time is to advance next; None without timers. What is unsettled is due at once."""
+        if self.unsettled:
+            return 1
         return self.timers[0].due_ms if self.timers else None
 
     def job(self, run: RunId, job: JobId) -> Job | None:

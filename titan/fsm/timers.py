@@ -22,6 +22,7 @@ STAGE: Final = "stage"  # a submission was never completed; key: run
 FORGET: Final = "forget"  # finished runs may be too many or too old; no key
 WORKER: Final = "worker"  # a lost worker is forgotten; key: the worker
 
+_PUSH_COST: Final = 8  # pushing one costs about as much as passing so many when all are heaped anew
 _SWEEP_MIN: Final = 1024  # below it a sweep saves nothing
 
 
@@ -41,11 +42,19 @@ def set_timers(state: State, run: RunId, due: Sequence[tuple[int, str, JobId]]) 
         sweep(state)
         state.timers_sweep_at = max(state.timers_sweep_at, 2 * (len(state.timers) + len(due)))
     seq = state.next_timer_seq
-    state.timers.extend(
-        [Timer(due_ms, seq + at, kind, (run, job)) for at, (due_ms, kind, job) in enumerate(due)]
-    )
+    new = [Timer(due_ms, seq + at, kind, (run, job)) for at, (due_ms, kind, job) in enumerate(due)]
     state.next_timer_seq += len(due)
-    heapq.heapify(state.timers)
+    if len(new) * _PUSH_COST > len(state.timers):
+        state.timers.extend(new)
+        heapq.heapify(state.timers)
+    else:
+        for timer in new:
+            heapq.heappush(state.timers, timer)
+
+
+def make_room(state: State, count: int) -> None:
+    """So many timers are about to be set, over several entries: no sweep in between."""
+    state.timers_sweep_at = max(state.timers_sweep_at, 2 * (len(state.timers) + count))
 
 
 def sweep(state: State) -> None:

@@ -28,8 +28,13 @@ def join_worker(state: State, cmd: JoinWorker, at: Stamp) -> Outcome:
     refusal = _why_not(state, cmd)
     if refusal is not None:
         return refusal
-    turn = Turn(state, at)
     worker = state.workers.get(cmd.worker)
+    if worker is not None and worker.incarnation != cmd.incarnation:
+        gone = [number for number in worker.live if number not in cmd.holds]
+        refusal = attempts.why_not_lost(state, gone)
+        if refusal is not None:
+            return refusal
+    turn = Turn(state, at)
     if worker is None:
         worker = Worker(
             id=cmd.worker,
@@ -91,6 +96,9 @@ def expire_worker(state: State, cmd: ExpireWorker, at: Stamp) -> Outcome:
         return Rejected("stale_incarnation", f"worker {cmd.worker} has begun another life")
     if not worker.online:
         return Applied()
+    refusal = attempts.why_not_lost(state, worker.live)
+    if refusal is not None:
+        return refusal
     turn = Turn(state, at)
     worker.online = False
     worker.expired_ms = at.now_ms

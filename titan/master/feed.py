@@ -23,6 +23,7 @@ from titan.fsm.events import (
     KeyChanged,
     RunChanged,
     RunForgotten,
+    RunSettled,
     RunSubmitted,
     StateReplaced,
     WorkerChanged,
@@ -161,6 +162,7 @@ def changes_of(events: Iterable[AnyEvent]) -> Iterator[Id]:
 _NAMERS: Final[dict[type, Callable[..., tuple[Id, ...] | list[Id]]]] = {
     RunSubmitted: lambda event: (("run", event.run),),
     RunChanged: lambda event: (("run", event.run),),
+    RunSettled: lambda event: (("run", event.run),),
     RunForgotten: lambda event: (("run", event.run),),
     JobChanged: lambda event: (("run", event.run), ("job", event.run, event.job)),
     JobsChanged: lambda event: [

@@ -50,6 +50,8 @@ class LagMeter(ReplicatedMachine):
         self.total_max_ms = 0.0
         self.apply_max_ms = 0.0
         self.freeze_max_ms = 0.0
+        self.apply_cpu_max_ms = 0.0  # tells a long apply from a machine that was busy elsewhere
+        self.steps_max = 0
 
     @property
     def recent_max_ms(self) -> float:
@@ -62,7 +64,9 @@ class LagMeter(ReplicatedMachine):
             "titan_loop_lag_recent_max_ms": round(self.recent_max_ms, 1),
             "titan_loop_lag_max_ms": round(self.total_max_ms, 1),
             "titan_apply_max_ms": round(self.apply_max_ms, 1),
+            "titan_apply_cpu_max_ms": round(self.apply_cpu_max_ms, 1),
             "titan_freeze_max_ms": round(self.freeze_max_ms, 1),
+            "titan_apply_steps_max": self.steps_max,
         }
 
     async def run(self) -> None:
@@ -101,10 +105,13 @@ class LagMeter(ReplicatedMachine):
 
     def apply(self, index: int, payload: bytes) -> AppliedEntry:
         """Apply by the replica, timed."""
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.thread_time()
         applied = self._replica.apply(index, payload)
+        cpu_ms = (time.thread_time() - cpu_started) * 1000
+        self.apply_cpu_max_ms = max(self.apply_cpu_max_ms, cpu_ms)
         took_ms = self._did("apply", started, index=index, payload=payload)
         self.apply_max_ms = max(self.apply_max_ms, took_ms)
+        self.steps_max = max(self.steps_max, applied.result.steps)
         return applied
 
     def freeze(self) -> Iterator[bytes]:

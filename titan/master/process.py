@@ -78,7 +78,9 @@ class Master:
             monotonic_s=around.clock,
             committed_ms=lambda: self._replica.state.now_ms,
         )
-        self._proposer = Proposer(self._raft, now_ms=clock.now_ms)
+        self._proposer = Proposer(
+            self._raft, now_ms=clock.now_ms, unsettled=lambda: self._replica.state.unsettled
+        )
         self._peers = Peers(self._others, hello=self._greeting)
         self._reigns = Reigns(
             self._raft,

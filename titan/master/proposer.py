@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final, NamedTuple
 
 import msgspec
@@ -16,14 +16,15 @@ import msgspec
 from titan.consensus.api import Raft
 from titan.errors import LimitExceeded, NotLeader, TitanError, Unavailable, UnknownOutcome
 from titan.fsm.commands import ENTRY_FORMAT, Command, OpenEpoch
-from titan.fsm.outcomes import Outcome
-from titan.ids import AttemptId
+from titan.fsm.outcomes import Outcome, Rejected
+from titan.ids import AttemptId, RunId
 from titan.limits import (
     ENTRY_BYTES_MAX,
     ENTRY_COMMANDS_MAX,
     PROPOSALS_WAITING_BYTES_MAX,
     PROPOSALS_WAITING_MAX,
 )
+from titan.master.held_back import HeldBack
 from titan.master.replica import AppliedEntry
 
 PIPELINE_BYTES: Final = 64 * 1024  # so much waiting is worth a second entry in flight
@@ -48,11 +49,23 @@ class _Waiting(NamedTuple):
 
 
 class Proposer:
-    """Gathers proposals of the reigning leader; refuses them while this master does not reign."""
+    """Gathers proposals of the reigning leader; refuses them while this master does not reign.
 
-    def __init__(self, raft: Raft, *, now_ms: Callable[[], int]) -> None:
+    A command that has to wait until its run is settled (`titan/fsm/settling.py`) is proposed again
+    by then, in the order of the refusals: whoever asked only waits a little longer.
+    """
+
+    def __init__(
+        self,
+        raft: Raft,
+        *,
+        now_ms: Callable[[], int],
+        unsettled: Callable[[], Container[RunId]] = tuple,
+    ) -> None:
         self._raft = raft
         self._now_ms = now_ms
+        self._unsettled = unsettled
+        self._held_back = HeldBack[_Waiting]()
         self._loop = asyncio.get_running_loop()
         self._epoch = 0
         self._waiting: list[_Waiting] = []
@@ -79,7 +92,7 @@ class Proposer:
         """The reign is over: refuse what waits and what comes."""
         self._epoch = 0
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        for one in waiting:
+        for one in (*waiting, *self._held_back.clear()):
             _fail(one.answer, NotLeader())
 
     def submit(self, command: Command) -> Answer:
@@ -101,15 +114,18 @@ class Proposer:
                 hint="store large data as a file and pass its digest",
             )
         is_full = self._waiting_bytes + len(proposal) > PROPOSALS_WAITING_BYTES_MAX
-        if is_full or len(self._waiting) >= PROPOSALS_WAITING_MAX:
+        if is_full or len(self._waiting) + len(self._held_back) >= PROPOSALS_WAITING_MAX:
             raise Unavailable("this master has too many requests waiting")
         answer: Answer = self._loop.create_future()
-        self._waiting.append(_Waiting(proposal, answer))
-        self._waiting_bytes += len(proposal)
+        self._wait(_Waiting(proposal, answer))
+        return answer
+
+    def _wait(self, one: _Waiting) -> None:
+        self._waiting.append(one)
+        self._waiting_bytes += len(one.proposal)
         if self._may_send() and not self._flush_scheduled:
             self._flush_scheduled = True
             self._loop.call_soon(self._flush)
-        return answer
 
     def _may_send(self) -> bool:
         if self._in_flight == 0:
@@ -135,30 +151,47 @@ class Proposer:
     def _send(self, batch: list[_Waiting], *, epoch: int) -> None:
         proposals = [msgspec.Raw(one.proposal) for one in batch]
         entry = _encode((ENTRY_FORMAT, epoch, self._now_ms(), proposals))
-        answers = [one.answer for one in batch]
         try:
             applied = self._raft.propose(entry)
         except TitanError as error:
-            for answer in answers:
-                _fail(answer, error)
+            for one in batch:
+                _fail(one.answer, error)
             return
         self._in_flight += 1
         self.entries_total += 1
         self.commands_total += len(batch)
-        applied.add_done_callback(functools.partial(self._settle, answers))
+        applied.add_done_callback(functools.partial(self._settle, batch))
 
-    def _settle(self, answers: list[Answer], applied: asyncio.Future[AppliedEntry]) -> None:
+    def _settle(self, batch: list[_Waiting], applied: asyncio.Future[AppliedEntry]) -> None:
         self._in_flight -= 1
         error = UnknownOutcome("cancelled") if applied.cancelled() else applied.exception()
         if error is not None:
-            for answer in answers:
-                _fail(answer, error)
+            for one in batch:
+                _fail(one.answer, error)
         else:
             entry = applied.result()
-            for answer, outcome in zip(answers, entry.result.outcomes, strict=True):
-                if not answer.done():
-                    answer.set_result(Settled(entry.index, outcome))
+            for one, outcome in zip(batch, entry.result.outcomes, strict=True):
+                if isinstance(outcome, Rejected) and outcome.is_for_now:
+                    self._hold_back(one, outcome.run)
+                elif not one.answer.done():
+                    one.answer.set_result(Settled(entry.index, outcome))
+        self._take_back()
         self._flush()
+
+    def _take_back(self) -> None:
+        """Propose again what waited for runs that are settled now, and was not given up meanwhile."""
+        asked = False
+        while not asked and (free := self._held_back.take_free(self._unsettled())):
+            for one in free:
+                if not one.answer.done():
+                    self._wait(one)
+                    asked = True
+
+    def _hold_back(self, one: _Waiting, run: RunId) -> None:
+        if self._epoch:
+            self._held_back.add(one, run=run)
+        else:
+            _fail(one.answer, NotLeader())
 
 
 def _fail(answer: Answer, error: BaseException) -> None:

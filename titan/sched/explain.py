@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from titan.fsm import settling
 from titan.fsm.state import Job, JobState, Run, State, is_ready
 from titan.ids import JobId, RunId
 from titan.sched import filters
@@ -22,9 +23,9 @@ _NAMED_MAX = 3  # parents or workers named in a text; the rest is counted
 class Reason(msgspec.Struct, frozen=True):
     """The binding reason. `change` is what would start the job, "" when nothing is needed or helps.
 
-    Codes: unknown, over, running, queued_on_worker, gate, parents, delay, retry, placing, no_workers,
-    capability, size, offline, no_session, cordoned, draining, resting, affinity, resources, slots,
-    next.
+    Codes: unknown, over, running, queued_on_worker, settling, gate, parents, delay, retry, placing,
+    no_workers, capability, size, offline, no_session, cordoned, draining, resting, affinity, resources,
+    slots, next.
     """
 
     code: str
@@ -44,6 +45,9 @@ def why(state: State, planner: Planner | None, run: RunId, job: JobId, *, now_ms
         planner = _bystander(state)
     if known.live:
         return _running(state, planner, known)
+    under_way = settling.why_waits(state, found, known)
+    if under_way:
+        return Reason("settling", f"it waits until {under_way} is carried out")
     if not is_ready(known):
         return _not_ready(found, known, now_ms=now_ms)
     worker = planner.proposed_to(run, job)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from titan.fsm import settling
 from titan.fsm.commands import AssignAttempt
 from titan.fsm.events import (
     AnyEvent,
@@ -20,6 +21,8 @@ from titan.fsm.events import (
     JobsChanged,
     JobsReady,
     JobWithdrawn,
+    RunForgotten,
+    RunSettled,
     WorkerChanged,
     WorkerExpired,
     WorkerJoined,
@@ -51,6 +54,7 @@ class Planner:
         self._retractions = Retractions(self.fleet)
         self._in_flight: dict[JobKey, WorkerId] = {}
         self._intake = Intake()
+        self._set_aside: dict[RunId, list[JobId]] = {}  # jobs of runs that have to be settled first
         self._has_more = False
         self._now_ms = 0
         self._reactions: dict[type[Event], Callable[[Any], None]] = {
@@ -58,6 +62,8 @@ class Planner:
             JobWithdrawn: self._on_job,
             JobsChanged: self._on_jobs,
             JobsReady: self._on_jobs,
+            RunSettled: self._on_settled,
+            RunForgotten: self._on_settled,
             AttemptAssigned: self._on_assigned,
             AttemptFinished: self._on_finished,
             AttemptRevoked: self._on_ended,
@@ -190,6 +196,10 @@ class Planner:
         if run is None or job is None or not is_ready(job):
             self.queue.discard(head.seq)
             return None
+        if settling.is_closed(self._state, head.run):
+            self.queue.discard(head.seq)
+            self._set_aside.setdefault(head.run, []).append(head.job)
+            return None
         return run, job
 
     def _place_head(self, lane: Lane, run: Run, job: Job) -> AssignAttempt | None:
@@ -239,6 +249,9 @@ class Planner:
 
     def _on_jobs(self, event: JobsReady | JobsChanged) -> None:
         self._intake.add(event.run, event.jobs)
+
+    def _on_settled(self, event: RunSettled | RunForgotten) -> None:
+        self._intake.add(event.run, self._set_aside.pop(event.run, ()))
 
     def _take_in(self) -> None:
         """Look at the next jobs that wait for it."""
