@@ -71,7 +71,7 @@ export class Client {
   }
 }
 
-async function refusal(response: Response): Promise<ApiError> {
+export async function refusal(response: Response): Promise<ApiError> {
   try {
     const body = await response.json();
     return new ApiError(response.status, body.code, body.message, body.hint ?? "", body.problems ?? []);

@@ -1,8 +1,7 @@
 // The job that was clicked: why it waits or how it ended, its attempts, its output.
 
-import { useEffect, useState } from "react";
 import type { JobView } from "../api/types";
-import { useLive } from "../state/live";
+import { LogView } from "../ui/log-view";
 import { StateBadge } from "../ui/parts";
 import { isOver } from "../ui/states";
 import { clock, duration } from "../ui/time";
@@ -58,23 +57,7 @@ export function JobPanel({ job, onClose, onAct }: Props) {
           ))}
         </tbody>
       </table>
-      <Log job={job} />
+      <LogView key={job.attempts} source={{ run: job.run, job: job.id, attempt: 0 }} />
     </aside>
   );
-}
-
-function Log({ job }: { readonly job: JobView }) {
-  const { client } = useLive();
-  const [text, setText] = useState("");
-  useEffect(() => {
-    let gone = false;
-    client
-      .text(`/api/v1/runs/${job.run}/jobs/${encodeURIComponent(job.id)}/log`)
-      .then((found) => gone || setText(found))
-      .catch((error: unknown) => gone || setText(String(error)));
-    return () => {
-      gone = true;
-    };
-  }, [client, job.run, job.id, job.state, job.attempts]);
-  return <pre className="log">{text}</pre>;
 }
