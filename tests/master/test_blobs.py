@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from titan.errors import Conflict, DiskFull, LimitExceeded, NotFound, UserError
+from titan.errors import Conflict, DiskFull, LimitExceeded, NotFound, Unavailable, UserError
+from titan.fsm.state import Blob
 from titan.ids import Digest
 from titan.master import blobs
 from titan.master.blobs import BlobKeeper, BlobStore
@@ -86,3 +88,51 @@ async def test_a_master_that_lacks_a_blob_does_not_fetch_it_for_another(tmp_path
     keeper.fetch = nobody  # type: ignore[method-assign]
     with pytest.raises(NotFound, match="does not hold"):
         await keeper.get(GetBlob(digest=DIGEST), nobody, may_fetch=False)
+
+
+class Elsewhere:
+    """Stands where the other masters stand: gives what it has, when it is there."""
+
+    def __init__(self, keeper: BlobKeeper) -> None:
+        self._keeper = keeper
+        self.is_there = False
+        self.asked = asyncio.Event()
+
+    async def fetch(self, digest: Digest) -> None:
+        self.asked.set()
+        if not self.is_there:
+            raise Unavailable("no master could give it")
+        await self._keeper.store.write(digest, len(DATA), pieces(DATA))
+
+
+async def _until_it_holds(keeper: BlobKeeper) -> None:
+    async with asyncio.timeout(10):
+        while not keeper.store.has(DIGEST):
+            await asyncio.sleep(0.005)
+
+
+def a_snapshot_with_a_blob() -> list[bytes]:
+    source = Replica()
+    source.state.blobs[DIGEST] = Blob(digest=DIGEST, size=len(DATA), holders=("m:2",))
+    return list(source.freeze())
+
+
+async def test_files_published_before_a_snapshot_are_fetched_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replaced master holds every file, or the next replacement would lose the last copy."""
+    monkeypatch.setattr(blobs, "FETCH_AGAIN_S", 0.01)
+    replica, nobody = Replica(), cast(Any, None)
+    keeper = BlobKeeper(BlobStore(tmp_path / "blobs"), replica, nobody, nobody, address="m:1")
+    elsewhere = Elsewhere(keeper)
+    keeper.fetch = elsewhere.fetch  # type: ignore[method-assign]
+    running = asyncio.create_task(keeper.run(), name="blobs")
+    try:
+        await asyncio.sleep(0)  # it has looked once, at an empty state
+        replica.restore(a_snapshot_with_a_blob())
+        await asyncio.wait_for(elsewhere.asked.wait(), 10)
+        elsewhere.is_there = True  # and it asks again
+        await _until_it_holds(keeper)
+    finally:
+        running.cancel()
+        await asyncio.wait([running])

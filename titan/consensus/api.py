@@ -31,6 +31,7 @@ class RaftStatus(msgspec.Struct, frozen=True, kw_only=True):
     peers_up: tuple[str, ...]  # addresses with a live connection
     voters: tuple[str, ...] = ()  # members that count, by address
     learners: tuple[str, ...] = ()  # members that only receive, until they have caught up
+    is_member: bool = False  # this one, by a list that is committed: an uncommitted one may vanish
     held: dict[str, int] = {}  # on the leader: the last index that each other is known to hold
 
 

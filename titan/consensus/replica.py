@@ -416,7 +416,7 @@ class Replica:
         """The current view."""
         return view(
             self.core, elections=self.guard.elections, is_ready=self.is_ready,
-            roster=self.members.roster,
+            members=self.members, address=self.config.address,
         )  # fmt: skip
 
     @property

@@ -7,14 +7,17 @@ from typing import Final
 from titan.consensus.api import RaftStatus, Role
 from titan.consensus.election import Elections
 from titan.consensus.library import Core
-from titan.consensus.membership import Roster
+from titan.consensus.membership import Membership
 
 _ROLES: Final = (Role.FOLLOWER, Role.CANDIDATE, Role.LEADER)
 _NEVER_MS: Final = 10**12
 
 
-def view(core: Core, *, elections: Elections, is_ready: bool, roster: Roster) -> RaftStatus:
-    """The member's view at this moment."""
+def view(
+    core: Core, *, elections: Elections, is_ready: bool, members: Membership, address: str
+) -> RaftStatus:
+    """The view of the member at `address` at this moment."""
+    roster = members.roster
     return RaftStatus(
         role=_ROLES[core.role],
         term=core.term,
@@ -27,6 +30,7 @@ def view(core: Core, *, elections: Elections, is_ready: bool, roster: Roster) ->
         peers_up=tuple(core.connected_peers),
         voters=roster.voters,
         learners=roster.learners,
+        is_member=members.at(core.applied_index).find(address) is not None,
         held={each: core.match_index(each) for each in roster.addresses if core.is_leader},
     )
 

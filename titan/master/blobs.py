@@ -25,7 +25,7 @@ from titan.errors import (
     UserError,
 )
 from titan.fsm.commands import PublishBlob
-from titan.fsm.events import AnyEvent, BlobPublished
+from titan.fsm.events import AnyEvent, BlobPublished, StateReplaced
 from titan.ids import Digest, is_digest
 from titan.limits import BLOBS_FETCHED_AT_ONCE, CHUNK_BYTES, DISK_RESERVE_BYTES
 from titan.master.peers import Peers
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 COPIES_MIN: Final = 2  # masters that hold a blob before its upload is acknowledged
 COPY_TIMEOUT_S: Final = 120.0
+FETCH_AGAIN_S: Final = 3.0  # after nobody could give a published blob
 
 
 class BlobStore:
@@ -133,7 +134,8 @@ class BlobKeeper:
         self._address = address
         self._fetching: dict[Digest, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(BLOBS_FETCHED_AT_ONCE)
-        self._wanted: asyncio.Queue[Digest] = asyncio.Queue()
+        self._wanted: dict[Digest, None] = {}  # at most what the state names
+        self._news = asyncio.Event()
         replica.listen(self._on_applied)
 
     def missing(self, digests: Sequence[Digest]) -> tuple[Digest, ...]:
@@ -227,19 +229,44 @@ class BlobKeeper:
 
     def _on_applied(self, index: int, events: Sequence[AnyEvent]) -> None:
         for event in events:
-            if isinstance(event, BlobPublished) and not self.store.has(event.digest):
-                self._wanted.put_nowait(event.digest)
+            if isinstance(event, BlobPublished):
+                self._want(event.digest)
+            elif isinstance(event, StateReplaced):
+                self._want_everything()
+
+    def _want_everything(self) -> None:
+        """After a start or a snapshot: whatever was published before is only in the state."""
+        for digest in self._replica.state.blobs:
+            self._want(digest)
+
+    def _want(self, digest: Digest) -> None:
+        if not self.store.has(digest):
+            self._wanted[digest] = None
+            self._news.set()
 
     async def run(self) -> None:
-        """Fetch what other masters publish, so that each holds everything. Until cancelled."""
-        for digest in tuple(self._replica.state.blobs):
-            if not self.store.has(digest):
-                self._wanted.put_nowait(digest)
+        """Fetch what other masters publish, so that each holds everything. Until cancelled.
+
+        What nobody could give is asked for again: a master that was replaced may be the second holder.
+        """
+        self._want_everything()
         while True:
-            digest = await self._wanted.get()
-            if self.store.has(digest):
-                continue
             try:
-                await self.fetch(digest)
-            except TitanError as error:
-                log.warning("%s; it will be fetched when it is asked for", error)
+                async with asyncio.timeout(FETCH_AGAIN_S if self._wanted else None):
+                    await self._news.wait()
+            except TimeoutError:
+                pass  # those that failed are tried again
+            self._news.clear()
+            for digest in tuple(self._wanted):
+                if await self._has_or_fetches(digest):
+                    self._wanted.pop(digest, None)
+
+    async def _has_or_fetches(self, digest: Digest) -> bool:
+        if self.store.has(digest) or digest not in self._replica.state.blobs:
+            return True
+        try:
+            await self.fetch(digest)
+        except TitanError as error:
+            log.warning("%s; it will be asked for again", error)
+            return False
+        return True

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from titan.consensus.api import Raft
+from titan.consensus.membership import REMOVED_REASON, removed
 from titan.errors import Conflict, NotLeader, ProtocolError, TitanError, Unavailable
 from titan.limits import CHUNK_BYTES
 from titan.master.peers import Peers
@@ -25,12 +26,14 @@ from titan.wire.messages import (
     SnapshotTaken,
     TakeSnapshot,
     TransferLeadership,
+    Welcome,
 )
 
 CHANGE_TIMEOUT_S: Final = 5.0
 TRANSFER_TIMEOUT_S: Final = 2.0
 SNAPSHOT_TIMEOUT_S: Final = 120.0
 JOIN_PERIOD_S: Final = 0.5
+NAMED_PATIENCE_S: Final = 2.0  # of a restarted master that was a member when it stopped
 
 
 class Members:
@@ -64,7 +67,7 @@ class Members:
         if message.address in (*status.voters, *status.learners):
             if self._raft.member_id(message.address) == welcome.id:
                 return Ok()  # asked twice, or by two
-        elif welcome.masters or welcome.cluster_id not in ("", self._cluster_id()):
+        elif self._is_foreign(welcome, message.address):
             raise Conflict(
                 f"the master at {message.address} has a cluster of its own",
                 reason="has_a_cluster",
@@ -74,6 +77,17 @@ class Members:
             message.address, member_id=welcome.id, timeout_s=CHANGE_TIMEOUT_S
         )
         return Ok()
+
+    def _is_foreign(self, welcome: Welcome, address: str) -> bool:
+        """Whether a newcomer belongs to another cluster.
+
+        One that a lost leader of this one was about to add knows it already, and still has to be added.
+        """
+        if welcome.cluster_id:
+            return welcome.cluster_id != self._cluster_id()
+        status = self._raft.status
+        ours = {*status.voters, *status.learners, address}
+        return any(master.address not in ours for master in welcome.masters)
 
     async def remove(self, message: RemoveMaster) -> Ok:
         """Take a master out for good. Raises `NotLeader` after handing over, if it is this one."""
@@ -131,12 +145,13 @@ class Joining:
 
     @property
     def is_over(self) -> bool:
-        """Whether this master is a member."""
-        status = self._raft.status
-        return self._address in (*status.voters, *status.learners)
+        """Whether this master is a member, committed: what a lost leader only began is undone."""
+        return self._raft.status.is_member
 
     async def run(self) -> None:
         """Ask each of the masters in turn. Raises a refusal that no patience mends."""
+        if self._address in (*self._raft.status.voters, *self._raft.status.learners):
+            await asyncio.sleep(NAMED_PATIENCE_S)  # its log names it: a leader will say what holds
         while not self.is_over:
             for master in self._masters:
                 try:
@@ -144,6 +159,8 @@ class Joining:
                 except Unavailable as error:
                     self.last_refusal = str(error)
                 except Conflict as error:
+                    if error.reason == REMOVED_REASON:
+                        raise removed(self._address) from None
                     if error.reason != "has_a_cluster":
                         raise
                     self.last_refusal = str(error)
