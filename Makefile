@@ -13,7 +13,7 @@ help:
 	@echo "make demo    a cluster of five processes, a map-reduce, and the leader killed in the middle"
 	@echo "make test    all tests (PYTEST_ARGS='-k word' to choose)"
 	@echo "make sim     whole clusters on virtual time with faults (SEEDS=300; SIM_ARGS='--seconds 20')"
-	@echo "make mutants  one protection of the consensus off at a time: which test notices?"
+	@echo "make mutants  one protection off at a time, of consensus and of the whole: what notices?"
 	@echo "make check   lint, formatting, types and the layers"
 	@echo "make format  put the code in the form that 'make check' asks for"
 	@echo "make web     check and build the dashboard from web/ into titan/dashboard (needs Node)"
@@ -41,6 +41,7 @@ sim: $(STAMP)
 
 mutants: $(STAMP)
 	$(BIN)/python -m tests.consensus.mutants
+	$(BIN)/python -m tests.sim --break all --seeds 64 --seconds 6
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -16,18 +17,23 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=300, help="how many")
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of faults, per seed")
+    parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="[all cores]")
     parser.add_argument("--trace", type=Path, help="write everything that happens in one seed")
-    parser.add_argument("--break", dest="broken", default="", help="one of tests/sim/breaks.py")
+    parser.add_argument("--break", dest="broken", default="", help="one of tests/sim/breaks.py, or all")
     parser.add_argument("--until-violated", action="store_true", help="stop at the first one")
     parser.add_argument("--json", action="store_true", help="one line per seed")
     given = parser.parse_args()
     reexec(["-m", "tests.sim", *sys.argv[1:]])
+    if given.broken == "all":
+        return _try_breaks(given)
     if given.trace is not None:
         reports = [run_apart(given.first, seconds=given.seconds, trace=given.trace)]
     else:
         reports = []
         seeds = list(range(given.first, given.first + given.seeds))
-        for report in run_many(seeds, seconds=given.seconds, broken=given.broken):
+        for report in run_many(
+            seeds, seconds=given.seconds, broken=given.broken, at_once=given.at_once
+        ):
             reports.append(report)
             if given.json:
                 print(as_json(report), flush=True)  # noqa: T201
@@ -38,6 +44,25 @@ def main() -> int:
     for name, value in summary(reports).items():
         print(f"{name:>18}: {value}")  # noqa: T201
     return 1 if any(report.violations for report in reports) else 0
+
+
+def _try_breaks(given: argparse.Namespace) -> int:
+    """What notices each break, and after how many seeds; 1 when nothing notices one."""
+    from tests.sim.breaks import BREAKS
+
+    missed = 0
+    seeds = list(range(given.first, given.first + given.seeds))
+    for name, take_away in BREAKS.items():
+        tried, noticed = 0, "NOTHING"
+        for report in run_many(seeds, seconds=given.seconds, broken=name, at_once=given.at_once):
+            tried += 1
+            if report.violations:
+                noticed = report.violations[0].splitlines()[0][:90]
+                break
+        missed += noticed == "NOTHING"
+        about = (take_away.__doc__ or "").strip()
+        print(f"{name:20} {tried:3} seeds  {noticed}  ({about})", flush=True)  # noqa: T201
+    return 1 if missed else 0
 
 
 def _show(report: object, *, seconds: float) -> None:

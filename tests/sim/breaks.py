@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import titan.consensus.segment
+import titan.consensus.snapshots
 import titan.exec.worker
 import titan.master.reigns
 from tests.sim.disk import HostDisk
 from titan.exec.core import WorkerCore
 from titan.fsm.outcomes import Applied
+from titan.master.blobs import BlobKeeper
 from titan.master.clock import LeaderClock
 from titan.master.gateway import Gateway
+from titan.master.members import Joining
 from titan.master.proposer import Proposer, Settled
 from titan.master.reign import Reign
 from titan.master.replica import Replica
@@ -135,6 +139,46 @@ def no_pause() -> None:
     titan.master.reigns.PAUSE_S = 0  # type: ignore[misc]
 
 
+def blind_checksums() -> None:
+    """Logs and snapshots that are believed whatever their checksums say."""
+
+    class Blind:
+        sha256 = _Sum
+
+        @staticmethod
+        def crc32(_data: bytes) -> int:
+            return 0
+
+    titan.consensus.segment.zlib = Blind()  # type: ignore[assignment]
+    titan.consensus.snapshots.zlib = Blind()  # type: ignore[assignment]
+    titan.consensus.snapshots.hashlib = Blind()  # type: ignore[assignment]
+
+
+class _Sum:
+    """The same of everything."""
+
+    def update(self, data: bytes) -> None:
+        pass
+
+    def digest(self) -> bytes:
+        return bytes(32)
+
+
+def uncommitted_members() -> None:
+    """Newcomers that take it for done when a leader has only begun to let them in."""
+
+    def is_over(self: Joining) -> bool:
+        status = self._raft.status
+        return self._address in (*status.voters, *status.learners)
+
+    Joining.is_over = property(is_over)  # type: ignore[method-assign, assignment]
+
+
+def files_once() -> None:
+    """Masters that fetch a file when they hear of it, and never again."""
+    BlobKeeper._want_everything = lambda self: None  # type: ignore[method-assign]
+
+
 BREAKS: Final[dict[str, Callable[[], None]]] = {
     one.__name__.replace("_", "-"): one
     for one in (
@@ -148,5 +192,8 @@ BREAKS: Final[dict[str, Callable[[], None]]] = {
         wall_clock,
         no_insistence,
         no_pause,
+        blind_checksums,
+        uncommitted_members,
+        files_once,
     )
 }

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from tests.sim.disk import HostDisk
 from tests.sim.loop import Life, ProcessGone
-from titan.errors import Fatal
+from titan.consensus.library import Core
+from titan.consensus.membership import Removed
+from titan.errors import Conflict, Fatal
 from titan.exec.config import WorkerConfig
 from titan.exec.worker import Worker
 from titan.master.config import MasterConfig
@@ -110,7 +112,11 @@ class Host:
 
 
 class MasterHost(Host):
-    """A machine with a disk and a master on it."""
+    """A machine with a disk and a master on it.
+
+    `damaged`: a bit of this kind of file has flipped. `refused`: the reason why the master does not
+    start with it; it stays down until somebody repairs it.
+    """
 
     def __init__(self, world: World, name: str, *, peers: tuple[str, ...]) -> None:
         super().__init__(world, name)
@@ -121,31 +127,56 @@ class MasterHost(Host):
         self.master: Master | None = None
         self.fails_disk = False  # an injected error explains its end
         self.crash_with_power = False
+        self.is_in_use = bool(peers)
+        self.joins = False  # started with --join
+        self.may_be_removed = False
+        self.is_amnesiac = False  # its disk was lost, and it is still a member
+        self.is_held = False  # the operator does not want it to run now
+        self.damaged = self.refused = ""
+        self._stop = asyncio.Event()
 
     def main(self) -> Coroutine[Any, Any, None]:
-        self.disk.life = self.life
-        settings = self.world.settings
-        config = MasterConfig(
-            data_dir=self.folder,
-            listen=self.address,
-            http="",
-            peers=self.peers,
-            insecure=True,
-            rtt_budget_ms=settings.rtt_budget_ms,
-            snapshot_entries=settings.snapshot_entries,
-        )
+        self.disk.started(self.life)
+        self._stop = asyncio.Event()
         surroundings = Surroundings(
             disk=self.disk,
             clock=self.world.loop.time,
             rng=random.Random(self.rng.random()),
             on_fatal=self._fatal,
         )
-        return run_master(config, stop=asyncio.Event(), surroundings=surroundings)
+        return run_master(self._config(), stop=self._stop, surroundings=surroundings)
+
+    def _config(self) -> MasterConfig:
+        settings = self.world.settings
+        others = (each.address for each in self.world.masters if each is not self)
+        return MasterConfig(
+            data_dir=self.folder,
+            listen=self.address,
+            http="",
+            peers=() if self.joins else self.peers,
+            join=tuple(others) if self.joins else (),
+            insecure=True,
+            rtt_budget_ms=settings.rtt_budget_ms,
+            snapshot_entries=settings.snapshot_entries,
+        )
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM."""
+        if self.life is not None:
+            self.life.context.run(self.world.loop.call_soon, self._stop.set)
+
+    def wipe(self) -> None:
+        """Its disk is another one, with nothing on it."""
+        assert not self.is_up, f"{self.name} runs"
+        self.disk.wipe()
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
+        self.damaged = self.refused = ""
 
     def _fatal(self, reason: Fatal) -> None:
         life = self.life
         if life is not None and self.world.loop.current is life:
-            if not self.fails_disk:
+            if not self.may_end(reason):
                 cause = reason.__cause__
                 self.world.violate(f"{life} stops itself: {reason}", cause or reason)
             self.stop(f"fatal: {reason}")
@@ -155,18 +186,45 @@ class MasterHost(Host):
         self.stop("killed in the middle of a disk operation", power=self.crash_with_power)
 
     def may_end(self, error: BaseException | None) -> bool:
+        if error is None:
+            return self._stop.is_set()
+        if isinstance(error, Removed):
+            self.world.happened("removed master left")
+            self.is_in_use = False
+            return self.may_be_removed
+        if isinstance(error, Conflict) and error.reason == "member_exists":
+            return self.joins and self.is_amnesiac
+        if self.damaged and isinstance(error, Fatal) and not self.has_served:
+            self.refused = str(error)
+            return True
         return self.fails_disk and isinstance(error, Fatal | OSError)
 
+    @property
+    def core(self) -> Core | None:
+        """Its consensus, once it has read its log."""
+        return None if self.master is None else getattr(self.master._raft._replica, "core", None)
+
+    @property
+    def has_served(self) -> bool:
+        """Whether this life has read its disk back and let anybody in."""
+        return self.master is not None and self.master._is_open
+
     def died(self, *, power: bool, is_clean: bool) -> None:
+        if self.master is not None:
+            self.world.guards.update(self.master._raft.counters)
+        if self.damaged and self.has_served:
+            self.world.happened(f"started right with a damaged {self.damaged}")
+            self.damaged = ""
         self.master = None
         self.disk.life = None
-        self.disk.crash_in = -1
+        self.disk.disarm()
         if power:
             self.disk.power_cut(self.world.disk_rng)
 
     def start(self) -> None:
-        self.fails_disk = self.disk.fails or self.disk.is_full
-        super().start()
+        if self.is_in_use and not self.refused and not self.is_held:
+            self.fails_disk = self.disk.fails or self.disk.is_full
+            super().start()
 
 
 class WorkerHost(Host):

@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 import heapq
 import itertools
+import random
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -91,8 +92,14 @@ class SimFuture(asyncio.Future[Any]):
 class SimLoop(asyncio.AbstractEventLoop):
     """`run` is driven by the simulation; everything else is what asyncio and the product call."""
 
-    def __init__(self, *, on_error: Callable[[Life | None, dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        *,
+        on_error: Callable[[Life | None, dict[str, Any]], None],
+        rng: random.Random | None = None,
+    ) -> None:
         self.now = 0.0
+        self.rng = rng or random.Random(0)  # in which order a life that was held finds its sockets
         self.current: Life | None = None
         self.network: Network
         self.callbacks = 0
@@ -178,12 +185,29 @@ class SimLoop(asyncio.AbstractEventLoop):
             self._at(life.busy_until, self.wake, life)
 
     def wake(self, life: Life) -> None:
-        """Let a life go on with what was held for it, unless something else still holds it."""
+        """Let a life go on with what was held for it, unless something else still holds it.
+
+        It reads its sockets one after another, each to the end: what one peer said late may be read
+        before what another said early.
+        """
         if life.is_alive and not life.is_paused and life.busy_until <= self.now:
-            self._ready.extend(life.held_calls)
+            self._ready.extend(self._by_socket(life.held_calls))
             self._ready.extend(life.held_timers)
             life.held_calls.clear()
             life.held_timers.clear()
+
+    def _by_socket(self, held: deque[asyncio.Handle]) -> list[asyncio.Handle]:
+        others: list[asyncio.Handle] = []
+        sockets: dict[asyncio.Transport, list[asyncio.Handle]] = {}
+        for handle in held:
+            owner = getattr(handle._callback, "__self__", None)
+            if isinstance(owner, asyncio.Transport):
+                sockets.setdefault(owner, []).append(handle)
+            else:
+                others.append(handle)
+        groups = list(sockets.values())
+        self.rng.shuffle(groups)
+        return others + list(itertools.chain.from_iterable(groups))
 
     def post(self, life: Life, callback: Callable[..., Any], *args: Any) -> None:
         """Something reached the life from outside: a packet, the end of a child."""

@@ -31,6 +31,7 @@ class Link:
     """One direction between two hosts."""
 
     is_blocked: bool = False
+    is_refused: bool = False  # while blocked: whoever dials is told at once that there is no way
     latency_s: float = LATENCY_S
     jitter_s: float = 0.0
     bytes_per_s: float = 0.0  # 0: as fast as it likes
@@ -52,6 +53,7 @@ class Endpoint(asyncio.Transport):
         self.unread = 0  # bytes sent that the other side's process has not taken
         self.is_full = False
         self.last_arrival = 0.0
+        self.late_s = 0.0  # its segments take another way, which is so much longer
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return (self.remote, 0) if name == "peername" else default
@@ -154,6 +156,7 @@ class Network:
         self.open: dict[Endpoint, None] = {}
         self.dark: set[str] = set()  # hosts without power
         self.segments = 0
+        self.overtaken = 0  # segments of a connection that its sender had given up
         self.sent_bytes: Counter[str] = Counter()
         self._on_delivery = on_delivery
 
@@ -181,6 +184,10 @@ class Network:
         if answer.done() or not life.is_alive:
             return
         there, back = self.link(life.host, host), self.link(host, life.host)
+        if there.is_blocked and there.is_refused:
+            unreachable = OSError(errno.EHOSTUNREACH, "No route to host")
+            self.loop.later(self._delay(there), self.loop.post, life, _fail, answer, unreachable)
+            return
         if there.is_blocked or back.is_blocked or host in self.dark:
             retry = (life, factory, host, port, answer)
             self.loop.later(SYN_RETRY_S, self.connect, *retry)
@@ -219,7 +226,7 @@ class Network:
                 link.kept.append((source, kind, data))
             return
         loop = self.loop
-        at = max(loop.now, source.life.busy_until) + self._delay(link)
+        at = max(loop.now, source.life.busy_until) + self._delay(link) + source.late_s
         if link.bytes_per_s:
             link.free_at = max(at, link.free_at) + len(data) / link.bytes_per_s
             at = link.free_at
@@ -236,6 +243,8 @@ class Network:
         if target.local in self.dark:
             return
         self._on_delivery(target, kind, data)
+        if target.peer.late_s and target.peer.is_gone and not target.is_gone:
+            self.overtaken += 1
         if target.is_gone or not target.life.is_alive:
             if kind == DATA and not target.peer.is_gone and target.peer.life.is_alive:
                 self._reset(target.peer)
@@ -259,15 +268,16 @@ class Network:
 
     # --- what fails ------------------------------------------------------------------------
 
-    def block(self, source: str, target: str) -> None:
-        """Nothing gets from `source` to `target` any more, and nobody is told."""
-        self.link(source, target).is_blocked = True
+    def block(self, source: str, target: str, *, is_refused: bool = False) -> None:
+        """Nothing gets from `source` to `target` any more, and nobody is told but, if so, who dials."""
+        link = self.link(source, target)
+        link.is_blocked, link.is_refused = True, is_refused
 
     def unblock(self, source: str, target: str) -> None:
         """The link works again; what was kept is sent again after a while."""
         link = self.link(source, target)
         if link.is_blocked:
-            link.is_blocked = False
+            link.is_blocked = link.is_refused = False
             kept, link.kept = link.kept, []
             for endpoint, _, _ in kept:
                 endpoint.last_arrival = max(endpoint.last_arrival, self.loop.now + REPEAT_S)
@@ -279,6 +289,19 @@ class Network:
         """Both ends of every connection between two hosts learn that it is gone."""
         for endpoint in tuple(self.open):
             if {endpoint.local, endpoint.remote} == {a, b}:
+                self._break(endpoint)
+
+    def delay_open(self, source: str, target: str, *, late_s: float) -> None:
+        """What goes over the present connections from now on is late; later connections are not."""
+        for endpoint in self.open:
+            if (endpoint.local, endpoint.remote) == (source, target):
+                endpoint.late_s = late_s
+
+    def break_one_end(self, source: str, target: str) -> None:
+        """`source` learns that its connections to `target` are gone; `target` does not, and still gets
+        what is on the way, perhaps after what comes over a newer connection."""
+        for endpoint in tuple(self.open):
+            if (endpoint.local, endpoint.remote) == (source, target):
                 self._break(endpoint)
 
     def _break(self, endpoint: Endpoint) -> None:
@@ -305,6 +328,8 @@ class Network:
         for (source, target), link in self.links.items():
             link.latency_s, link.jitter_s, link.bytes_per_s = LATENCY_S, 0.0, 0.0
             self.unblock(source, target)
+        for endpoint in self.open:
+            endpoint.late_s = 0.0
 
 
 def _connected(ours: Endpoint, factory: Any, answer: asyncio.Future[Any]) -> None:

@@ -10,14 +10,16 @@ import gc
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
 import traceback
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, NamedTuple, TextIO
 
 import msgspec
 
@@ -41,8 +43,10 @@ class Report(msgspec.Struct, kw_only=True):
     terms: int = 0
     segments: int = 0
     callbacks: int = 0
+    kinds: tuple[str, ...] = ()  # of faults, whether or not they came
     faults: dict[str, int] = {}
     guards: dict[str, int] = {}
+    happened: dict[str, int] = {}
     violations: list[str] = []
     recent: list[str] = []
 
@@ -77,6 +81,7 @@ def run_seed(
             judge(world)
     else:
         healed_at = world.loop.now
+    guards, happened = world.counters()
     return Report(
         seed=seed,
         digest=world.trace.digest,
@@ -90,8 +95,10 @@ def run_seed(
         terms=len(world.ledger.leaders),
         segments=world.network.segments,
         callbacks=world.loop.callbacks,
+        kinds=tuple(kind.name for kind in world.faults.kinds),
         faults=dict(sorted(world.faults.count.items())),
-        guards=world.guards(),
+        guards=guards,
+        happened=happened,
         violations=world.violations,
         recent=list(world.trace.recent) if world.violations else [],
     )
@@ -102,8 +109,20 @@ def _open_workers(world: Any) -> None:
         world.set_mode(worker, "open")
 
 
+class _Running(NamedTuple):
+    seed: int
+    child: int
+    pipe: int
+    folder: Path
+    started: float
+
+
 def run_apart(seed: int, *, seconds: float, trace: Path | None = None, broken: str = "") -> Report:
     """Simulate one seed in a forked process."""
+    return _finish(_begin(seed, seconds=seconds, trace=trace, broken=broken))
+
+
+def _begin(seed: int, *, seconds: float, trace: Path | None, broken: str) -> _Running:
     started = time.perf_counter()
     base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     folder = Path(tempfile.mkdtemp(prefix="titan-sim-", dir=base))
@@ -112,16 +131,20 @@ def run_apart(seed: int, *, seconds: float, trace: Path | None = None, broken: s
     if child == 0:
         _in_child(writing, trace=trace, seed=seed, seconds=seconds, folder=folder, broken=broken)
     os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
+    return _Running(seed, child, reading, folder, started)
+
+
+def _finish(running: _Running) -> Report:
+    with os.fdopen(running.pipe, "rb") as pipe:
         answer = pipe.read()
-    os.waitpid(child, 0)
-    shutil.rmtree(folder, ignore_errors=True)
+    os.waitpid(running.child, 0)
+    shutil.rmtree(running.folder, ignore_errors=True)
     report = (
         msgspec.json.decode(answer, type=Report)
         if answer
-        else Report(seed=seed, violations=["the simulation died without a word"])
+        else Report(seed=running.seed, violations=["the simulation died without a word"])
     )
-    report.real_s = time.perf_counter() - started
+    report.real_s = time.perf_counter() - running.started
     return report
 
 
@@ -138,12 +161,24 @@ def _in_child(pipe: int, *, trace: Path | None, seed: int, **given: Any) -> None
     os._exit(0)
 
 
-def run_many(seeds: list[int], *, seconds: float, broken: str = "") -> Iterator[Report]:
-    """One after the other; the modules are loaded once."""
+def run_many(
+    seeds: list[int], *, seconds: float, broken: str = "", at_once: int = 1
+) -> Iterator[Report]:
+    """In the order of `seeds`, `at_once` at a time; the modules are loaded once, before the forks."""
     import tests.sim.world  # noqa: F401
 
-    for seed in seeds:
-        yield run_apart(seed, seconds=seconds, broken=broken)
+    running: deque[_Running] = deque()
+    try:
+        for seed in seeds:
+            if len(running) >= at_once:
+                yield _finish(running.popleft())
+            running.append(_begin(seed, seconds=seconds, trace=None, broken=broken))
+        while running:
+            yield _finish(running.popleft())
+    finally:
+        for one in running:  # whoever asked has seen enough
+            os.kill(one.child, signal.SIGKILL)
+            _finish(one)
 
 
 def reexec(arguments: list[str]) -> None:
@@ -174,8 +209,24 @@ def summary(reports: list[Report]) -> dict[str, Any]:
         "elections": int(total("terms")),
         "segments": int(total("segments")),
         "slowest heal (s)": round(max((report.healed_s for report in reports), default=0), 1),
+        **_counts(reports),
+        "never happened": ", ".join(never_happened(reports)) or "-",
+    }
+
+
+def never_happened(reports: list[Report]) -> list[str]:
+    """What `sometimes.py` expects of many seeds and these have not seen."""
+    from tests.sim.sometimes import missing
+
+    kinds = next((report.kinds for report in reports if report.kinds), ())
+    return list(missing(kinds=kinds, **_counts(reports)))
+
+
+def _counts(reports: list[Report]) -> dict[str, dict[str, int]]:
+    return {
         "faults": _merged(report.faults for report in reports),
-        "guard": _merged(report.guards for report in reports),
+        "guards": _merged(report.guards for report in reports),
+        "happened": _merged(report.happened for report in reports),
     }
 
 

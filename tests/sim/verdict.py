@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from chaos.checkers.linear import check_keys
+from chaos.checkers.locks import check_locks
 from chaos.checkers.order import check_order
 from tests.sim.children import Execution
 from titan.fsm.invariants import validate
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 def unsettled(world: World) -> str:
     """What still moves or is stuck, "" when everything has come to rest."""
+    subject = world.faults.members.subject
+    if subject is not None:
+        return f"{subject.name} is being added, removed or replaced"
     live = [master for master in world.masters if master.master is not None]
     if len(live) != len(world.masters):
         return f"{[m.name for m in world.masters if m.master is None]} are down"
@@ -32,11 +36,19 @@ def unsettled(world: World) -> str:
     statuses = {master.name: _member(master).status for master in live}
     if sum(status.is_ready for status in statuses.values()) != 1:
         return f"not one ready leader: { {n: (s.role, s.term) for n, s in statuses.items()} }"
+    if world.voters() != live:
+        return f"{[m.name for m in world.voters()]} vote, {[m.name for m in live]} run"
     if len({_state(master).index for master in live}) != 1:
         return f"masters are apart: { {m.name: _state(m).index for m in live} }"
     if world.workload.busy:
         return f"clients are busy: {world.workload.busy}"
     state = _state(live[0])
+    for master in live:
+        assert master.master is not None
+        if lacking := [
+            digest[:8] for digest in state.blobs if not master.master._blobs.store.has(digest)
+        ]:
+            return f"{master.name} has not got the blobs {lacking}"
     if state.attempts:
         live_ones = [_about(state, number) for number in state.attempts]
         return f"attempts are live: {live_ones}; {_workers(world, state)}"
@@ -110,6 +122,9 @@ def judge(world: World) -> None:
         world.violate("I8 masters differ at the end")
     for violation in (*check_keys(world.workload.history), *check_order(world.workload.history)):
         world.violate(f"I1 {violation}")
+    if not world.faults.count["jump_clock"]:  # a wall clock set forwards ends a lock early
+        for violation in check_locks(world.workload.history):
+            world.violate(f"I1 {violation}")
     state = _state(world.masters[0])
     for text in (*_lost(world, state), *_work(world, state), *_leftovers(world)):
         world.violate(text)

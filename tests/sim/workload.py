@@ -6,6 +6,7 @@ error says; a client that is killed leaves its last call unknown.
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 VALUES: Final = ("a", "b", "c")
 COUNTERS: Final = ("n", "m")
 SETS: Final = ("s",)
+TTL_S: Final = 1.0  # of a lock
 RUNS_MAX: Final = 40  # of one seed: the end must come within the patience of the check
 
 
@@ -79,9 +81,9 @@ class Workload:
     async def look_at_everything(self, name: str, client: AsyncClient) -> None:
         """After the heal: every key is read once more, so that losses show in the history."""
         for key in VALUES + COUNTERS:
-            await self._op(name, "get", key, (), lambda key=key: client.store_get(key))
+            await self.record(name, "get", key, (), lambda key=key: client.store_get(key))
         for key in SETS:
-            await self._op(name, "smembers", key, (), lambda key=key: client.store_smembers(key))
+            await self.record(name, "smembers", key, (), lambda key=key: client.store_smembers(key))
 
     async def _do_something(self, name: str, client: AsyncClient) -> None:
         draw = self.rng.random()
@@ -89,6 +91,8 @@ class Workload:
             await self._touch_key(name, client)
         elif draw < 0.80:
             await self._submit(name, client)
+        elif draw < 0.81:
+            await self._lock(name, client)
         elif draw < 0.83:
             await self._upload(client)
         elif draw < 0.85:
@@ -108,35 +112,39 @@ class Workload:
         )  # fmt: skip
         match verb:
             case "put":
-                await self._op(name, verb, key, (fresh,), lambda: client.store_put(key, fresh))
+                await self.record(name, verb, key, (fresh,), lambda: client.store_put(key, fresh))
             case "get":
                 key = rng.choice(VALUES + COUNTERS)
-                value = await self._op(name, verb, key, (), lambda: client.store_get(key))
+                value = await self.record(name, verb, key, (), lambda: client.store_get(key))
                 self._seen[key] = value
             case "cas":
                 expected = self._seen.get(key)
-                await self._op(
+                await self.record(
                     name, verb, key, (expected, fresh),
                     lambda: client.store_cas(key, expected, fresh),
                 )  # fmt: skip
             case "delete":
-                await self._op(name, verb, key, (), lambda: client.store_delete(key))
+                await self.record(name, verb, key, (), lambda: client.store_delete(key))
             case "incr":
                 key = rng.choice(COUNTERS)
-                await self._op(name, verb, key, (1,), lambda: client.store_incr(key))
+                await self.record(name, verb, key, (1,), lambda: client.store_incr(key))
             case "sadd":
                 member = rng.choice("xyz")
                 key = rng.choice(SETS)
-                await self._op(name, verb, key, (member,), lambda: client.store_sadd(key, member))
+                await self.record(
+                    name, verb, key, (member,), lambda: client.store_sadd(key, member)
+                )
             case "srem":
                 member = rng.choice("xyz")
                 key = rng.choice(SETS)
-                await self._op(name, verb, key, (member,), lambda: client.store_srem(key, member))
+                await self.record(
+                    name, verb, key, (member,), lambda: client.store_srem(key, member)
+                )
             case "smembers":
                 key = rng.choice(SETS)
-                await self._op(name, verb, key, (), lambda: client.store_smembers(key))
+                await self.record(name, verb, key, (), lambda: client.store_smembers(key))
 
-    async def _op(
+    async def record(
         self,
         name: str,
         verb: str,
@@ -144,6 +152,7 @@ class Workload:
         args: tuple[Any, ...],
         call: Callable[[], Awaitable[Any]],
     ) -> Any:
+        """Do one operation and write down what came of it; None when that is not known."""
         op = Op(len(self.history.ops), name, verb, key, list(args), self.world.loop.now)
         self.history.ops.append(op)
         self.world.note(f"{name} {op.number} {verb} {key} {args}")
@@ -161,6 +170,25 @@ class Workload:
         self.finished_ok += ok
         self.finished_unknown += not ok
         self.world.note(text)
+
+    # --- locks -----------------------------------------------------------------------------
+
+    async def _lock(self, name: str, client: AsyncClient) -> None:
+        """Take a lock, hold it for a moment, and give it back or forget to."""
+        key, token = "lock", f"{name}-{len(self.history.ops)}"
+        taken = await self.record(
+            name, "lock", key, (token, TTL_S),
+            lambda: client.store_cas(key, None, token, ttl_s=TTL_S),
+        )  # fmt: skip
+        if not taken:
+            return
+        self.world.happened("lock taken")
+        await asyncio.sleep(self.rng.uniform(0, 0.1))
+        if self.rng.random() < 0.8:
+            await self.record(
+                name, "unlock", key, (token,),
+                lambda: client.store_cas(key, token, "free", ttl_s=0.001),
+            )  # fmt: skip
 
     # --- runs ------------------------------------------------------------------------------
 
@@ -184,6 +212,8 @@ class Workload:
                 continue
             else:
                 submission.is_acked = True
+            if again:
+                self.world.happened("submission repeated")
             self._ended(f"{name} submit {run} ok, time {again + 1}", ok=True)
 
     def _draw_jobs(self, prefix: str, *, count: int, parents: tuple[str, ...] = ()) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any, TextIO
 import titan.consensus.raft
 import titan.master.process
 from tests.sim.children import Executions
-from tests.sim.faults import Faults
+from tests.sim.faults.plan import Faults
 from tests.sim.hosts import PORT, ClientHost, Host, MasterHost, WorkerHost
 from tests.sim.interpose import interpose
 from tests.sim.ledger import Ledger, watched_member, watched_replica
@@ -23,12 +24,12 @@ from tests.sim.loop import Life, SimLoop
 from tests.sim.network import Endpoint, Network
 from tests.sim.trace import Trace
 from tests.sim.workload import Workload
-from titan.consensus.api import Role
 from titan.errors import TitanError
 from titan.master.process import Master
 from titan.sdk.aio import AsyncClient
 
 VIOLATIONS_MAX = 5  # then the run ends: the rest follows from the first
+ADMIN_DEADLINE_S = 12.0  # it may begin with a master that has no disk any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,10 @@ class World:
         self.violations: list[str] = []
         self.drains = 0
         self.uploads: dict[str, None] = {}
-        self.loop = SimLoop(on_error=self._on_error)
+        self.happened_count: Counter[str] = Counter()
+        self.guards: Counter[str] = Counter()  # of masters that have died
+        self._voters: tuple[str, ...] = ()
+        self.loop = SimLoop(on_error=self._on_error, rng=random.Random(f"sockets {seed}"))
         self.network = Network(
             self.loop, random.Random(f"network {seed}"), on_delivery=self._on_delivery
         )
@@ -89,8 +93,11 @@ class World:
         settings = self.settings
         names = [f"m{number}" for number in range(1, settings.masters + 1)]
         self.addresses = tuple(f"{name}:{PORT}" for name in names)
-        self.masters = [MasterHost(self, name, peers=self.addresses) for name in names]
-        for master in self.masters:
+        founders = [MasterHost(self, name, peers=self.addresses) for name in names]
+        spare = MasterHost(self, f"m{settings.masters + 1}", peers=())
+        self.all_masters = [*founders, spare]
+        self._voters = tuple(names)
+        for master in self.all_masters:
             master.disk.sync_s = settings.sync_s
         self.workers = [
             WorkerHost(self, f"w{number}", slots=number)
@@ -98,7 +105,7 @@ class World:
         ]
         self.doubles = [WorkerHost(self, "copy", slots=1)]
         self.clients = [ClientHost(self, f"c{number}") for number in range(1, settings.clients + 1)]
-        self.hosts: list[Host] = [*self.masters, *self.workers, *self.doubles, *self.clients]
+        self.hosts: list[Host] = [*self.all_masters, *self.workers, *self.doubles, *self.clients]
         self.admin = Life("admin", 1)
         self._asked: asyncio.Future[None] | None = None
 
@@ -131,16 +138,27 @@ class World:
         return life
 
     def master_of(self, life: Life) -> MasterHost:
-        return next(master for master in self.masters if master.name == life.host)
+        return next(master for master in self.all_masters if master.name == life.host)
+
+    @property
+    def masters(self) -> list[MasterHost]:
+        """Those that are in use: members, newcomers, and who does not know yet that it was removed."""
+        return [master for master in self.all_masters if master.is_in_use]
+
+    def voters(self) -> list[MasterHost]:
+        """Whose votes count, as the newest leader knows it."""
+        leader = self.leader()
+        if leader is not None and leader.master is not None:
+            addresses = leader.master._raft._replica.members.voters
+            self._voters = tuple(address.partition(":")[0] for address in addresses)
+        return [master for master in self.all_masters if master.name in self._voters]
 
     def leader(self) -> MasterHost | None:
         """The leader of the highest term among the living."""
         found = [
-            (master.master._raft.status.term, master)
-            for master in self.masters
-            if master.master is not None
-            and getattr(master.master._raft._replica, "core", None) is not None
-            and master.master._raft.status.role is Role.LEADER
+            (core.term, master)
+            for master in self.all_masters
+            if (core := master.core) is not None and core.is_leader
         ]
         return max(found, key=lambda pair: pair[0])[1] if found else None
 
@@ -182,14 +200,21 @@ class World:
             return
         self.violate(f"{life} logs an error: {record.name}: {record.getMessage()}", error)
 
-    def guards(self) -> dict[str, int]:
-        """How often each protection of consensus was needed, on the masters that still live."""
-        found: dict[str, int] = {}
-        for master in self.masters:
+    def happened(self, what: str) -> None:
+        """Something that is only tested if it happens at all; see `sometimes.py`."""
+        self.happened_count[what] += 1
+
+    def counters(self) -> tuple[dict[str, int], dict[str, int]]:
+        """How often each protection of consensus was needed, and what happened to disks and members."""
+        guards, happened = Counter(self.guards), Counter(self.happened_count)
+        for master in self.all_masters:
+            happened.update(master.disk.happened)
             if master.master is not None:
-                for name, count in master.master._raft.counters.items():
-                    found[name] = found.get(name, 0) + count
-        return found
+                guards.update(master.master._raft.counters)
+                if master.damaged and master.has_served:
+                    happened[f"started right with a damaged {master.damaged}"] += 1
+        happened["segments of a connection given up"] += self.network.overtaken
+        return _positive(guards), _positive(happened)
 
     # --- administration --------------------------------------------------------------------
 
@@ -202,7 +227,7 @@ class World:
         async def ask() -> None:
             if before is not None:
                 await before  # in order: a late "drain" must not follow an "open"
-            client = AsyncClient(self.addresses, deadline_s=self.settings.deadline_s)
+            client = AsyncClient(self.addresses, deadline_s=ADMIN_DEADLINE_S)
             with suppress(TitanError):
                 await work(client)
             await client.close()
@@ -229,7 +254,7 @@ class World:
 
     def _seclude(self, client: ClientHost) -> None:
         """One client reaches one master alone: what it asks is forwarded, also past an old leader."""
-        for master in self.masters[1:]:
+        for master in self.all_masters[1:]:
             self.network.block(client.name, master.name)
             self.network.block(master.name, client.name)
 
@@ -241,6 +266,10 @@ class World:
             if until is not None and until():
                 return True
         return until is None
+
+
+def _positive(counts: Counter[str]) -> dict[str, int]:
+    return {name: count for name, count in sorted(counts.items()) if count}
 
 
 class _ErrorsAreViolations(logging.Handler):
