@@ -31,7 +31,7 @@ def main() -> None:
 def list_scenarios() -> None:
     """Name the scenarios and their faults."""
     for scenario in SCENARIOS.values():
-        click.echo(f"{scenario.name:18} {scenario.about}")
+        click.echo(f"{scenario.name:18} {scenario.about}; {scenario.masters} masters")
         for lane in scenario.lanes:
             click.echo(f"{'':18}   {', '.join(lane)}")
 
@@ -42,7 +42,7 @@ def list_scenarios() -> None:
 )
 @click.option("--seed", type=int, help="Of faults and clients.  [default: drawn]")
 @click.option("--duration", type=float, default=60.0, show_default=True, help="Seconds of traffic.")
-@click.option("--masters", type=click.IntRange(1, 9), default=3, show_default=True)
+@click.option("--masters", type=click.IntRange(1, 9), help="[default: the scenario's, mostly 3]")
 @click.option("--workers", type=click.IntRange(0, 20), default=2, show_default=True)
 @click.option("--slots", type=click.IntRange(1, 64), default=4, show_default=True)
 @click.option("--network", default="auto", show_default=True,
@@ -52,11 +52,12 @@ def list_scenarios() -> None:
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path),
               help="Where everything is kept.  [default: chaos-runs/SCENARIO-SEED-TIME]")  # fmt: skip
 def run_scenario(
-    *, scenario: str, seed: int | None, duration: float, masters: int, workers: int, slots: int,
+    *, scenario: str, seed: int | None, duration: float, masters: int | None, workers: int, slots: int,
     network: str, rest_ms: float, out: Path | None,
 ) -> None:  # fmt: skip
     """Run a scenario; exit code 0 only when every check held."""
     seed = random.randrange(10**6) if seed is None else seed
+    masters = masters or SCENARIOS[scenario].masters
     settings = Settings(scenario, seed, duration, masters, workers, slots, network, rest_ms)
     out = (out or Path("chaos-runs") / f"{scenario}-{seed}-{int(time.time())}").resolve()
     if out.exists() and any(out.iterdir()):

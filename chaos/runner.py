@@ -100,6 +100,8 @@ async def _possible(
         lacking[Need.WORKERS] = "there are no workers"
     if settings.masters < 3:
         lacking[Need.MAJORITY] = "a cluster of less than three masters bears no such fault"
+    if settings.masters < 5:
+        lacking[Need.FIVE] = "a cluster of less than five masters bears no such fault"
     faults, skipped = [], {}
     for fault in scenario.faults():
         reasons = [why for need, why in lacking.items() if need in fault.needs]

@@ -17,6 +17,7 @@ class Scenario:
     about: str
     lanes: tuple[tuple[str, ...], ...]
     gap_s: tuple[float, float] = (0.5, 3.0)
+    masters: int = 3
 
     def faults(self) -> list[Fault]:
         """Everything that may happen."""
@@ -33,6 +34,7 @@ _PARTITIONS: Final = (
     "bridge",
     "ring",
 )
+_TWO: Final = ("kill-two", "pause-two", "leader-in-minority")
 _WORKERS: Final = ("kill-worker", "pause-worker", "zombie-worker")
 _DISKS: Final = ("disk-full", "flip-byte")
 _EVERYTHING: Final = (
@@ -60,6 +62,12 @@ SCENARIOS: Final = {
         Scenario("rolling", "orderly restarts, one master at a time", (("rolling-restart",),)),
         Scenario("strangers", "silent, slow and senseless connections", (("strangers",),)),
         Scenario("kills-and-pauses", "masters and workers", ((*_KILLS, *_PAUSES), _WORKERS)),
+        Scenario(
+            "five-masters",
+            "five masters: everything, and what a minority of two may suffer at once",
+            ((*_EVERYTHING, *_TWO), _WORKERS),
+            masters=5,
+        ),
         Scenario("mixed", "everything, on masters and on workers", (_EVERYTHING, _WORKERS)),
     )
 }

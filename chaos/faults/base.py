@@ -22,6 +22,7 @@ class Need(Enum):
     TMPFS = "a data directory on a file system of its own"
     WORKERS = "workers"
     MAJORITY = "three masters or more"
+    FIVE = "five masters or more"
 
 
 @dataclass(slots=True)

@@ -23,6 +23,15 @@ async def isolate_follower(world: World) -> Injected:
     return await _cut(world, _around(world, world.number(follower)), follower.name)
 
 
+async def leader_in_minority(world: World) -> Injected:
+    """The leader and one follower on one side, the majority on the other."""
+    leader, follower = await world.leader(), await world.follower()
+    few = [world.number(leader), world.number(follower)]
+    many = [n for n in range(len(world.cluster.masters)) if n not in few]
+    pairs = [pair for a in few for b in many for pair in ((a, b), (b, a))]
+    return await _cut(world, pairs, f"{leader.name}, {follower.name}")
+
+
 async def deaf_leader(world: World) -> Injected:
     """The leader's messages arrive, the answers do not."""
     leader = await world.leader()

@@ -23,6 +23,11 @@ async def kill_follower(world: World) -> Injected:
     return await _kill(world, [await world.follower()])
 
 
+async def kill_two(world: World) -> Injected:
+    """SIGKILL to the leader and a follower at once: three of five go on."""
+    return await _kill(world, await _leader_and_follower(world))
+
+
 async def kill_all(world: World) -> Injected:
     """SIGKILL to every master at once."""
     return await _kill(world, world.cluster.masters)
@@ -50,6 +55,17 @@ async def pause_follower(world: World) -> Injected:
     return _pause(await world.follower())
 
 
+async def pause_two(world: World) -> Injected:
+    """SIGSTOP to the leader and a follower; both wake with what they believed before."""
+    both = [_pause(member) for member in await _leader_and_follower(world)]
+
+    async def heal() -> None:
+        for one in both:
+            await one.heal()
+
+    return Injected(", ".join(one.target for one in both), heal)
+
+
 async def pause_worker(world: World) -> Injected:
     """SIGSTOP to a worker; held longer than its lease it is a zombie that reports when it wakes."""
     return _pause(world.rng.choice(world.cluster.workers))
@@ -65,6 +81,11 @@ async def rolling_restart(world: World) -> Injected:
             world.broken("recovery", what)
             break
     return Injected("every master", _nothing)
+
+
+async def _leader_and_follower(world: World) -> list[Member]:
+    leader = await world.leader()
+    return [leader, world.rng.choice([m for m in world.cluster.masters if m is not leader])]
 
 
 def _describe(process: psutil.Process) -> str:

@@ -1,1 +1,1 @@
-"""What a run looked like, for people: text, and one HTML file with a picture drawn here."""
+"""What a run looked like, for people: text, one HTML file, and one picture."""

@@ -1,10 +1,7 @@
-"""The report's files: `report.html`, self-contained, `timeline.svg`, and `timeline.png` where a headless
-browser can draw it."""
+"""The report's files: `report.html`, self-contained with the picture in it, and `timeline.png`."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from html import escape
 from pathlib import Path
 from typing import Final
@@ -12,10 +9,8 @@ from typing import Final
 from chaos.checkers.violation import Violation
 from chaos.history import History
 from chaos.report.summary import last_line, summary
-from chaos.report.svg import timeline
+from chaos.report.timeline import as_svg, draw, save_png
 
-BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
-BROWSER_TIMEOUT_S: Final = 30
 EVENTS_SHOWN_MAX: Final = 400
 _STYLE: Final = """
 body { font-family: sans-serif; margin: 2em; color: #222 } pre { background: #f6f6f6; padding: 1em;
@@ -26,11 +21,16 @@ table { border-collapse: collapse; font-size: 13px } td { padding: 2px 10px; bor
 
 def write_report(history: History, violations: list[Violation], folder: Path) -> list[Path]:
     """Write the files; answers which."""
-    picture = timeline(history)
-    svg, page = folder / "timeline.svg", folder / "report.html"
-    svg.write_text(picture, encoding="utf-8")
-    page.write_text(_page(history, violations, picture), encoding="utf-8")
-    return [page, svg, *_png(svg, folder / "timeline.png")]
+    meta = history.meta
+    title = (
+        f"chaos {meta.get('scenario', '?')}, seed {meta.get('seed', '?')}, "
+        f"{meta.get('masters', '?')} masters: {last_line(history, violations)}"
+    )
+    figure = draw(history, title=title)
+    page, png = folder / "report.html", folder / "timeline.png"
+    page.write_text(_page(history, violations, as_svg(figure)), encoding="utf-8")
+    save_png(figure, png)
+    return [page, png]
 
 
 def _page(history: History, violations: list[Violation], picture: str) -> str:
@@ -42,8 +42,8 @@ def _page(history: History, violations: list[Violation], picture: str) -> str:
 <p class="{colour}"><b>{escape(last_line(history, violations))}</b></p>
 <p>To repeat: <code>{escape(str(meta.get("command", "")))}</code></p>
 {picture}
-<p>Rows: who leads (a colour for each term, grey where a master does not answer), faults, operations
-answered (green) and unknown (red) a second, latency (median blue, worst grey).</p>
+<p>From above: who leads, the faults, stretches without an accepted write, operations a second, latency.
+Faults of masters are shaded behind the last three.</p>
 <pre>{escape(summary(history, violations))}</pre>
 <h2>Violations</h2>{_violations(violations)}
 <h2>Faults</h2><table>{_fault_table(history)}</table></body></html>
@@ -62,20 +62,3 @@ def _fault_table(history: History) -> str:
         cells = (f"{event['t']:.2f} s", event["name"], event["phase"], event["target"])
         rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
     return "".join(rows)
-
-
-def _png(svg: Path, png: Path) -> list[Path]:
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        return []
-    command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1400,900"]
-    try:
-        subprocess.run(
-            [*command, f"--screenshot={png}", svg.as_uri()],
-            timeout=BROWSER_TIMEOUT_S,
-            check=True,
-            capture_output=True,
-        )
-    except (subprocess.SubprocessError, OSError):
-        return []  # the picture is in the page anyway
-    return [png] if png.exists() else []

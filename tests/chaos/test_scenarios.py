@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 import chaos
 from chaos.__main__ import main
+from chaos.faults.base import Need
 from chaos.faults.catalog import FAULTS
 from chaos.scenarios import SCENARIOS
 
@@ -17,8 +18,15 @@ FOLDER = Path(chaos.__file__).parent
 ALLOWED = ("titan.sdk", "titan.wire", "titan.errors", "titan.ids")
 
 
-def test_mixed_draws_from_every_fault() -> None:
-    assert {fault.name for fault in SCENARIOS["mixed"].faults()} == set(FAULTS)
+def test_mixed_draws_from_every_fault_that_three_masters_bear() -> None:
+    drawn = {fault.name for fault in SCENARIOS["mixed"].faults()}
+    assert drawn == {name for name, fault in FAULTS.items() if Need.FIVE not in fault.needs}
+
+
+def test_five_masters_draw_from_every_fault() -> None:
+    scenario = SCENARIOS["five-masters"]
+    assert scenario.masters == 5
+    assert {fault.name for fault in scenario.faults()} == set(FAULTS)
 
 
 def test_list_names_every_scenario() -> None:
