@@ -19,7 +19,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of faults, per seed")
     parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="[all cores]")
     parser.add_argument("--trace", type=Path, help="write everything that happens in one seed")
-    parser.add_argument("--break", dest="broken", default="", help="one of tests/sim/breaks.py, or all")
+    parser.add_argument(
+        "--break", dest="broken", default="", help="one of tests/sim/breaks.py, or all"
+    )
     parser.add_argument("--until-violated", action="store_true", help="stop at the first one")
     parser.add_argument("--json", action="store_true", help="one line per seed")
     given = parser.parse_args()

@@ -165,6 +165,8 @@ def run_many(
     seeds: list[int], *, seconds: float, broken: str = "", at_once: int = 1
 ) -> Iterator[Report]:
     """In the order of `seeds`, `at_once` at a time; the modules are loaded once, before the forks."""
+    import tests.sim.sometimes
+    import tests.sim.verdict
     import tests.sim.world  # noqa: F401
 
     running: deque[_Running] = deque()
