@@ -147,10 +147,20 @@ def test_a_kill_of_a_queued_attempt_drops_it_and_a_kill_of_an_unknown_one_bars_i
     assert isinstance(report, Report)
 
 
+def test_a_job_that_cannot_be_prepared_in_its_time_has_timed_out() -> None:
+    core = CoreDriver(slots=1, grace_ms=500)
+    core(order(1, timeout_ms=1000))
+    assert core.pass_time(1000) == [Kill(1)]
+    (report,) = core.start_failed(1, "it was killed before it started")
+    assert isinstance(report, Report)
+    assert (report.result.cause, report.result.exit_code) == ("timeout", -1)
+    assert "still being prepared after 1000 ms" in report.result.detail
+
+
 def test_a_time_out_counts_from_the_start_of_the_process() -> None:
     core = CoreDriver(slots=1, grace_ms=500)
     core(order(1, timeout_ms=1000))
-    core.pass_time(5000)
+    core.pass_time(900)
     core.started(1)
     assert core.pass_time(999) == []
     assert core.pass_time(1) == [Kill(1)]

@@ -30,7 +30,9 @@ def test_a_blank_whose_announcement_was_not_read_yet_is_no_stray(
     monkeypatch.setattr(warm_pool, "_spawn", spawn)
     monkeypatch.setattr(procfs, "children", lambda _pid: [SERVER, BLANK, STRAY])
     pool = WarmPythons(select.poll(), null_fd=0)
-    order = Order(1, [b"/usr/bin/python3", b"x.py"], b"/", {}, b"/dev/null", is_script=True)
+    order = Order(
+        1, [b"/usr/bin/python3", b"x.py"], b"/", {}, b"/dev/null", how={"is_script": True}
+    )
     assert pool.server_for(order) is None  # it is started, and not waited for
     (server,) = pool._servers.values()
     ends[0].send(b"ready")

@@ -27,7 +27,8 @@ JOB_NEW = (
     "command=None, script_content=None, env=None, trigger='all_success', when=None, resources=None, "
     "retries=3, retry_backoff_ms=1000, retry_backoff_cap_ms=60000, no_retry_exit_codes=(), "
     "timeout=86400, queue_timeout=None, health=None, restart=None, secrets=(), artifacts=None, "
-    "foreach=None, isolation='process', image=None, bundle=None"
+    "foreach=None, isolation='process', image=None, bundle=None, network=None, "
+    "limits=None, python=None, requirements=None"
 )
 CLIENT = {
     "__init__": "masters=None, *, deadline_s=30.0",

@@ -10,7 +10,7 @@ from titan.spec.json_schema import json_schema
 from titan.spec.model import JobSpec
 
 UNDECLARED = {"bundle"}  # drawn from the files, never written
-FROM_COMMAND = {"argv", "shell"}
+FROM_COMMAND = {"argv", "shell", "requirements", "requirements_file"}
 
 
 def test_every_attribute_of_the_model_can_be_declared() -> None:
@@ -31,6 +31,6 @@ def test_the_schema_lists_exactly_what_the_loader_reads() -> None:
     assert set(schema["$defs"]["defaults"]["properties"]) == set(DEFAULT_FIELD)
     job = schema["$defs"]["job"]["properties"]
     assert job["type"]["enum"] == ["run", "RUN_PAYLOAD", "TASK"]
-    assert job["isolation"]["enum"] == ["process"]
+    assert job["isolation"]["enum"] == ["process", "sandbox", "container"]
     assert (job["timeout"]["default"], job["retry_backoff_ms"]["default"]) == (86400, 1000)
     assert job["script"]["deprecated"] is True

@@ -205,7 +205,7 @@ jobs:
     depends_on: [d]
   - id: d
     depends_on: [c]
-    isolation: sandbox
+    isolation: sandboxed
     file: ../a.py
     timeout: soon
   - id: d
@@ -231,7 +231,8 @@ jobs:
         "p.yaml:16:14: jobs[2].trigger: 'all_sucess' is not one of all_success, all_done, "
         "any_success, any_failed, none_failed; did you mean 'all_success'?",
         "p.yaml:18:17: jobs[2].depends_on: cycle: c → d → c",
-        "p.yaml:21:16: jobs[3].isolation: this version does not run isolation 'sandbox' yet",
+        "p.yaml:21:16: jobs[3].isolation: 'sandboxed' is not one of process, sandbox, container; "
+        "did you mean 'sandbox'?",
         "p.yaml:22:11: jobs[3].file: ../a.py is outside the project; with 'project: false' it may "
         "be anywhere",
         "p.yaml:23:14: jobs[3].timeout: must be a number of seconds, not 'soon'",

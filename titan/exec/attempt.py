@@ -18,7 +18,7 @@ class Phase(enum.Enum):
     """Where an attempt stands. It only ever moves down this list."""
 
     QUEUED = "queued"  # waits for slots; may be given back
-    STARTING = "starting"  # its slots are taken; bundle, folder and process are on their way
+    STARTING = "starting"  # its slots are taken; all that it needs is on its way
     RUNNING = "running"
     ENDED = "ended"  # its result waits in the outbox
 
@@ -50,7 +50,9 @@ class Attempt:
         self.order = order
         self.slots = slots_of(order.spec.resources)
         self.phase = Phase.QUEUED
-        self.deadline_ms: int | None = None  # of the time-out, while it runs
+        self.deadline_ms: int | None = (
+            None  # of the time-out, while it is prepared and while it runs
+        )
         self.escalate_ms: int | None = None  # of the next KILL, while it is being killed
         self.doom = ""  # why it is being killed: a cause, or "unwanted"
         self.has_result = True  # False once nobody wants to hear how it ends

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import ssl
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from titan.errors import UserError
-from titan.limits import MIB, SLOTS_PER_WORKER_MAX
+from titan.exec.isolation.container import PULL_POLICIES
+from titan.limits import ENVIRONMENTS_MAX, MIB, SLOTS_PER_WORKER_MAX
 from titan.spec.model import DEFAULT_CAPABILITY
 
 GIB: Final = 1024 * MIB
@@ -33,12 +36,25 @@ class WorkerConfig:
     logs_bytes_max: int = 16 * GIB  # logs of ended attempts
     bundles_bytes_max: int = 8 * GIB  # unpacked
     output_bytes_max: int = 16 * GIB  # of one attempt; then it is killed
+    environments_max: int = ENVIRONMENTS_MAX  # virtual environments kept
+    build_timeout_s: float = 900.0  # of one environment
+    sandbox_binds: tuple[Path, ...] = ()  # shown to sandboxes besides the system, read-only
+    container_engine: str = ""  # a command; "": podman or docker, whichever is there
+    container_options: tuple[str, ...] = ()  # of its `run`
+    container_network: str = ""  # for containers that ask for one; "": as the engine does
+    container_pull: str = "missing"  # missing, always or never
+    container_pull_timeout_s: float = 300.0
+    wall_clock_ns: Callable[[], int] = (
+        time.time_ns
+    )  # only stamps logs: people may have set it wrong
 
     def __post_init__(self) -> None:
         if not self.masters:
             raise UserError("a worker needs at least one master", hint="--masters host:port,…")
         if not 1 <= self.slots <= SLOTS_PER_WORKER_MAX:
             raise UserError(f"slots must be 1 to {SLOTS_PER_WORKER_MAX}, not {self.slots}")
+        if self.container_pull not in PULL_POLICIES:
+            raise UserError(f"container_pull is one of {', '.join(PULL_POLICIES)}")
         for tag in self.capabilities:
             if not tag or "," in tag or tag != tag.strip():
                 raise UserError(f"{tag!r} is not a capability tag")

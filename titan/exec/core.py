@@ -192,8 +192,7 @@ class WorkerCore:
             raise self._surprise(event)
         attempt.phase = Phase.RUNNING
         attempt.note("running", now_ms=self._now_ms)
-        timeout_ms = attempt.order.spec.timeout_ms
-        attempt.deadline_ms = self._now_ms + timeout_ms if timeout_ms > 0 else None
+        attempt.deadline_ms = self._deadline_ms(attempt)  # the time to prepare it is not its own
         if attempt.doom:  # the kill came while the process was being made
             self._out.append(Kill(attempt.id))
 
@@ -202,14 +201,18 @@ class WorkerCore:
         if attempt is None or attempt.phase is not Phase.STARTING:
             raise self._surprise(event)
         del self._live[attempt.id]
-        self._refuse(attempt, event.detail, cause=event.cause)
+        if attempt.doom == "timeout":
+            detail = f"it was still being prepared after {attempt.order.spec.timeout_ms} ms"
+            self._refuse(attempt, detail, cause="timeout")
+        else:
+            self._refuse(attempt, event.detail, cause=event.cause)
 
     def _on_ended(self, event: ProcessEnded) -> None:
         attempt = self._live.get(event.attempt)
         if attempt is None or attempt.phase is not Phase.RUNNING:
             raise self._surprise(event)
         del self._live[attempt.id]
-        cause = attempt.doom if attempt.doom != _UNWANTED else ""
+        cause = event.cause if attempt.doom in ("", _UNWANTED) else attempt.doom
         # A job that catches TERM may leave with 0. It did not do its work: 0 stays success's own.
         code = _TERMINATED if cause and event.exit_code == 0 else event.exit_code
         result = AttemptEnded(
@@ -251,8 +254,13 @@ class WorkerCore:
             self._live[attempt.id] = attempt
             free -= attempt.slots
             attempt.phase = Phase.STARTING
+            attempt.deadline_ms = self._deadline_ms(attempt)
             attempt.note("starting", now_ms=self._now_ms)
             self._out.append(Start(attempt.order))
+
+    def _deadline_ms(self, attempt: Attempt) -> int | None:
+        timeout_ms = attempt.order.spec.timeout_ms
+        return self._now_ms + timeout_ms if timeout_ms > 0 else None
 
     def _stop_when_empty(self) -> None:
         if not self.is_leaving or not self.is_idle() or self._has_stopped:
@@ -362,5 +370,7 @@ def _describe(attempt: Attempt) -> str:
         case "timeout":
             return f"it ran longer than {attempt.order.spec.timeout_ms} ms"
         case "output_limit":
-            return "it printed more than this worker keeps"
+            limit_mb = attempt.order.spec.limits.get("output_mb")
+            own = f"its limit of {limit_mb} MiB" if limit_mb else "this worker keeps"
+            return f"it printed more than {own}"
     return ""

@@ -48,6 +48,16 @@ class DataDir:
         """The cache of unpacked bundles."""
         return self.root / "bundles"
 
+    @property
+    def environments(self) -> Path:
+        """The virtual environments that were built here."""
+        return self.root / "environments"
+
+    @property
+    def private(self) -> Path:
+        """What no job may read: what sandboxes and containers are told, what helpers said."""
+        return self.root / "private"
+
     def close(self) -> None:
         """Let another worker have it."""
         os.close(self._lock_fd)

@@ -32,13 +32,7 @@ def command(spec: JobSpec, *, cwd: Path, env: Mapping[bytes, bytes], python: str
     `cwd` is the attempt's folder with the bundle's files in it; `env` is the job's environment, whose
     PATH finds programs. Raises `CannotStart`.
     """
-    if spec.isolation != "process":
-        raise CannotStart(f"this worker has no driver for isolation {spec.isolation!r}")
-    if spec.type != "run":
-        raise CannotStart(f"this worker does not run jobs of type {spec.type!r}")
-    given = [bool(spec.file), bool(spec.argv), bool(spec.shell)]
-    if sum(given) != 1:
-        raise CannotStart("exactly one of file, argv and shell must be set")
+    _check_work(spec)
     if spec.shell:
         return [_bash(), b"-c", spec.shell, b"titan", *spec.args]
     if spec.argv:
@@ -47,13 +41,38 @@ def command(spec: JobSpec, *, cwd: Path, env: Mapping[bytes, bytes], python: str
     return [*_file_command(spec, cwd=cwd, python=python), *spec.args]
 
 
+def command_elsewhere(
+    spec: JobSpec, *, cwd: Path, seen: Path, python: str, shell: bytes
+) -> list[bytes]:
+    """The same for a job whose programs are not this machine's: only its own files can be checked.
+
+    `seen`: where the job finds `cwd`.
+    """
+    _check_work(spec)
+    if spec.shell:
+        return [shell, b"-c", spec.shell, b"titan", *spec.args]
+    if spec.argv:
+        return [*spec.argv, *spec.args]
+    path = seen / inside(cwd, spec.file).relative_to(cwd)
+    by = {".py": [os.fsencode(python)], ".sh": [shell]}.get(path.suffix, [])
+    return [*by, os.fsencode(path), *spec.args]
+
+
+def _check_work(spec: JobSpec) -> None:
+    if spec.type != "run":
+        raise CannotStart(f"this worker does not run jobs of type {spec.type!r}")
+    given = [bool(spec.file), bool(spec.argv), bool(spec.shell)]
+    if sum(given) != 1:
+        raise CannotStart("exactly one of file, argv and shell must be set")
+
+
 def is_script(spec: JobSpec) -> bool:
     """Whether `command` runs the worker's Python with a script."""
     return not spec.argv and not spec.shell and Path(spec.file).suffix == ".py"
 
 
 def _file_command(spec: JobSpec, *, cwd: Path, python: str) -> list[bytes]:
-    path = _inside(cwd, spec.file)
+    path = inside(cwd, spec.file)
     match path.suffix:
         case ".py":
             return [os.fsencode(python), os.fsencode(path)]
@@ -78,7 +97,7 @@ def _bash() -> bytes:
     return os.fsencode(found)
 
 
-def _inside(folder: Path, name: str) -> Path:
+def inside(folder: Path, name: str) -> Path:
     """The file `name` of `folder`; refuses whatever leads out of it."""
     if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
         raise CannotStart(f"{name!r} is not a path inside the bundle")

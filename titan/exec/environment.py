@@ -21,6 +21,7 @@ _FALLBACK: Final = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "PYTHONUNBUFFERED": "1",
 }
+_TO_PACKAGES: Final = ("PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE")
 OUTPUT_FILE_NAME: Final = "TITAN_OUTPUT"
 
 
@@ -35,6 +36,17 @@ def base(
         "TITAN_CAPABILITIES": ",".join(capabilities),
     }
     return {**_FALLBACK, **inherited, **own}
+
+
+def of_helpers(source: Mapping[str, str], *, data_dir: Path) -> dict[str, str]:
+    """What installers and probes get: the same base, and what leads them to packages."""
+    inherited = {name: source[name] for name in _INHERITED if source.get(name)}
+    reach = {
+        name: value
+        for name, value in source.items()
+        if name.startswith(_TO_PACKAGES) or name.lower().endswith("_proxy")
+    }
+    return {**_FALLBACK, **inherited, **reach, "TITAN_WORKER_DIR": str(data_dir)}
 
 
 def of_attempt(

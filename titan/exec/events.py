@@ -54,6 +54,7 @@ class ProcessEnded:
     log_bytes: int = 0
     output: bytes = b""
     detail: str = ""
+    cause: str = ""  # when something else than the job ended it: out_of_memory, not_prepared
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,14 +11,17 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from titan.errors import TitanError
-from titan.exec import drivers, environment
+from titan.exec import environment
 from titan.exec.bundles import BundleCache
 from titan.exec.drivers import CannotStart
 from titan.exec.events import Event, ProcessEnded, ProcessStarted, StartFailed
+from titan.exec.isolation.fences import Isolation, Verdict
 from titan.exec.logs import LogStore
+from titan.exec.tools import Tools
 from titan.exec.warden_client import Warden
 from titan.exec.workspace import Workspace, Workspaces
 from titan.ids import AttemptId
@@ -35,6 +38,7 @@ class Surroundings:
     python: str
     base_env: dict[str, str]
     masters: Callable[[], tuple[str, ...]]
+    wall_clock_ns: Callable[[], int] = time.time_ns
 
 
 class Runner:
@@ -48,6 +52,7 @@ class Runner:
         logs: LogStore,
         bundles: BundleCache,
         surroundings: Surroundings,
+        isolation: Isolation,
         on_warden_lost: Callable[[], None],
     ) -> None:
         self._feed = feed
@@ -57,11 +62,16 @@ class Runner:
         self._around = surroundings
         self._on_warden_lost = on_warden_lost
         self._held: dict[AttemptId, Workspace] = {}
+        self._files: dict[AttemptId, Path] = {}  # where their output goes
         self._running: set[AttemptId] = set()
+        self._signalled: set[AttemptId] = set()
+        self._looks: set[asyncio.Task[None]] = set()  # at ends that do not tell all at once
         self._preparing: dict[AttemptId, asyncio.Task[None]] = {}
         self._removals: set[asyncio.Task[None]] = set()
         self.started: list[AttemptId] = []  # since the last heartbeat took them
         self._warden = Warden(self)
+        self._tools = Tools(self._warden, folder=isolation.private / "tools")
+        self._fences = isolation.open(self._tools, python=surroundings.python)
 
     @property
     def running(self) -> tuple[AttemptId, ...]:
@@ -71,8 +81,8 @@ class Runner:
     # --- orders -------------------------------------------------------------------------------
 
     def start(self, order: RunAttempt) -> None:
-        """Prepare and spawn; at once when there is no bundle to wait for."""
-        if not order.bundle:
+        """Prepare and spawn; at once when there is nothing to wait for."""
+        if not order.bundle and not self._fences.takes_time(order.spec):
             self._make_and_spawn(order)
             return
         task = asyncio.create_task(self._prepare(order), name=f"prepare attempt {order.attempt}")
@@ -84,22 +94,30 @@ class Runner:
         if (task := self._preparing.get(attempt)) is not None:
             task.cancel()
         elif attempt in self._running:
+            self._signalled.add(attempt)
             self._warden.terminate(attempt)
         # else its process is being made: the core repeats the order once it exists
 
     def kill(self, attempt: AttemptId) -> None:
         """End its processes."""
         if attempt in self._running:
+            self._signalled.add(attempt)
             self._warden.kill(attempt)
+
+    def output_bytes_max(self, attempt: AttemptId) -> int | None:
+        """How much it may print by its own declaration."""
+        return self._fences.output_bytes_max(attempt)
 
     async def close(self) -> None:
         """Leave nothing: no process, no preparation, no folder being removed."""
-        for task in self._preparing.values():
+        tasks = [*self._preparing.values(), *self._looks]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._preparing.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         try:
             await self._warden.close()
         finally:
+            await self._fences.close()
             await asyncio.gather(*self._removals, return_exceptions=True)
 
     # --- preparing ----------------------------------------------------------------------------
@@ -112,15 +130,21 @@ class Runner:
             self._could_not_start(order.attempt, _one_line(error), cause=_cause(error))
 
     async def _prepare(self, order: RunAttempt) -> None:
+        workspace = self._make(order)
+        if order.bundle:
+            await self._fill(order, workspace)
+        if self._fences.takes_time(order.spec):
+            await self._fences.prepare(order, workspace, log_to=self._files[order.attempt])
+        self._spawn(order, workspace)
+
+    async def _fill(self, order: RunAttempt, workspace: Workspace) -> None:
         async with self._bundles.use(order.bundle) as files:
-            workspace = self._make(order)
             copying = asyncio.ensure_future(asyncio.to_thread(workspace.fill, files))
             try:
                 await asyncio.shield(copying)
             except asyncio.CancelledError:
                 await asyncio.wait({copying})  # the folder is removed next: let the thread leave it
                 raise
-        self._spawn(order, workspace)
 
     def _prepared(self, attempt: AttemptId, done: asyncio.Task[None]) -> None:
         del self._preparing[attempt]
@@ -134,6 +158,7 @@ class Runner:
     def _make(self, order: RunAttempt) -> Workspace:
         workspace = self._workspaces.take()
         self._held[order.attempt] = workspace
+        self._files[order.attempt] = self._logs.begin(order.run, order.spec.id, order.attempt)
         return workspace
 
     def _spawn(self, order: RunAttempt, workspace: Workspace) -> None:
@@ -144,11 +169,17 @@ class Runner:
             tmp=workspace.tmp,
             output=workspace.output,
         )
-        argv = drivers.command(order.spec, cwd=workspace.cwd, env=env, python=self._around.python)
-        path = self._logs.begin(order.run, order.spec.id, order.attempt)
-        is_script = drivers.is_script(order.spec)
-        spawn = self._warden.spawn_script if is_script else self._warden.spawn
-        spawn(order.attempt, argv=argv, cwd=workspace.cwd, env=env, log=path)
+        launch = self._fences.launch(order, workspace, env=env)
+        if self._fences.needs_look(order.attempt):
+            self._warden.set_farewell(*self._fences.farewell())
+        self._warden.spawn(
+            order.attempt,
+            argv=launch.argv,
+            cwd=workspace.cwd,
+            env=launch.env,
+            log=self._files[order.attempt],
+            how=launch.how,
+        )
 
     def _could_not_start(
         self, attempt: AttemptId, detail: str, *, cause: str = "start_failed"
@@ -157,7 +188,11 @@ class Runner:
         self._feed(StartFailed(attempt=attempt, detail=detail, cause=cause))
 
     def _clean_up(self, attempt: AttemptId, *, log_bytes: int | None = None) -> None:
-        self._logs.end(attempt, now_ms=time.time_ns() // 1_000_000, size_bytes=log_bytes)
+        self._fences.forget(attempt)
+        self._files.pop(attempt, None)
+        self._signalled.discard(attempt)
+        now_ms = self._around.wall_clock_ns() // 1_000_000
+        self._logs.end(attempt, now_ms=now_ms, size_bytes=log_bytes)
         workspace = self._held.pop(attempt, None)
         if workspace is not None and not self._workspaces.give_back(workspace):
             task = asyncio.create_task(
@@ -170,6 +205,8 @@ class Runner:
 
     def on_started(self, attempt: AttemptId, pid: int) -> None:
         """The process runs."""
+        if attempt < 0:
+            return  # one of the worker's own
         log.debug("attempt %d is process %d", attempt, pid)
         self._running.add(attempt)
         self.started.append(attempt)
@@ -178,24 +215,43 @@ class Runner:
     def on_start_failed(self, attempt: AttemptId, errno: int, text: str) -> None:
         """The process could not be made."""
         reason = os.strerror(errno) if errno else text
+        if attempt < 0:
+            self._tools.on_start_failed(attempt, reason)
+            return
         self._could_not_start(attempt, f"the process could not be started: {reason}")
 
     def on_exited(
         self, attempt: AttemptId, *, exit_code: int, duration_us: int, log_bytes: int
     ) -> None:
         """The process has ended and what it left behind has been killed."""
+        if attempt < 0:
+            self._tools.on_exited(attempt, exit_code=exit_code)
+            return
         self._running.discard(attempt)
-        output, problem = self._held[attempt].read_output()
-        self._clean_up(attempt, log_bytes=log_bytes)
+        ended = ProcessEnded(
+            attempt=attempt, exit_code=exit_code, duration_us=duration_us, log_bytes=log_bytes
+        )
+        if self._fences.needs_look(attempt):
+            task = asyncio.create_task(self._look(ended), name=f"end of attempt {attempt}")
+            self._looks.add(task)
+            task.add_done_callback(self._looks.discard)
+        else:
+            self._ended(ended, self._fences.verdict(attempt, exit_code=exit_code))
+
+    async def _look(self, ended: ProcessEnded) -> None:
+        verdict = await self._fences.look(
+            ended.attempt,
+            exit_code=ended.exit_code,
+            was_killed=ended.attempt in self._signalled,
+            log_file=self._files[ended.attempt],
+        )
+        self._ended(ended, verdict)
+
+    def _ended(self, ended: ProcessEnded, verdict: Verdict) -> None:
+        output, problem = self._held[ended.attempt].read_output()
+        self._clean_up(ended.attempt, log_bytes=ended.log_bytes)
         self._feed(
-            ProcessEnded(
-                attempt=attempt,
-                exit_code=exit_code,
-                duration_us=duration_us,
-                log_bytes=log_bytes,
-                output=output,
-                detail=problem,
-            )
+            replace(ended, output=output, detail=verdict.detail or problem, cause=verdict.cause)
         )
 
     def on_warden_lost(self) -> None:

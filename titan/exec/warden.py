@@ -30,6 +30,7 @@ from titan.exec.warm_pool import Blank, Server, WarmPythons
 _HEADER = struct.Struct("<I")
 _READ_BYTES = 1 << 16  # a larger buffer is mapped and unmapped for each read
 _SHUTDOWN_PATIENCE_S = 10.0  # a process in an uninterruptible wait cannot be killed by anyone
+_FAREWELL_PATIENCE_S = 8.0
 _SWEEP_PAUSE_MS = 10
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -40,10 +41,11 @@ _LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 class Job:
     """A job whose main process has not been reaped. It leads its own session and group."""
 
-    __slots__ = ("key", "log", "pid", "started_ns", "started_ticks")
+    __slots__ = ("key", "log", "pid", "reach", "started_ns", "started_ticks")
 
-    def __init__(self, key: int, pid: int, log: bytes, started_ns: int) -> None:
-        self.key, self.pid, self.log, self.started_ns = key, pid, log, started_ns
+    def __init__(self, order: Order, pid: int, started_ns: int) -> None:
+        self.key, self.log, self.reach = order.key, order.log, order.reach
+        self.pid, self.started_ns = pid, started_ns
         self.started_ticks = -1  # read only when a stray has to be told apart
 
 
@@ -62,6 +64,7 @@ class Warden:
         self._inbox = bytearray()
         self._outbox = bytearray()
         self._is_over = False
+        self._farewell: tuple[list[bytes], dict[bytes, bytes]] | None = None
         self._own_pid = os.getpid()
 
     # --- the loop ---------------------------------------------------------------------------
@@ -104,12 +107,12 @@ class Warden:
 
     def _obey(self, frame: tuple[Any, ...]) -> None:
         match frame:
-            case ("spawn", key, argv, cwd, env, log):
-                self._start(Order(key, argv, cwd, env, log, is_script=False))
-            case ("script", key, argv, cwd, env, log):
-                self._start(Order(key, argv, cwd, env, log, is_script=True))
+            case ("spawn", key, argv, cwd, env, log, how):
+                self._start(Order(key, argv, cwd, env, log, how=how))
             case ("signal", key, signum):
                 self._signal(key, signum)
+            case ("farewell", argv, env):
+                self._farewell = (argv, env)
             case _:
                 raise ValueError(f"unknown order {frame[:1]!r}")
 
@@ -171,7 +174,7 @@ class Warden:
             return
         finally:
             os.close(log_fd)
-        job = Job(order.key, pid, order.log, started_ns)
+        job = Job(order, pid, started_ns)
         self._by_pid[pid] = self._by_key[order.key] = job
         self._say("started", order.key, pid, is_warm)
 
@@ -208,9 +211,21 @@ class Warden:
         job = self._by_key.get(key)
         if job is None:
             return  # it ended while the order was on its way
+        if signum != signal.SIGKILL and job.reach != "group":
+            self._signal_inside(job, signum)
+            return
         if not _kill_group(job.pid, signum):
             _kill(job.pid, signum)  # a fork that has not had the time to lead its group yet
         for pid in self._outside_the_group(job):
+            _kill(pid, signum)
+
+    def _signal_inside(self, job: Job, signum: int) -> None:
+        """Signal a job whose main process stands for another: it must live to tell the exit code.
+
+        `main`: it passes signals on itself. `inside`: they are for everything below it.
+        """
+        below = procfs.descendants(job.pid) if job.reach == "inside" else ()
+        for pid in below or (job.pid,):
             _kill(pid, signum)
 
     def _outside_the_group(self, job: Job) -> list[int]:
@@ -274,7 +289,26 @@ class Warden:
             for pid in procfs.descendants(self._own_pid):
                 _kill(pid, signal.SIGKILL)
             if not self._reap_all():
-                return
+                break
+            for fd, _events in poll.poll(_SWEEP_PAUSE_MS):
+                os.read(fd, 4096)
+
+        self._say_farewell(poll, wakeup_fd)
+
+    def _say_farewell(self, poll: select.poll, wakeup_fd: int) -> None:
+        """Run what the worker has asked for in case that it cannot do it any more itself."""
+        if self._farewell is None:
+            return
+        argv, env = self._farewell
+        quiet = [(os.POSIX_SPAWN_DUP2, self._null, fd) for fd in range(3)]
+        try:
+            pid = os.posix_spawn(argv[0], argv, env, file_actions=quiet, setsid=True)
+        except OSError:
+            return
+        deadline = time.monotonic() + _FAREWELL_PATIENCE_S
+        while os.waitpid(pid, os.WNOHANG) == (0, 0):
+            if time.monotonic() > deadline:
+                _kill_group(pid, signal.SIGKILL)
             for fd, _events in poll.poll(_SWEEP_PAUSE_MS):
                 os.read(fd, 4096)
 

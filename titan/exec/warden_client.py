@@ -29,7 +29,9 @@ log = logging.getLogger(__name__)
 
 _HEADER: Final = struct.Struct("<I")
 _READ_BYTES: Final = 1 << 16  # a larger buffer is mapped and unmapped for each read
-_EXIT_PATIENCE_S: Final = 15.0  # longer than the warden's own patience with unkillable processes
+_EXIT_PATIENCE_S: Final = (
+    25.0  # longer than the warden waits for what cannot be killed and says farewell
+)
 _PACKAGE_ROOT: Final = str(Path(titan.__file__).parent.parent)
 _PROGRAM: Final = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); from titan.exec.warden import main; main()"
@@ -99,9 +101,14 @@ class Warden:
         cwd: Path,
         env: Mapping[bytes, bytes],
         log: Path,
+        how: Mapping[str, Any] | None = None,
     ) -> None:
-        """Order a process: `argv[0]` is a path, both output streams are appended to `log`."""
-        self._order("spawn", attempt, list(argv), os.fsencode(cwd), dict(env), os.fsencode(log))
+        """Order a process: `argv[0]` is a path, both output streams are appended to `log`.
+
+        `how`: what `spawning.Order` reads; by it a fork of a warm interpreter may take its place.
+        """
+        paths = os.fsencode(cwd), dict(env), os.fsencode(log)
+        self._order("spawn", attempt, list(argv), *paths, dict(how or {}))
 
     def spawn_script(
         self,
@@ -112,8 +119,12 @@ class Warden:
         env: Mapping[bytes, bytes],
         log: Path,
     ) -> None:
-        """The same for a Python and its script: a fork of a warm interpreter may take its place."""
-        self._order("script", attempt, list(argv), os.fsencode(cwd), dict(env), os.fsencode(log))
+        """The same for a Python and its script."""
+        self.spawn(attempt, argv=argv, cwd=cwd, env=env, log=log, how={"is_script": True})
+
+    def set_farewell(self, argv: Sequence[bytes], env: Mapping[bytes, bytes]) -> None:
+        """What the warden runs last, when everything is dead, however this worker ends."""
+        self._order("farewell", list(argv), dict(env))
 
     def terminate(self, attempt: AttemptId) -> None:
         """Ask the whole group of the attempt, and its daemons, to end."""

@@ -40,6 +40,8 @@ from titan.exec.events import (
     Stop,
     TimePassed,
 )
+from titan.exec.isolation.detect import detect
+from titan.exec.isolation.fences import Isolation
 from titan.exec.log_reader import serve_log
 from titan.exec.logs import LogStore
 from titan.exec.outbox import Outbox
@@ -146,6 +148,8 @@ class Worker:
         self._bundles = BundleCache(
             data.bundles, source=self._session, bytes_max=config.bundles_bytes_max
         )
+        techniques = detect(config, worker=data.worker, data_dir=data.root)
+        self._offered = (*config.offered, *techniques.offered())
         self._runner = Runner(
             feed=self._feed,
             workspaces=Workspaces(data.work),
@@ -157,9 +161,19 @@ class Worker:
                     os.environ,
                     worker=data.worker,
                     data_dir=data.root,
-                    capabilities=config.offered,
+                    capabilities=self._offered,
                 ),
                 masters=lambda: self._session.masters,
+                wall_clock_ns=config.wall_clock_ns,
+            ),
+            isolation=Isolation(
+                private=data.private,
+                environments=data.environments,
+                techniques=techniques,
+                env=environment.of_helpers(os.environ, data_dir=data.root),
+                environments_max=config.environments_max,
+                build_timeout_s=config.build_timeout_s,
+                has_left=data.root / "containers",
             ),
             on_warden_lost=self._on_warden_lost,
         )
@@ -230,9 +244,10 @@ class Worker:
         while True:
             await asyncio.sleep(_TICK_S)
             limit_bytes = self._config.output_bytes_max
-            sizes = list(self._logs.sample(now_ms=time.time_ns() // 1_000_000))
+            sizes = list(self._logs.sample(now_ms=self._config.wall_clock_ns() // 1_000_000))
             for attempt, size_bytes in sizes:
-                if size_bytes > limit_bytes:
+                own_bytes = self._runner.output_bytes_max(attempt)
+                if size_bytes > min(limit_bytes, own_bytes or limit_bytes):
                     self._feed(OutputTooLarge(attempt=attempt))
             due_ms = self._core.due_ms()
             if due_ms is not None and due_ms <= _now_ms():
@@ -249,7 +264,7 @@ class Worker:
             worker=self._data.worker,
             incarnation=self._incarnation,
             name=self._config.name or socket.gethostname(),
-            capabilities=self._config.offered,
+            capabilities=self._offered,
             slots=self._config.slots,
             resources=host.detect_resources(self._config.resources),
             holds=self._core.holds(),

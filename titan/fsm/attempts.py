@@ -188,6 +188,10 @@ def _why_failed(job: Job, *, cause: str, detail: str) -> str:
         what = "timed out"
     elif cause == "output_limit":
         what = "wrote too much output"
+    elif cause == "out_of_memory":
+        what = "ran out of memory"
+    elif cause == "not_prepared":
+        what = "could not be prepared"
     elif cause:
         what = cause
     else:

@@ -14,17 +14,21 @@ from titan.fsm.outcomes import Rejected
 from titan.fsm.policy import encode_spec
 from titan.fsm.state import Demand, Job
 from titan.ids import is_job_id
-from titan.spec.model import DEFAULT_CAPABILITY, ISOLATIONS, JOB_TYPES, TRIGGERS, JobSpec
+from titan.spec import isolation
+from titan.spec.isolation import capability_for
+from titan.spec.model import DEFAULT_CAPABILITY, JOB_TYPES, TRIGGERS, JobSpec
 
 PLAIN: Final = Demand((DEFAULT_CAPABILITY,), (("slots", 1),))
 
 
 def demand_of(spec: JobSpec) -> Demand:
     """What the job asks of a worker, in the one form that equal demands share."""
-    if not spec.resources and spec.requirement == PLAIN.requirement:
+    fence = capability_for(spec)
+    if not spec.resources and not fence and spec.requirement == PLAIN.requirement:
         return PLAIN
     resources = {"slots": 1, **spec.resources}
-    return Demand(tuple(sorted(dict.fromkeys(spec.requirement))), tuple(sorted(resources.items())))
+    tags = dict.fromkeys((*spec.requirement, *fence))
+    return Demand(tuple(sorted(tags)), tuple(sorted(resources.items())))
 
 
 def make_job(spec: JobSpec) -> Job | Rejected:
@@ -73,7 +77,7 @@ def make_jobs(specs: Sequence[JobSpec]) -> list[Job] | Rejected:
 def _why_not(spec: JobSpec) -> Rejected | None:
     if not is_job_id(spec.id):
         return Rejected("invalid_job", f"'{spec.id[:200]}' is no job id: [A-Za-z0-9._-]{{1,128}}")
-    if spec.type != "run" or spec.isolation != "process":
+    if spec.type != "run":
         return _why_not_kind(spec)
     problem = _problem(spec)
     return Rejected("invalid_job", f"job '{spec.id}': {problem}") if problem else None
@@ -82,14 +86,7 @@ def _why_not(spec: JobSpec) -> Rejected | None:
 def _why_not_kind(spec: JobSpec) -> Rejected:
     if spec.type not in JOB_TYPES:
         return Rejected("invalid_job", f"job '{spec.id}': there is no type '{spec.type[:100]}'")
-    if spec.isolation not in ISOLATIONS:
-        return Rejected(
-            "invalid_job", f"job '{spec.id}': there is no isolation '{spec.isolation[:100]}'"
-        )
-    if spec.type != "run":
-        what = f"type '{spec.type}'; this version runs jobs of type 'run' only"
-    else:
-        what = f"isolation '{spec.isolation}'; this version isolates by 'process' only"
+    what = f"type '{spec.type}'; this version runs jobs of type 'run' only"
     return Rejected("not_supported", f"job '{spec.id}' asks for {what}")
 
 
@@ -106,7 +103,7 @@ def _problem(spec: JobSpec) -> str:
         return "resources have names and are not negative"
     if len(spec.depends_on) > limits.PARENTS_PER_JOB_MAX:
         return f"at most {limits.PARENTS_PER_JOB_MAX} parents"
-    return _problem_of_times(spec)
+    return _problem_of_times(spec) or isolation.problem_of(spec)
 
 
 def _problem_of_times(spec: JobSpec) -> str:

@@ -30,6 +30,7 @@ class TitanJob:
     `command`: an argument list, or a line for bash, instead of a file. `script_content`: the script's
     text instead of a file; Python unless its first line names a shell.
     `args`: a string, split as a shell splits words; a list; or bytes, which are one argument.
+    `requirements`: lines, or the path of a requirements file, on this machine or, with `bundle`, in it.
     `delay`, `retry_backoff_ms` and `retry_backoff_cap_ms` are milliseconds, `timeout` and
     `queue_timeout` seconds.
 
@@ -73,6 +74,10 @@ class TitanJob:
         isolation: str = "process",
         image: str | None = None,
         bundle: str | None = None,
+        network: bool | None = None,
+        limits: Mapping[str, int] | None = None,
+        python: str | None = None,
+        requirements: str | os.PathLike[str] | Sequence[str] | None = None,
     ) -> None:
         self.id = job_id
         self.filename = filename
@@ -107,6 +112,10 @@ class TitanJob:
         self.isolation = isolation
         self.image = image
         self.bundle = bundle
+        self.network = network
+        self.limits = limits
+        self.python = python
+        self.requirements = requirements
         self._check_file()
         self.to_spec()
 
@@ -133,6 +142,7 @@ class TitanJob:
         attrs = self._attrs(problems)
         self._check_work(problems)
         problems.raise_if_any()
+        self._check_isolation(attrs, problems)
         if file is not None:
             attrs["file"] = file
         digest = bundle if bundle is not None else self.bundle
@@ -156,13 +166,38 @@ class TitanJob:
             if name == "delay":
                 value = value / 1000  # the table counts in seconds
             try:
-                read = field.read(os.fspath(value) if name == "filename" else value)
+                read = field.read(self._given(name, value))
             except (ValueError, TypeError) as why:
                 problems.add(str(why), field=name)
                 continue
             self._refuse(problems, name, unavailable.value_refusal(field.name, read))
             attrs.update({field.attr: read} if field.attr else read)
         return attrs
+
+    def _given(self, name: str, value: Any) -> Any:
+        if name == "filename":
+            return os.fspath(value)
+        if name == "requirements" and isinstance(value, str | os.PathLike):
+            if self.bundle is not None:
+                return os.fspath(value)
+            from titan.spec.requirements import lines_of
+
+            return lines_of(Path(value).read_text())  # it does not travel, so its lines do
+        return value
+
+    @staticmethod
+    def _check_isolation(attrs: Mapping[str, Any], problems: Any) -> None:
+        from titan.spec import isolation, requirements
+        from titan.spec.model import JobSpec
+
+        spec = JobSpec(**attrs)
+        if fault := isolation.problem_of(spec):
+            problems.add(fault)
+        try:
+            requirements.check(spec.requirements)
+        except ValueError as why:
+            problems.add(str(why), field="requirements")
+        problems.raise_if_any()
 
     @staticmethod
     def _refuse(problems: Any, name: str, why: str | None) -> None:

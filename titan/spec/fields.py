@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from titan.limits import DURATION_MS_MAX, RETRIES_MAX
 from titan.spec import unavailable, values
+from titan.spec.isolation import LIMITS
 from titan.spec.model import ISOLATIONS, JOB_TYPES, TRIGGERS, V1_JOB_TYPES
 
 _INT_MAX = 2**31 - 1
@@ -187,6 +188,48 @@ JOB_FIELDS: Final[tuple[Field, ...]] = (
         "Seconds until a job that found no worker fails; 0 waits for ever.",
     ),
     Field("isolation", "isolation", *_choice("isolation", ISOLATIONS), "How it is fenced off."),
+    Field(
+        "image",
+        "image",
+        values.text_of,
+        {"type": "string"},
+        "Image of a container.",
+        verbatim=True,
+    ),
+    Field(
+        "network",
+        "network",
+        values.flag,
+        {"type": "boolean"},
+        "Whether a sandbox or container reaches the network; false unless it says so.",
+    ),
+    Field(
+        "limits",
+        "limits",
+        values.limits,
+        {
+            "type": "object",
+            "properties": {name: {"type": "integer", "minimum": 1} for name in LIMITS},
+            "additionalProperties": False,
+        },
+        "open_files, output_mb, processes; cpus and memory_mb are resources.",
+    ),
+    Field(
+        "python",
+        "python",
+        values.text_of,
+        {"type": "string"},
+        "Interpreter or virtual environment on the worker.",
+        verbatim=True,
+    ),
+    Field(
+        "requirements",
+        "",
+        values.requirements,
+        _LIST_OR_ONE,
+        "Python packages: a list of lines, or the path of a requirements file in the bundle.",
+        verbatim=True,
+    ),
 )
 
 ROOT_FIELDS: Final[tuple[Field, ...]] = (

@@ -53,6 +53,14 @@ class JobSpec(
     timeout_ms: int = 86_400_000
     queue_timeout_ms: int = 0  # 0: waits for ever
     isolation: str = "process"
+    image: str = ""  # of a container
+    network: bool | None = None  # None: as the isolation has it, which is none but for `process`
+    limits: dict[str, int] = {}  # open_files, output_mb, processes
+    python: str = (
+        ""  # interpreter or virtual environment on the worker; in the image of a container
+    )
+    requirements: tuple[str, ...] = ()  # lines; the worker builds an environment for them
+    requirements_file: str = ""  # the same as a path inside the bundle
 
 
 _FIELDS_OF_VERSION_1: Final = 22  # of `JobSpec`, in order

@@ -21,13 +21,11 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "port": (None, 0),
     "health": (None,),
     "restart": (None,),
-    "image": (None,),
 }
 
 # Field → values of an available field that are not available.
 VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "type": ("service", "gate", "pipeline"),
-    "isolation": ("sandbox", "container"),
 }
 
 # Fields of the pipeline itself.

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from titan.ids import is_job_id, strip_v1_prefix
-from titan.limits import DURATION_MS_MAX, NAME_CHARS_MAX, PARENTS_PER_JOB_MAX
+from titan.limits import DURATION_MS_MAX, JOB_LIMIT_MAX, NAME_CHARS_MAX, PARENTS_PER_JOB_MAX
+from titan.spec.isolation import LIMITS
 from titan.spec.problems import did_you_mean
 
 _EXIT_CODE_MAX = 255
@@ -141,6 +142,32 @@ def resources(value: object) -> dict[str, int]:
         else:
             found[name] = int(amount)
     return found
+
+
+def limits(value: object) -> dict[str, int]:
+    """Bounds of a job beside its resources."""
+    found: dict[str, int] = {}
+    for name, amount in sorted(_mapping(value).items()):
+        if name not in LIMITS:
+            raise ValueError(f"there is no limit {name!r}{did_you_mean(name, LIMITS)}")
+        try:
+            found[name] = whole(amount, low=1, high=JOB_LIMIT_MAX)
+        except ValueError as why:
+            raise ValueError(f"{name} {why}") from None
+    return found
+
+
+def requirements(value: object) -> dict[str, Any]:
+    """Lines of a list, or the path of a file."""
+    if isinstance(value, list | tuple):
+        lines = tuple(text_of(line).strip() for line in value)
+        if any(not line or "\n" in line for line in lines):
+            raise ValueError("each line names one requirement")
+        return {"requirements": lines, "requirements_file": ""}
+    path = text_of(value)
+    if not path:
+        raise ValueError("must be a list of lines or the path of a file")
+    return {"requirements": (), "requirements_file": path}
 
 
 def exit_codes(value: object) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ import msgspec
 from titan.errors import InvalidSpec, LimitExceeded
 from titan.ids import JobId
 from titan.limits import JOB_SPEC_BYTES_MAX, JOBS_PER_RUN_MAX, YAML_BYTES_MAX
-from titan.spec import graph, unavailable
+from titan.spec import graph, isolation, requirements, unavailable
 from titan.spec.bundle import Bundle, bundle_files, bundle_project
 from titan.spec.fields import DEFAULT_FIELD, JOB_FIELD, ROOT_FIELD, Field
 from titan.spec.layout import lay_out
@@ -26,7 +26,7 @@ from titan.spec.problems import Place, Problems, did_you_mean
 from titan.spec.values import kind_of
 from titan.spec.yaml_tree import Node, read_tree
 
-_MERGED_WITH_DEFAULTS = ("env", "resources")
+_MERGED_WITH_DEFAULTS = ("env", "limits", "resources")
 _WORK = ("file", "argv", "shell")
 
 
@@ -51,13 +51,18 @@ class LoadedPipeline(NamedTuple):
         if self.project_dir is None:
             return bundle_files(self.files) if self.files else None
         bundle = bundle_project(self.project_dir)
-        missing = [job for job in self.spec.jobs if job.file and job.file not in bundle.names]
+        missing = [
+            (job, name)
+            for job in self.spec.jobs
+            for name in (job.file, job.requirements_file)
+            if name and name not in bundle.names
+        ]
         if missing:
             bundle.close()
             raise InvalidSpec(
                 problems=tuple(
-                    f"{self.path}: job {job.id!r}: {job.file} is left out of the bundle"
-                    for job in missing
+                    f"{self.path}: job {job.id!r}: {name} is left out of the bundle"
+                    for job, name in missing
                 ),
                 hint="an ignore rule excludes it: add '!<path>' to .titanignore",
             )
@@ -247,10 +252,15 @@ class _Reader:
                 message = "has nothing to run: give it a file or a command"
                 self._problems.add(message, field=read.label, place=read.place)
         named = [read for read in reads if read.attrs.get("file")]
+        listed = [read for read in reads if read.attrs.get("requirements_file")]
         if is_project:
             for read in named:
-                self._in_project(read)
+                self._in_project(read, "file")
+            for read in listed:
+                self._in_project(read, "requirements_file")
             return {}
+        for read in listed:
+            self._read_requirements(read)
         sources = [(self._folder / read.attrs["file"]) for read in named]
         placed = lay_out(sources, base=self._folder)
         for read, source in zip(named, sources, strict=True):
@@ -258,23 +268,34 @@ class _Reader:
             read.attrs["file"] = placed[source]
         return {placed[source]: source for source in sources}
 
-    def _in_project(self, read: _Read) -> None:
-        name = os.path.normpath(read.attrs["file"])
+    def _in_project(self, read: _Read, attr: str) -> None:
+        name = os.path.normpath(read.attrs[attr])
         if Path(name).is_absolute() or ".." in Path(name).parts[:1]:
             message = f"{name} is outside the project; with 'project: false' it may be anywhere"
-            self._problems.add(message, field=f"{read.label}.file", place=read.places.get("file"))
+            self._blame(read, attr, message)
             return
-        read.attrs["file"] = name.replace(os.sep, "/")
-        self._exists(read, self._folder / name)
+        read.attrs[attr] = name.replace(os.sep, "/")
+        self._exists(read, self._folder / name, attr=attr)
 
-    def _exists(self, read: _Read, source: Path) -> None:
+    def _exists(self, read: _Read, source: Path, *, attr: str = "file") -> bool:
         if source.is_file():
-            return
+            return True
         hint = ""
         if source.parent.is_dir():
             hint = did_you_mean(source.name, (entry.name for entry in os.scandir(source.parent)))
-        message = f"no such file: {source}{hint}"
-        self._problems.add(message, field=f"{read.label}.file", place=read.places.get("file"))
+        self._blame(read, attr, f"no such file: {source}{hint}")
+        return False
+
+    def _read_requirements(self, read: _Read) -> None:
+        """The file does not travel, so its lines do."""
+        source = self._folder / read.attrs["requirements_file"]
+        if self._exists(read, source, attr="requirements_file"):
+            read.attrs["requirements_file"] = ""
+            read.attrs["requirements"] = requirements.lines_of(source.read_text(errors="replace"))
+
+    def _blame(self, read: _Read, attr: str, message: str) -> None:
+        field = "file" if attr == "file" else "requirements"
+        self._problems.add(message, field=f"{read.label}.{field}", place=read.places.get(field))
 
     # --- the whole ------------------------------------------------------------------------------
 
@@ -293,6 +314,13 @@ class _Reader:
 
     def _spec(self, read: _Read) -> JobSpec:
         spec = JobSpec(**read.attrs)
+        fault = isolation.problem_of(spec)
+        if fault:
+            self._problems.add(fault, field=read.label, place=read.place)
+        try:
+            requirements.check(spec.requirements)
+        except ValueError as why:
+            self._blame(read, "requirements", str(why))
         size = len(msgspec.msgpack.encode(msgspec.structs.replace(spec, depends_on=())))
         if size > JOB_SPEC_BYTES_MAX:
             message = f"takes {size} bytes; at most {JOB_SPEC_BYTES_MAX}: put data into a file"

@@ -19,7 +19,7 @@ class FinishAttempt(Command, frozen=True, kw_only=True, tag="attempt.finish"):
 
     attempt: AttemptId
     exit_code: int  # as a shell reports it: 128 + n for signal n; -1 when it never started
-    cause: str = ""  # "", timeout, start_failed or output_limit
+    cause: str = ""  # "", timeout, start_failed, not_prepared, output_limit or out_of_memory
     detail: str = ""  # one line for people
     duration_us: int = 0  # process start to exit; 0 when it never started
     log_bytes: int = 0
