@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import os
-import tarfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.exec.fake_master import FakeMaster, read_log
+from tests.exec.running import Running, StartWorker, bundle, log_text, result
 from tests.exec.support import RUN, is_alive, order, until
 from titan.errors import Conflict, Fatal, NotFound, UserError
 from titan.exec import session as session_module
@@ -28,80 +24,6 @@ from titan.wire.messages import (
     ReadLog,
     Retract,
 )
-
-StartWorker = Callable[..., Awaitable["Running"]]
-
-
-class Running:
-    """A worker and the task it runs in."""
-
-    def __init__(self, worker: Worker, data: Path) -> None:
-        self.worker = worker
-        self.data = data
-        self.task = asyncio.create_task(worker.run(), name="worker under test")
-
-    async def stop(self, *, drain: bool = False) -> None:
-        await asyncio.wait_for(self.worker.stop(drain=drain), 20)
-        await self.task
-
-    async def cancel(self) -> None:
-        self.task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self.task
-
-
-@pytest.fixture
-async def master() -> AsyncIterator[FakeMaster]:
-    fake = FakeMaster()
-    await fake.open()
-    yield fake
-    await fake.close()
-
-
-@pytest.fixture
-async def start(tmp_path: Path, master: FakeMaster) -> AsyncIterator[StartWorker]:
-    started: list[Running] = []
-
-    async def start_worker(*, masters: tuple[str, ...] = (), **config: Any) -> Running:
-        config.setdefault("data_dir", tmp_path / "data")
-        config.setdefault("slots", 2)
-        config.setdefault("kill_grace_ms", 200)
-        before = len(master.registers)
-        worker = Worker(WorkerConfig(masters=masters or (master.address,), **config))
-        running = Running(worker, config["data_dir"])
-        started.append(running)
-        await until(lambda: len(master.registers) > before or running.task.done())
-        if not running.task.done():
-            await until(lambda: master.beats or running.task.done())
-        return running
-
-    yield start_worker
-    for running in started:
-        if not running.task.done():
-            await running.cancel()
-
-
-def bundle(master: FakeMaster, **files: str) -> str:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, text in files.items():
-            member = tarfile.TarInfo(name.replace("_", "."))
-            member.size = len(text)
-            tar.addfile(member, io.BytesIO(text.encode()))
-    data = buffer.getvalue()
-    digest = hashlib.sha256(data).hexdigest()
-    master.blobs[digest] = data
-    return digest
-
-
-async def result(master: FakeMaster, attempt: int) -> Any:
-    return await until(lambda: master.result(attempt), last=lambda: master.results)
-
-
-def log_text(running: Running, attempt: int) -> str:
-    path = running.data / "logs" / RUN / f"job{attempt}.{attempt}.log"
-    return path.read_text() if path.exists() else ""
-
 
 # --- running ------------------------------------------------------------------------------------
 

@@ -79,13 +79,13 @@ class Sandbox:
             told += _link_or_bind(Path(folder))
         for name in _OF_ETC:
             told += ["--ro-bind-try", str(Path("/etc", name).resolve()), f"/etc/{name}"]
-        for path in dict.fromkeys(seen):
-            told += ["--ro-bind", str(path), str(path)]
-        if any(self._data_dir.is_relative_to(path) for path in seen):
-            told += ["--tmpfs", str(self._data_dir)]  # it lies in something that is shown
         if workspace is not None:
             told += ["--bind", str(workspace.root), str(JOB_ROOT)]
             told += ["--bind", str(workspace.tmp), str(TMP), "--chdir", str(seen_at("cwd"))]
+        for path in dict.fromkeys(seen):  # after /tmp, where some of them may lie
+            told += ["--ro-bind", str(path), str(path)]
+        if any(self._data_dir.is_relative_to(path) for path in seen):
+            told += ["--tmpfs", str(self._data_dir)]  # it lies in something that is shown
         return told
 
     def _check_visible(self, program: bytes, seen: Iterable[Path]) -> None:
