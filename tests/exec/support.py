@@ -29,6 +29,8 @@ def order(
     attempt: int, *, epoch: int = 1, slots: int = 1, bundle: str = "", **fields: Any
 ) -> RunAttempt:
     fields.setdefault("id", f"job{attempt}")
+    if slots != 1:
+        fields["resources"] = {"slots": slots}
     if not {"file", "argv", "shell"} & fields.keys():
         fields["argv"] = (b"true",)
     return RunAttempt(
@@ -37,7 +39,7 @@ def order(
         epoch=epoch,
         run=RUN,
         number=1,
-        spec=JobSpec(resources={} if slots == 1 else {"slots": slots}, **fields),
+        spec=JobSpec(**fields),
         bundle=bundle,
     )
 

@@ -74,7 +74,9 @@ async def test_python_runs_in_a_sandbox_with_titan_at_hand(
     master: FakeMaster, start: StartWorker
 ) -> None:
     running = await start()
-    digest = bundle(master, a_py="import os, titan.sdk; print(os.getcwd(), titan.sdk.current().job)")
+    digest = bundle(
+        master, a_py="import os, titan.sdk; print(os.getcwd(), titan.sdk.current().job)"
+    )
     master.say(order(1, file="a.py", isolation="sandbox", bundle=digest))
     assert (await result(master, 1)).exit_code == 0, log_text(running, 1)
     assert log_text(running, 1) == "/job/cwd job1\n"
