@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 _REMOVE_TRIES: Final = 100
 _REMOVE_PAUSE_S: Final = 0.05  # five seconds in all, for processes that are being reaped
+_ENGINE_LINES: Final = 3  # an error of an engine with its hints
 _KILLED: Final = 128 + 9
 _CONTAINER_PYTHON: Final = "python3"
 _CONTAINER_SHELL: Final = b"sh"
@@ -284,9 +285,9 @@ class Fences:
         ground, engine = self._grounds[attempt], self._engine()
         verdict = Verdict()
         try:
-            if ground.limits.memory_mb and await engine.was_out_of_memory(attempt):
-                detail = f"it wanted more than {ground.limits.memory_mb} MiB"
-                verdict = Verdict("out_of_memory", detail)
+            if ground.limits.memory_mb and exit_code == _KILLED and not was_killed:
+                is_told = await engine.was_out_of_memory(attempt)
+                verdict = _killed_in_container(ground.limits.memory_mb, is_told=is_told)
             elif exit_code == ENGINE_FAILED and log_file is not None:
                 verdict = _engine_words(log_file)
             if ground.limits.memory_mb or was_killed or exit_code >= ENGINE_FAILED:
@@ -377,10 +378,17 @@ def _marks(env: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
     return {name: env[name] for name in (b"TITAN_ATTEMPT", b"TITAN_WORKER_DIR") if name in env}
 
 
+def _killed_in_container(limit_mb: int, *, is_told: bool) -> Verdict:
+    """Podman does not see kills for memory on the older control groups, where nobody else kills."""
+    how = "" if is_told else "; it was killed, not by Titan, and the engine does not say by whom"
+    return Verdict("out_of_memory", f"its limit is {limit_mb} MiB{how}")
+
+
 def _engine_words(log_file: Path) -> Verdict:
-    last = last_of(log_file).splitlines()[-1:]
-    if last and last[0].lower().startswith(("error", "docker:", "time=")):
-        return Verdict("not_prepared", f"the container could not be started: {reason_in(last[0])}")
+    last = last_of(log_file).splitlines()[-_ENGINE_LINES:]
+    if any(line.lower().startswith(("error", "docker:")) for line in last):
+        why = reason_in("\n".join(last))
+        return Verdict("not_prepared", f"the container could not be started: {why}")
     return Verdict()
 
 
