@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from titan.cli import process
+from titan.cli import output, process
+from titan.cli.isolation import isolation_options
 from titan.cli.options import lifeline_option, log_level_option, masters_option
 from titan.config import DEFAULT_LISTEN
 from titan.limits import SLOTS_PER_WORKER_MAX
 from titan.spec.model import DEFAULT_CAPABILITY
+
+if TYPE_CHECKING:
+    from titan.exec.config import WorkerConfig
 
 
 @click.command()
@@ -25,6 +31,12 @@ from titan.spec.model import DEFAULT_CAPABILITY
               help="Its id, its outbox, logs and workspaces.",
               type=click.Path(file_okay=False, path_type=Path))  # fmt: skip
 @click.option("--name", default="", help="For people.  [default: the host's name]")
+@click.option("--python", default=sys.executable, metavar="PATH",
+              help="Runs .py files of jobs that name none.  [default: Titan's own]",
+              type=click.Path(exists=True, dir_okay=False))  # fmt: skip
+@isolation_options()
+@click.option("--check", is_flag=True,
+              help="Say what this machine can do for jobs, and exit.")  # fmt: skip
 @log_level_option()
 @lifeline_option()
 def worker(
@@ -34,8 +46,11 @@ def worker(
     slots: int,
     data: Path,
     name: str,
+    python: str,
+    check: bool,
     log_level: str,
     die_with_parent: int,
+    **isolation: Any,
 ) -> None:
     """Start one worker. It dials the masters; nothing dials it. SIGTERM or Ctrl-C stops its jobs too.
 
@@ -49,15 +64,19 @@ def worker(
     from titan.exec.config import WorkerConfig
     from titan.exec.worker import Worker
 
-    agent = Worker(
-        WorkerConfig(
-            masters=masters or (DEFAULT_LISTEN,),
-            capabilities=capabilities,
-            slots=slots,
-            data_dir=data,
-            name=name,
-        )
+    config = WorkerConfig(
+        masters=masters or (DEFAULT_LISTEN,),
+        capabilities=capabilities,
+        slots=slots,
+        data_dir=data,
+        name=name,
+        python=python,
+        **isolation,
     )
+    if check:
+        _show_what_it_can(config)
+        return
+    agent = Worker(config)
 
     async def service(stop: asyncio.Event) -> None:
         running = asyncio.create_task(agent.run(), name="worker")
@@ -69,3 +88,11 @@ def worker(
         await running
 
     process.serve(service)
+
+
+def _show_what_it_can(config: WorkerConfig) -> None:
+    from titan.exec.isolation.detect import detect, report
+
+    techniques = detect(config, worker="check", data_dir=config.data_dir)
+    techniques.cgroups.close()
+    output.print_table(("for jobs", "available", "how, or why not"), report(techniques), empty="")
