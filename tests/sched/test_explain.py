@@ -132,3 +132,20 @@ def test_without_a_planner_workers_count_as_connected(world: World) -> None:
     world.join("a")
     run = world.submit(job("j"))
     assert why(world.state, None, run, JobId("j"), now_ms=0).code == "next"
+
+
+def test_an_isolation_that_no_worker_offers_is_named(world: World) -> None:
+    world.join("a")
+    run = world.submit(job("j", isolation="sandbox"))
+    reason = ask(world, run, "j")
+    assert reason.code == "capability"
+    assert reason.text == "no worker offers GENERAL, sandbox"
+    assert "sandbox" in reason.change
+
+
+def test_a_fenced_job_goes_only_where_its_fence_is(world: World) -> None:
+    world.join("a")
+    run = world.submit(job("j", isolation="sandbox"), job("k", isolation="container", image="i"))
+    world.join("b", tags=("GENERAL", "container", "sandbox"))
+    world.plan()
+    assert {world.live(run, name).worker for name in "jk"} == {WorkerId("b")}

@@ -174,10 +174,10 @@ class Fences:
         if spec.isolation == "container":
             return self._in_container(order, workspace, ground, env=env)
         python = _environment(spec, ground, env) or self._python
+        if spec.isolation == "sandbox":
+            return self._in_sandbox(order, workspace, ground, python=python, env=env)
         argv = drivers.command(spec, cwd=workspace.cwd, env=env, python=python)
         how = self._confine(order.attempt, ground)
-        if spec.isolation == "sandbox":
-            return self._in_sandbox(order, workspace, ground, argv=argv, env=env, how=how)
         if drivers.is_script(spec):
             how["is_script"] = True
         return Launch(argv, env, how)
@@ -205,13 +205,15 @@ class Fences:
         workspace: Workspace,
         ground: _Ground,
         *,
-        argv: list[bytes],
+        python: str,
         env: dict[bytes, bytes],
-        how: dict[str, Any],
     ) -> Launch:
         binds = [] if ground.python is None else list(ground.python.prefixes)
         if ground.environment is not None:
             binds.append(ground.environment.folder)
+        found_by = {**env, b"PATH": self._sandbox().search(env.get(b"PATH", b""), binds)}
+        argv = drivers.command(order.spec, cwd=workspace.cwd, env=found_by, python=python)
+        how = self._confine(order.attempt, ground)
         ground.told = self._folder / str(order.attempt)
         command = self._sandbox().command(
             argv,

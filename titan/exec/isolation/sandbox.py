@@ -92,12 +92,17 @@ class Sandbox:
         path = Path(os.fsdecode(program))
         if path.is_relative_to(JOB_ROOT):
             return
-        shown = [*map(Path, _SYSTEM), *seen]
-        if not all(any(p.is_relative_to(r) for r in shown) for p in (path, path.resolve())):
+        if not all(_is_shown(one, seen) for one in (path, path.resolve())):
             raise NotPrepared(
                 f"{path} is not to be seen from inside a sandbox",
                 hint=f"titan worker --sandbox-bind {path.parent}",
             )
+
+    def search(self, path: bytes, binds: Iterable[Path]) -> bytes:
+        """The folders of a PATH that are to be seen from inside."""
+        seen = [*self._seen, *binds]
+        folders = path.split(b":")
+        return b":".join(f for f in folders if _is_shown(Path(os.fsdecode(f)), seen))
 
     def probe(self) -> str:
         """Why it does not work here, "" when it does. Blocks: for the worker's start."""
@@ -129,6 +134,10 @@ def find_sandbox(*, binds: Iterable[Path], data_dir: Path) -> tuple[Sandbox | No
 def seen_at(name: str) -> Path:
     """Where a job finds a part of its workspace: `cwd`, `output`."""
     return JOB_ROOT / name
+
+
+def _is_shown(path: Path, seen: Iterable[Path]) -> bool:
+    return any(path.is_relative_to(root) for root in (*map(Path, _SYSTEM), *seen))
 
 
 def _moved(words: Sequence[bytes], cwd: Path) -> list[bytes]:
