@@ -146,6 +146,6 @@ def test_an_isolation_that_no_worker_offers_is_named(world: World) -> None:
 def test_a_fenced_job_goes_only_where_its_fence_is(world: World) -> None:
     world.join("a")
     run = world.submit(job("j", isolation="sandbox"), job("k", isolation="container", image="i"))
-    world.join("b", tags=("GENERAL", "container", "sandbox"))
+    world.join("b", slots=2, tags=("GENERAL", "container", "sandbox"))
     world.plan()
     assert {world.live(run, name).worker for name in "jk"} == {WorkerId("b")}

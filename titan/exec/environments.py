@@ -33,6 +33,12 @@ _LINES: Final = "requirements.txt"
 _BUILD_LOG: Final = "build.log"
 _VENV: Final = "venv"
 _FOLLOW_S: Final = 0.1  # how late a line of the build reaches the job's log
+# What a job may tell pip: where packages are and which. The rest names files of the worker.
+_OF_JOBS: Final = (
+    "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_NO_BINARY",
+    "PIP_ONLY_BINARY", "PIP_PRE", "PIP_PREFER_BINARY", "PIP_RETRIES", "PIP_TIMEOUT",
+    "PIP_TRUSTED_HOST",
+)  # fmt: skip
 _PIP_OPTIONS: Final = ("--disable-pip-version-check", "--no-input")
 
 
@@ -82,13 +88,23 @@ class Environments:
         self._load()
 
     async def acquire(
-        self, python: Python, lines: Sequence[str], *, job_env: Mapping[str, str], log_to: Path
+        self,
+        python: Python,
+        lines: Sequence[str],
+        *,
+        job_env: Mapping[str, str],
+        log_to: Path,
+        wheels_only: bool = False,
     ) -> Environment:
         """The environment with these requirements, kept until `release`. Raises `NotPrepared`.
 
-        What a build prints is appended to `log_to` while it goes on.
+        What a build prints is appended to `log_to` while it goes on. With `wheels_only` no code of
+        a package runs while it is built.
         """
-        own = {name: value for name, value in job_env.items() if name.startswith("PIP_")}
+        own = {name: value for name, value in job_env.items() if name in _OF_JOBS}
+        if wheels_only:
+            own.pop("PIP_NO_BINARY", None)
+            own["PIP_ONLY_BINARY"] = ":all:"
         digest = digest_of(python, lines, own)
         while digest not in self._built:  # it may go again before its waiter wakes up
             await self._join(digest, python, lines, own=own, log_to=log_to)

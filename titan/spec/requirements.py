@@ -30,3 +30,14 @@ def check(lines: Iterable[str]) -> None:
             raise ValueError(
                 f"requirement {line[:100]!r} names a file beside it; name a package, or a URL"
             )
+
+
+def check_wheels_only(lines: Iterable[str]) -> None:
+    """Raise `ValueError` for a line that makes pip run a package's own code to build it."""
+    for line in lines:
+        name = line.partition("#")[0].split(";")[0].strip()
+        is_source = "://" in name and not line.startswith("--") and not name.endswith(".whl")
+        if is_source or line.startswith("--no-binary"):
+            raise ValueError(
+                f"requirement {line[:100]!r} would be built outside of the sandbox; name a wheel"
+            )

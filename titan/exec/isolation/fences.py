@@ -161,7 +161,11 @@ class Fences:
         ground.python = await self._pythons.ask(path)
         if lines:
             ground.environment = await self._environments.acquire(
-                ground.python, lines, job_env={**order.env, **spec.env}, log_to=log_to
+                ground.python,
+                lines,
+                job_env={**order.env, **spec.env},
+                log_to=log_to,
+                wheels_only=spec.isolation == "sandbox",
             )
 
     def launch(self, order: RunAttempt, workspace: Workspace, *, env: dict[bytes, bytes]) -> Launch:
@@ -357,6 +361,8 @@ def _lines(spec: JobSpec, workspace: Workspace) -> tuple[str, ...]:
         lines = requirements.lines_of(path.read_text(errors="replace"))
     try:
         requirements.check(lines)
+        if spec.isolation == "sandbox":
+            requirements.check_wheels_only(lines)
     except ValueError as error:
         raise CannotStart(str(error)) from None
     return lines
