@@ -245,6 +245,19 @@ async def test_an_order_in_the_packet_of_the_registration_is_not_taken_for_an_ol
     assert (await result(master, 1)).exit_code == 0
 
 
+async def test_a_session_that_is_closed_ends_without_being_cancelled(
+    master: FakeMaster, start: StartWorker
+) -> None:
+    """A cancellation may get lost in the moment in which a connection is made."""
+    running = await start()
+    session = running.worker._session
+    another = asyncio.create_task(session.run(), name="session that nobody cancels")
+    await until(lambda: len(master.registers) == 2)
+    session.close()
+    await asyncio.wait_for(another, 10)
+    await asyncio.wait_for(running.task, 10)
+
+
 async def test_a_leader_of_an_older_epoch_is_left(master: FakeMaster, start: StartWorker) -> None:
     master.epoch = 5
     await start()

@@ -82,6 +82,7 @@ class Session:
         self._hint: str | None = None
         self._link: _Link | None = None
         self._ready = asyncio.Event()
+        self._is_closing = False
 
     @property
     def masters(self) -> tuple[str, ...]:
@@ -109,14 +110,19 @@ class Session:
             self._link.connection.close(ProtocolError("the leader belongs to an older epoch"))
 
     def close(self) -> None:
-        """End the present connection after what has been said."""
+        """End the present connection after what has been said, and `run` with it.
+
+        Not by cancelling alone: `asyncio.wait_for` of Python 3.11 loses a cancellation that comes in
+        the moment in which it is done, and the session would register again.
+        """
+        self._is_closing = True
         if self._link is not None:
             self._link.connection.close()
 
     async def run(self) -> None:
-        """Stay registered for ever. Raises `Fatal` when another worker uses this one's id."""
+        """Stay registered until `close`. Raises `Fatal` when another worker uses this one's id."""
         failures = redirects = conflicts = 0
-        while True:
+        while not self._is_closing:
             address = self._choose()
             try:
                 await self._serve(address)
@@ -178,7 +184,7 @@ class Session:
         """Heartbeats until the connection ends."""
         closed = asyncio.create_task(connection.wait_closed(), name="leader connection")
         try:
-            while not connection.is_closed:
+            while not connection.is_closed and not self._is_closing:
                 connection.note(self._owner.heartbeat())
                 await asyncio.wait({closed}, timeout=interval_s)
         except ConnectionLost:
