@@ -1,4 +1,4 @@
-"""A container engine for tests: storage of its own, and an image made of the machine's own files."""
+"""Bubblewrap and a container engine for tests: storage of its own, and an image made of the machine's own files."""
 
 from __future__ import annotations
 
@@ -14,6 +14,19 @@ import pytest
 IMAGE = "titan-tests:busybox"
 # No right to raise limits, and mixed control groups, are common on test machines.
 OPTIONS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000", "--pids-limit=0")
+
+
+def _why_no_bubblewrap() -> str:
+    """Asked without the code under test: what is wrong there must not skip its tests."""
+    if shutil.which("bwrap") is None:
+        return "no bubblewrap on this machine: apt-get install bubblewrap"
+    words = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=20)
+    return "" if done.returncode == 0 else f"bubblewrap does not work here: {done.stderr.strip()}"
+
+
+_NO_BUBBLEWRAP = _why_no_bubblewrap()
+needs_bubblewrap = pytest.mark.skipif(bool(_NO_BUBBLEWRAP), reason=_NO_BUBBLEWRAP)
 
 
 @dataclass(frozen=True)

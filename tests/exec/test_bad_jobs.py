@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.exec.engines import needs_bubblewrap
 from tests.exec.fake_master import FakeMaster
 from tests.exec.running import Running, StartWorker, log_text, result
 from tests.exec.support import is_alive, order, until
@@ -20,14 +21,9 @@ from titan.limits import MIB
 
 pytestmark = pytest.mark.timeout(60)
 
-_FENCES = [
-    "process",
-    pytest.param(
-        "sandbox",
-        marks=pytest.mark.skipif(shutil.which("bwrap") is None, reason="there is no bubblewrap"),
-    ),
-]
-every_fence = pytest.mark.parametrize("isolation", _FENCES)
+every_fence = pytest.mark.parametrize(
+    "isolation", ["process", pytest.param("sandbox", marks=needs_bubblewrap)]
+)
 
 
 async def goes_on(master: FakeMaster, running: Running) -> None:

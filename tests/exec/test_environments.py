@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.exec.engines import needs_bubblewrap
 from tests.exec.fake_master import FakeMaster
 from tests.exec.running import Running, StartWorker, bundle, log_text, result
 from tests.exec.support import is_alive, order, until
@@ -84,12 +85,11 @@ async def test_commands_find_the_environment_first_in_their_path(
     assert log_text(running, 1).endswith(f"\n42\n{root}/venv\n")
 
 
+@needs_bubblewrap
 async def test_an_environment_is_at_hand_in_a_sandbox(
     master: FakeMaster, start: StartWorker, wheels: Path
 ) -> None:
     running = await start()
-    if "sandbox" not in master.registers[0].capabilities:
-        pytest.skip("no sandbox on this machine")
     digest = bundle(master, a_py=USES)
     env = offline(wheels)
     fields = {"bundle": digest, "env": env, "requirements": ("titan_tiny",)}
@@ -229,13 +229,12 @@ async def test_what_depends_on_files_beside_it_is_refused(
     assert "-r other.txt" in ended.detail
 
 
+@needs_bubblewrap
 async def test_nothing_is_built_outside_for_a_job_that_runs_in_a_sandbox(
     master: FakeMaster, start: StartWorker, tmp_path: Path
 ) -> None:
     """A package from its source runs code while it is built, with the rights of the worker."""
     running = await start()
-    if "sandbox" not in master.registers[0].capabilities:
-        pytest.skip("no sandbox on this machine")
     source = tmp_path / "wheels" / "titan_evil-1.0.tar.gz"
     source.parent.mkdir()
     setup = f"open({str(tmp_path / 'built')!r}, 'w')\n".encode()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.exec.engines import needs_bubblewrap
 from tests.exec.fake_master import FakeMaster
 from tests.exec.running import Running, StartWorker, bundle, log_text, result
 from tests.exec.support import order, until
@@ -27,6 +28,9 @@ def needs(controller: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(bool(why), reason=f"no control group for {controller}: {why}")
 
 
+every_fence = pytest.mark.parametrize(
+    "isolation", ["process", pytest.param("sandbox", marks=needs_bubblewrap)]
+)
 HOG = """
 import sys
 held = []
@@ -41,7 +45,7 @@ print(*resource.getrlimit(resource.RLIMIT_NOFILE))
 
 
 @needs("memory")
-@pytest.mark.parametrize("isolation", ["process", "sandbox"])
+@every_fence
 async def test_a_job_that_takes_too_much_memory_ends_as_out_of_memory(
     master: FakeMaster, start: StartWorker, isolation: str
 ) -> None:
@@ -89,7 +93,7 @@ async def test_a_job_that_survives_the_loss_of_a_child_is_judged_by_its_own_end(
     assert "lost a child" in log_text(running, 1)
 
 
-@pytest.mark.parametrize("isolation", ["process", "sandbox"])
+@every_fence
 async def test_open_files_are_limited_for_good(
     master: FakeMaster, start: StartWorker, isolation: str
 ) -> None:

@@ -10,17 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.exec.engines import needs_bubblewrap
 from tests.exec.fake_master import FakeMaster
 from tests.exec.running import StartWorker, bundle, log_text, result
 from tests.exec.support import is_alive, order, until
-from titan.exec.isolation.sandbox import find_sandbox
 from titan.wire.messages import KillAttempt
 
-_WHY_NOT = find_sandbox(binds=(), data_dir=Path("/nowhere"))[1]
-pytestmark = [
-    pytest.mark.skipif(bool(_WHY_NOT), reason=f"no sandbox on this machine: {_WHY_NOT}"),
-    pytest.mark.timeout(60),
-]
+pytestmark = [needs_bubblewrap, pytest.mark.timeout(60)]
 
 
 @pytest.fixture
