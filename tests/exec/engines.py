@@ -1,4 +1,4 @@
-"""Bubblewrap and a container engine for tests: storage of its own, and an image made of the machine's own files."""
+"""Bubblewrap and a container engine for tests, with an image made of the machine's own files."""
 
 from __future__ import annotations
 
