@@ -98,25 +98,3 @@ async def test_a_worker_whose_clock_is_hours_off_changes_no_result_and_no_timer(
     assert found["again"].attempts == 2
     assert "timed out" in found["long"].reason
     assert "well" in str(log)
-
-
-async def test_a_job_waits_for_a_worker_that_can_fence_it_off_and_says_so(
-    single: Cluster, tmp_path: Path
-) -> None:
-    (worker,) = await single.list_workers()
-    jobs = [
-        {"id": "a", "command": "id -u", "isolation": "sandbox", "retries": 0},
-        {"id": "b", "command": "true", "isolation": "sandbox", "requirement": "NOWHERE"},
-    ]
-    run = str(await single.client.submit_yaml(write_pipeline(tmp_path / "s.yaml", jobs)))
-    if "sandbox" in worker.capabilities:
-
-        async def first() -> str:
-            return str((await single.jobs(run))["a"].state)
-
-        await single.wait_until(first, lambda state: state == "COMPLETED", timeout_s=20)
-    waiting = (await single.jobs(run))["b"]
-    assert waiting.state == "PENDING"
-    assert "sandbox" in waiting.reason, waiting
-    assert "NOWHERE" in waiting.reason
-    await single.client.cancel(run)

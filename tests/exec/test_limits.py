@@ -180,7 +180,8 @@ async def test_control_groups_go_with_their_jobs_and_their_worker(
     folders = _folders_of(running)
     line = b"setsid env -i sleep 30 </dev/null >/dev/null 2>&1 & true"
     for attempt in range(1, 6):
-        master.say(order(attempt, shell=line, resources={"memory_mb": 50, "cpu_milli": 500}))
+        resources, limits = {"memory_mb": 50, "cpu_milli": 500}, {"processes": 50}
+        master.say(order(attempt, shell=line, resources=resources, limits=limits))
         await result(master, attempt)
     await until(lambda: not [p for f in folders for p in f.iterdir() if p.is_dir()])
     await running.stop()

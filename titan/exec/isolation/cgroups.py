@@ -93,7 +93,9 @@ class Cgroups:
         """A group with the limits; None when none of them is enforced here. Raises `OSError`."""
         folders: dict[str, Path] = {}
         for controller, files in _settings(limits, self._places).items():
-            folder = self._places[controller].folder / name
+            place = self._places[controller]
+            _make_parent(place, controller)
+            folder = place.folder / name
             folder.mkdir(exist_ok=True)
             folders[controller] = folder
             for file, value in files:
@@ -111,7 +113,7 @@ class Cgroups:
                 _remove(folder)
 
     def close(self) -> None:
-        """Remove the worker's own folders, if they are empty."""
+        """Remove the worker's own folders, and what is left in them."""
         self.sweep()
         for place in self._places.values():
             _remove(place.folder)
@@ -135,7 +137,7 @@ def open_cgroups(
         except LookupError as error:
             missing[controller] = str(error.args[0])
     groups = Cgroups(places, missing)
-    groups.sweep()
+    groups.close()
     return groups
 
 
@@ -147,13 +149,18 @@ def _open(
         raise LookupError("no control groups are mounted")
     if place.is_unified:
         _delegate(place.folder, controller, self_pid=self_pid)
-    folder = place.folder / f"titan-{worker}"
-    folder.mkdir(exist_ok=True)
-    if place.is_unified:
-        _write(folder / "cgroup.subtree_control", f"+{controller}")
-    if not os.access(folder / "cgroup.procs", os.W_OK):
+    own = _Place(place.folder / f"titan-{worker}", place.is_unified)
+    _make_parent(own, controller)
+    if not os.access(own.folder / "cgroup.procs", os.W_OK):
         raise PermissionError(13, "its files are not writable")
-    return _Place(folder, place.is_unified)
+    return own
+
+
+def _make_parent(place: _Place, controller: str) -> None:
+    """The worker's folder: there only while it is needed, since a killed worker removes nothing."""
+    place.folder.mkdir(exist_ok=True)
+    if place.is_unified:
+        _write(place.folder / "cgroup.subtree_control", f"+{controller}")
 
 
 def _delegate(folder: Path, controller: str, *, self_pid: int | None) -> None:
