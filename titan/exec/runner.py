@@ -19,7 +19,8 @@ from titan.exec import environment
 from titan.exec.bundles import BundleCache
 from titan.exec.drivers import CannotStart
 from titan.exec.events import Event, ProcessEnded, ProcessStarted, StartFailed
-from titan.exec.isolation.fences import Isolation, Verdict
+from titan.exec.isolation.fences import Isolation
+from titan.exec.isolation.verdicts import Verdict
 from titan.exec.logs import LogStore
 from titan.exec.tools import Tools
 from titan.exec.warden_client import Warden

@@ -24,8 +24,9 @@ from titan.exec.isolation.container import ENGINE_FAILED, Engine
 from titan.exec.isolation.limits import Limits, NotPrepared, limits_of, rlimits_of
 from titan.exec.isolation.sandbox import TMP, Sandbox, seen_at
 from titan.exec.isolation.techniques import Techniques
+from titan.exec.isolation.verdicts import Verdict, engine_words, killed_in_container
 from titan.exec.pythons import Python, Pythons
-from titan.exec.tools import Tools, last_of, reason_in
+from titan.exec.tools import Tools
 from titan.exec.workspace import Workspace
 from titan.ids import AttemptId
 from titan.limits import MIB
@@ -37,7 +38,6 @@ log = logging.getLogger(__name__)
 
 _REMOVE_TRIES: Final = 100
 _REMOVE_PAUSE_S: Final = 0.05  # five seconds in all, for processes that are being reaped
-_ENGINE_LINES: Final = 3  # an error of an engine with its hints
 _KILLED: Final = 128 + 9
 _CONTAINER_PYTHON: Final = "python3"
 _CONTAINER_SHELL: Final = b"sh"
@@ -53,14 +53,6 @@ class Launch:
     argv: list[bytes]
     env: Mapping[bytes, bytes]
     how: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What an end was, when it was no end of the job's own making."""
-
-    cause: str = ""
-    detail: str = ""
 
 
 @dataclass(slots=True)
@@ -293,9 +285,9 @@ class Fences:
         try:
             if ground.limits.memory_mb and exit_code == _KILLED and not was_killed:
                 is_told = await engine.was_out_of_memory(attempt)
-                verdict = _killed_in_container(ground.limits.memory_mb, is_told=is_told)
+                verdict = killed_in_container(ground.limits.memory_mb, is_told=is_told)
             elif exit_code == ENGINE_FAILED and log_file is not None:
-                verdict = _engine_words(log_file)
+                verdict = engine_words(log_file)
             if ground.limits.memory_mb or was_killed or exit_code >= ENGINE_FAILED:
                 await engine.remove(engine.name_of(attempt))
         except NotPrepared as error:
@@ -384,20 +376,6 @@ def _inside(spec: JobSpec, env: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
 def _marks(env: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
     """By which the warden and a later life of the worker know what runs outside for the job."""
     return {name: env[name] for name in (b"TITAN_ATTEMPT", b"TITAN_WORKER_DIR") if name in env}
-
-
-def _killed_in_container(limit_mb: int, *, is_told: bool) -> Verdict:
-    """Podman does not see kills for memory on the older control groups, where nobody else kills."""
-    how = "" if is_told else "; it was killed, not by Titan, and the engine does not say by whom"
-    return Verdict("out_of_memory", f"its limit is {limit_mb} MiB{how}")
-
-
-def _engine_words(log_file: Path) -> Verdict:
-    last = last_of(log_file).splitlines()[-_ENGINE_LINES:]
-    if any(line.lower().startswith(("error", "docker:")) for line in last):
-        why = reason_in("\n".join(last))
-        return Verdict("not_prepared", f"the container could not be started: {why}")
-    return Verdict()
 
 
 async def _remove(cgroup: Cgroup) -> None:
