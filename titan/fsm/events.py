@@ -137,6 +137,25 @@ class KeyChanged(Event, frozen=True, tag="kv.changed"):
     key: str
 
 
+class ProgressReported(Event, frozen=True, tag="attempt.progress"):
+    """A running job says how far it is."""
+
+    run: RunId
+    job: JobId
+
+
+class LockChanged(Event, frozen=True, tag="lock.changed"):
+    """A lock was granted, lost or given up, or its queue changed."""
+
+    name: str
+
+
+class MailChanged(Event, frozen=True, tag="mail.changed"):
+    """A signal to the run, or to a job of it, came or was taken."""
+
+    run: RunId
+
+
 class BlobPublished(Event, frozen=True, tag="blob.published"):
     """Masters hold this blob."""
 
@@ -177,6 +196,9 @@ AnyEvent = (
     | WorkerChanged
     | WorkerExpired
     | KeyChanged
+    | ProgressReported
+    | LockChanged
+    | MailChanged
     | BlobPublished
     | EpochOpened
     | StateReplaced
