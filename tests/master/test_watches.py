@@ -22,7 +22,7 @@ from titan.fsm.commands import (
 )
 from titan.fsm.queries import JobView, KvView, RunView
 from titan.ids import JobId, RunId
-from titan.master import watches
+from titan.master import watchers
 from titan.master.replica import Replica
 from titan.master.watches import Watches
 from titan.spec.model import JobSpec
@@ -110,7 +110,7 @@ async def test_keys_are_watched_by_prefix_from_what_is_there(log: Log) -> None:
     log(KvPut(key="a/1", value=b"one"))
     log(KvPut(key="b/1", value=b"other"))
     pieces = Pieces()
-    watching = asyncio.create_task(log.watches.keys(WatchKeys(prefix="a/"), pieces))  # type: ignore[arg-type]
+    watching = asyncio.create_task(log.watches.keys.serve(WatchKeys(prefix="a/"), pieces))  # type: ignore[arg-type]
     first = await pieces.next()
     assert isinstance(first, KeyUpdate)
     assert msgspec.msgpack.decode(first.item, type=KvView).value == "one"
@@ -121,17 +121,17 @@ async def test_keys_are_watched_by_prefix_from_what_is_there(log: Log) -> None:
     assert (gone.key, msgspec.msgpack.decode(gone.item)) == ("a/1", None)
     watching.cancel()
     await asyncio.wait({watching})
-    assert not log.watches._keys
+    assert not log.watches.keys._prefixes
 
 
 async def test_a_master_that_hears_no_leader_ends_its_watches(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watches, "DEAF_CHECK_S", 0.01)
+    monkeypatch.setattr(watchers, "DEAF_CHECK_S", 0.01)
     log(SubmitRun(run=RUN, name="n", jobs=(JobSpec(id=JobId("a"), argv=(b"true",)),)))
     watching = asyncio.create_task(log.watches.run(WatchRun(run=RUN), Pieces()))  # type: ignore[arg-type]
     done, _ = await asyncio.wait({watching}, timeout=0.1)
     assert not done
-    log.heard_ms_ago = watches.DEAF_MS + 1
+    log.heard_ms_ago = watchers.DEAF_MS + 1
     with pytest.raises(Unavailable, match="lost touch"):
         await asyncio.wait_for(watching, 5)
