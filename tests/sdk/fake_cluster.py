@@ -23,12 +23,13 @@ from titan.fsm.commands import (
     decode_client_command,
     encode_entry,
 )
-from titan.fsm.outcomes import Outcome, Rejected
+from titan.fsm.outcomes import Applied, Outcome, Rejected
 from titan.fsm.queries import GetRun, ListJobs, decode_query
 from titan.fsm.views import read
 from titan.ids import Digest, JobId, RunId, WorkerId
 from titan.master.replica import Replica
 from titan.master.watches import Watches
+from titan.sdk.context import Identity
 from titan.wire.channel import Channel
 from titan.wire.connection import Connection
 from titan.wire.endpoint import Listener, listen
@@ -107,6 +108,19 @@ class FakeCluster:
         fault = self._random.choice(FAULTS)
         self.faults[fault] = self.faults.get(fault, 0) + 1
         return fault
+
+    def start_job(self, run: str, job: str, *, worker: str = "w-1") -> Identity:
+        """Let a worker begin a ready job; who the task is."""
+        if WorkerId(worker) not in self.machine.state.workers:
+            self.propose(
+                JoinWorker(
+                    worker=WorkerId(worker), incarnation=1, capabilities=("GENERAL",), slots=9
+                )
+            )
+        given = self.propose(AssignAttempt(run=RunId(run), job=JobId(job), worker=WorkerId(worker)))
+        assert isinstance(given, Applied), given
+        attempt = self.machine.state.attempts[given.value]
+        return Identity(run, job, attempt.id, attempt.number, attempt.fence)
 
     def finish(self, run: str, job: str, *, exit_code: int = 0) -> None:
         """Let a worker run a ready job."""
