@@ -145,15 +145,17 @@ class ProgressReported(Event, frozen=True, tag="attempt.progress"):
 
 
 class LockChanged(Event, frozen=True, tag="lock.changed"):
-    """A lock was granted, lost or given up, or its queue changed."""
+    """A claim of a lock was granted, lost or given up. Nothing is told of places in the queue."""
 
     name: str
+    claim: str
 
 
 class MailChanged(Event, frozen=True, tag="mail.changed"):
-    """A signal to the run, or to a job of it, came or was taken."""
+    """A signal to the run, or to the job of it, came or was taken."""
 
     run: RunId
+    job: str  # "" for the run itself
 
 
 class BlobPublished(Event, frozen=True, tag="blob.published"):

@@ -109,7 +109,6 @@ def _enqueue(turn: Turn, lock: Lock, cmd: AcquireLock) -> Claim:
         attempt.claims = {**attempt.claims, claim.id: lock.name}
     if len(lock.holders) >= lock.slots:  # else it is granted before anybody looks
         _keep(turn, lock, claim, for_ms=cmd.wait_ms)
-        turn.events.append(LockChanged(lock.name))
     return claim
 
 
@@ -121,7 +120,7 @@ def _grant(turn: Turn, lock: Lock) -> None:
         claim.token = state.last_token = max(turn.at.index, state.last_token + 1)
         lock.holders[claim.id] = claim
         _keep(turn, lock, claim, for_ms=claim.ttl_ms)
-        turn.events.append(LockChanged(lock.name))
+        turn.events.append(LockChanged(lock.name, claim.id))
 
 
 def _keep(turn: Turn, lock: Lock, claim: Claim, *, for_ms: int) -> None:
@@ -165,7 +164,7 @@ def drop(turn: Turn, name: str, ident: str) -> bool:
     attempt = state.attempts.get(claim.attempt)
     if attempt is not None:
         attempt.claims = {one: of for one, of in attempt.claims.items() if one != ident}
-    turn.events.append(LockChanged(name))
+    turn.events.append(LockChanged(name, ident))
     _grant(turn, lock)
     if not lock.holders:
         del state.locks[name]

@@ -49,7 +49,7 @@ def send_signal(state: State, cmd: SendSignal, at: Stamp) -> Outcome:
     state.next_signal += 1
     state.mail.setdefault(cmd.run, {}).setdefault(cmd.job, []).append(signal)
     state.mail_bytes += len(signal.payload)
-    turn.events.append(MailChanged(cmd.run))
+    turn.events.append(MailChanged(cmd.run, cmd.job))
     return turn.done(signal.seq)
 
 
@@ -162,7 +162,7 @@ def apply_ack(turn: Turn, _cmd: AckSignal, found: _Found) -> Any:
     if not boxes:
         del state.mail[found.run]
     state.mail_bytes -= len(found.signal.payload)
-    turn.events.append(MailChanged(found.run))
+    turn.events.append(MailChanged(found.run, found.whose))
     return True
 
 

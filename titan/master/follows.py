@@ -45,15 +45,17 @@ class Follows:
     async def serve(self, message: Follow, channel: Stream) -> Message:
         """Serve a `Follow` channel; ends only with the connection."""
         query = _decoded(message.query)
-        topic = _topic_of(query)
+        topics = _topics_of_query(query)
         with self._admission.enter() as watcher:
-            self._topics.setdefault(topic, {})[watcher] = None
+            for topic in topics:
+                self._topics.setdefault(topic, {})[watcher] = None
             try:
                 await self._follow(query, channel, watcher)
             finally:
-                del self._topics[topic][watcher]
-                if not self._topics[topic]:
-                    del self._topics[topic]
+                for topic in topics:
+                    del self._topics[topic][watcher]
+                    if not self._topics[topic]:
+                        del self._topics[topic]
         raise AssertionError("a follower is told for ever")
 
     async def _follow(self, query: Query, channel: Stream, watcher: Watcher) -> None:
@@ -72,19 +74,19 @@ def _topics_of(events: Sequence[AnyEvent]) -> Iterator[Topic]:
         if isinstance(event, KeyChanged):
             yield "key", event.key
         elif isinstance(event, LockChanged):
-            yield "lock", event.name
+            yield "claim", event.claim  # not the lock: thousands may wait for it
         elif isinstance(event, MailChanged):
-            yield "mail", event.run
+            yield "mail", f"{event.run}/{event.job}"
 
 
-def _topic_of(query: Query) -> Topic:
+def _topics_of_query(query: Query) -> tuple[Topic, ...]:
     match query:
         case KvGet():
-            return "key", query.key
+            return (("key", query.key),)
         case GetClaim():
-            return "lock", query.name
+            return (("claim", query.claim),)
         case PeekSignal():
-            return "mail", query.run
+            return (("mail", f"{query.run}/"), ("mail", f"{query.run}/{query.job}"))
     raise UserError(f"the answer to {type(query).__name__} cannot be followed")
 
 
