@@ -11,7 +11,7 @@ from typing import Any, Final
 from titan.fsm.batch import Draft, batchable
 from titan.fsm.commands import KvCas, KvDelete, KvIncr, KvPut, KvSetAdd, KvSetRemove, KvWrite
 from titan.fsm.handling import Stamp, Turn, handles
-from titan.fsm.kv_changes import Change, Pad, decide, perform, seen
+from titan.fsm.kv_changes import Change, Pad, decide, perform
 from titan.fsm.locks import why_not_held
 from titan.fsm.outcomes import Outcome, Rejected
 from titan.fsm.state import State
@@ -21,10 +21,11 @@ _WRITES: Final = (KvPut, KvDelete, KvCas, KvIncr, KvSetAdd, KvSetRemove)
 
 def write(state: State, cmd: KvWrite, at: Stamp) -> Outcome:
     """Change a key; answers as the command says."""
-    refusal = why_not_held(state, cmd.lock, cmd.token)
-    if refusal is not None:
-        return refusal
-    change = decide(cmd, seen(state.kv.get(cmd.key)), keys=len(state.kv))
+    if cmd.lock:
+        refusal = why_not_held(state, cmd.lock, cmd.token)
+        if refusal is not None:
+            return refusal
+    change = decide(cmd, state.kv.get(cmd.key), keys=len(state.kv))
     if isinstance(change, Rejected):
         return change
     turn = Turn(state, at)
@@ -37,7 +38,7 @@ def check(draft: Draft, cmd: KvWrite) -> Change | Rejected:
     if refusal is not None:
         return refusal
     pad = draft.pad(Pad)
-    before = pad.keys[cmd.key] if cmd.key in pad.keys else seen(draft.state.kv.get(cmd.key))
+    before = pad.keys[cmd.key] if cmd.key in pad.keys else draft.state.kv.get(cmd.key)
     change = decide(cmd, before, keys=len(draft.state.kv) + pad.added)
     if isinstance(change, Rejected):
         return change

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -38,15 +38,18 @@ class Members(Protocol):
     def __len__(self) -> int: ...
 
 
-class Seen(NamedTuple):
-    """A key as a decision sees it: a value, or a set when there are `members`."""
+class Seen(msgspec.Struct, frozen=True, gc=False):
+    """A key as the batch so far leaves it: a value, or a set when there are `members`."""
 
     value: bytes
     binary: bool
     members: Members | None
 
 
-class Change(NamedTuple):
+Key = KvItem | Seen  # a key of the state, or as a batch leaves it
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
     """What is to be done to a key. `answer` None stands for the index of the write."""
 
     key: str
@@ -58,22 +61,21 @@ class Change(NamedTuple):
     member: str = ""
 
 
-def seen(item: KvItem | None) -> Seen | None:
-    """A key of the state."""
-    return None if item is None else Seen(item.value, item.binary, item.members)
-
-
 # --- deciding -------------------------------------------------------------------------------------
 
 
-def decide(cmd: KvWrite, at: Seen | None, *, keys: int) -> Change | Rejected:
+def decide(cmd: KvWrite, at: Key | None, *, keys: int) -> Change | Rejected:
     """What the write does to a key that is seen like this, in a store with so many keys."""
-    return _why_not_value(cmd) or _why_not_key(cmd, at, keys=keys) or _DECIDE[type(cmd)](cmd, at)
+    kind = type(cmd)
+    refusal: Rejected | None = None
+    if kind is KvPut or kind is KvCas:
+        refusal = _why_not_value(cmd)
+    if refusal is None and kind is not KvDelete and kind is not KvSetRemove:  # they bring no key
+        refusal = _why_not_key(cmd.key, at, keys=keys)
+    return refusal or _DECIDE[kind](cmd, at)
 
 
-def _why_not_value(cmd: KvWrite) -> Rejected | None:
-    if not isinstance(cmd, KvPut | KvCas):
-        return None
+def _why_not_value(cmd: Any) -> Rejected | None:
     if len(cmd.value) > KV_VALUE_BYTES_MAX:
         why = f"a value has at most {KV_VALUE_BYTES_MAX} bytes; keep larger data in a file"
         return Rejected("too_large", why)
@@ -82,21 +84,19 @@ def _why_not_value(cmd: KvWrite) -> Rejected | None:
     return None
 
 
-def _why_not_key(cmd: KvWrite, at: Seen | None, *, keys: int) -> Rejected | None:
-    if isinstance(cmd, KvDelete | KvSetRemove):
-        return None  # they bring no key
-    if not cmd.key or len(cmd.key.encode()) > KV_KEY_BYTES_MAX:
+def _why_not_key(key: str, at: Key | None, *, keys: int) -> Rejected | None:
+    if not key or len(key.encode()) > KV_KEY_BYTES_MAX:
         return Rejected("too_large", f"a key has 1 to {KV_KEY_BYTES_MAX} bytes")
     if at is None and keys >= KV_KEYS_MAX:
         return Rejected("key_limit", f"the store already has {KV_KEYS_MAX} keys")
     return None
 
 
-def _put(cmd: KvPut, at: Seen | None) -> Change | Rejected:  # noqa: ARG001
+def _put(cmd: KvPut, at: Key | None) -> Change | Rejected:  # noqa: ARG001
     return Change(cmd.key, "put", None, cmd.value, cmd.binary, cmd.ttl_ms)
 
 
-def _cas(cmd: KvCas, at: Seen | None) -> Change | Rejected:
+def _cas(cmd: KvCas, at: Key | None) -> Change | Rejected:
     if at is not None and at.members is not None:
         return Rejected("wrong_type", f"'{cmd.key}' is a set")
     if (None if at is None else at.value) != cmd.expected:
@@ -104,11 +104,11 @@ def _cas(cmd: KvCas, at: Seen | None) -> Change | Rejected:
     return Change(cmd.key, "put", True, cmd.value, cmd.binary, cmd.ttl_ms)
 
 
-def _delete(cmd: KvDelete, at: Seen | None) -> Change | Rejected:
+def _delete(cmd: KvDelete, at: Key | None) -> Change | Rejected:
     return Change(cmd.key, "", False) if at is None else Change(cmd.key, "drop", True)
 
 
-def _incr(cmd: KvIncr, at: Seen | None) -> Change | Rejected:
+def _incr(cmd: KvIncr, at: Key | None) -> Change | Rejected:
     if at is not None and not _is_counter(at):
         return Rejected("wrong_type", f"'{cmd.key}' is not a decimal number")
     total = (int(at.value) if at is not None else 0) + cmd.by
@@ -117,11 +117,11 @@ def _incr(cmd: KvIncr, at: Seen | None) -> Change | Rejected:
     return Change(cmd.key, "count", total, str(total).encode())
 
 
-def _is_counter(at: Seen) -> bool:
+def _is_counter(at: Key) -> bool:
     return at.members is None and not at.binary and _DECIMAL.match(at.value) is not None
 
 
-def _set_add(cmd: KvSetAdd, at: Seen | None) -> Change | Rejected:
+def _set_add(cmd: KvSetAdd, at: Key | None) -> Change | Rejected:
     if len(cmd.member.encode()) > KV_MEMBER_BYTES_MAX:
         return Rejected("too_large", f"a member has at most {KV_MEMBER_BYTES_MAX} bytes")
     if at is not None:
@@ -134,7 +134,7 @@ def _set_add(cmd: KvSetAdd, at: Seen | None) -> Change | Rejected:
     return Change(cmd.key, "add", 1, member=cmd.member)
 
 
-def _set_remove(cmd: KvSetRemove, at: Seen | None) -> Change | Rejected:
+def _set_remove(cmd: KvSetRemove, at: Key | None) -> Change | Rejected:
     if at is None:
         return Change(cmd.key, "", 0)
     if at.members is None:
@@ -144,7 +144,7 @@ def _set_remove(cmd: KvSetRemove, at: Seen | None) -> Change | Rejected:
     return Change(cmd.key, "remove", 1, member=cmd.member)
 
 
-_DECIDE: Final[dict[type[KvWrite], Callable[[Any, Seen | None], Change | Rejected]]] = {
+_DECIDE: Final[dict[type[KvWrite], Callable[[Any, Key | None], Change | Rejected]]] = {
     KvPut: _put,
     KvCas: _cas,
     KvDelete: _delete,
@@ -216,17 +216,17 @@ class _Layer:
 class Pad(msgspec.Struct):
     """Keys as the batch so far leaves them."""
 
-    keys: dict[str, Seen | None] = msgspec.field(default_factory=dict)
+    keys: dict[str, Key | None] = msgspec.field(default_factory=dict)
     added: int = 0  # keys more than before
 
-    def note(self, change: Change, before: Seen | None) -> None:
+    def note(self, change: Change, before: Key | None) -> None:
         """The batch makes this change as well."""
         after = _after(change, before)
         self.keys[change.key] = after
         self.added += (after is not None) - (before is not None)
 
 
-def _after(change: Change, before: Seen | None) -> Seen | None:
+def _after(change: Change, before: Key | None) -> Key | None:
     if change.act == "":
         return before
     if change.act == "drop":
@@ -235,7 +235,7 @@ def _after(change: Change, before: Seen | None) -> Seen | None:
         return Seen(change.value, change.binary, None)
     if change.act == "count":
         return Seen(change.value, False, None)
-    members = before.members if before is not None and before.members is not None else {}
+    members: Members = {} if before is None or before.members is None else before.members
     layer = members if isinstance(members, _Layer) else _Layer(members)
     layer.put(change.member, is_in=change.act == "add")
     return Seen(b"", False, layer) if len(layer) else None

@@ -175,7 +175,7 @@ def _signed(at: Stamp, proposal: Proposal) -> Stamp:
     """The stamp with who proposes."""
     if not proposal.client and not proposal.attempt:
         return at
-    return msgspec.structs.replace(at, client=proposal.client, attempt=proposal.attempt)
+    return Stamp(at.index, at.now_ms, at.epoch, proposal.client, proposal.attempt)
 
 
 def _digest(before: bytes, index: int, payload: bytes, answers: list[bytes]) -> bytes:
