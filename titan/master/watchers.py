@@ -56,18 +56,18 @@ class Admission:
 
     def __init__(self, *, heard_ms_ago: Callable[[], int]) -> None:
         self._heard_ms_ago = heard_ms_ago
-        self._count = 0
+        self.count = 0
 
     @contextmanager
     def enter(self) -> Iterator[Watcher]:
         """A place for one more. Raises `Unavailable` when there is none."""
-        if self._count >= WATCHERS_PER_MASTER_MAX:
+        if self.count >= WATCHERS_PER_MASTER_MAX:
             raise Unavailable(f"this master has {WATCHERS_PER_MASTER_MAX} watchers already")
-        self._count += 1
+        self.count += 1
         try:
             yield Watcher()
         finally:
-            self._count -= 1
+            self.count -= 1
 
     def is_deaf(self) -> bool:
         """Whether what this master knows may be old."""

@@ -48,6 +48,10 @@ class Watches:
         self.follows = Follows(replica, self._admission)
         replica.listen(self._on_applied)
 
+    def __len__(self) -> int:
+        """How many watchers there are, of all kinds."""
+        return self._admission.count
+
     def _on_applied(self, index: int, events: Sequence[AnyEvent]) -> None:
         self.keys.on_applied(index, events)
         self.follows.on_applied(events)
