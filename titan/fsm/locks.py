@@ -3,7 +3,8 @@
 A grant draws a fencing token: at least the log index of the grant, and larger than every token before it,
 also when one entry grants several times or a lock was forgotten meanwhile. A hold ends by its time to
 live, by release, or with its attempt, always in the log; the next of the queue holds the lock in that
-same instant. Whoever waits keeps its place by asking again (`LOCK_WAIT_MS`), so the dead leave the queue.
+same instant. (The attempts of a large run that is cancelled are closed over several entries, their locks
+with them.) Whoever waits keeps its place by asking again (`LOCK_WAIT_MS`), so the dead leave the queue.
 """
 
 from __future__ import annotations
