@@ -62,8 +62,11 @@ def test_a_free_lock_is_granted_with_the_log_index_as_its_token(locks: Locks) ->
 def test_a_held_lock_is_not_granted_and_its_queue_is_in_order(locks: Locks) -> None:
     locks.acquire("a")
     assert locks.acquire("b", wait_ms=0) == [0, 0]
-    assert [locks.acquire(claim) for claim in "bcd"] == [[0, 1], [0, 2], [0, 3]]
-    assert locks.acquire("c") == [0, 2]
+    waits = [0, locks.now_ms + 60_000]
+    assert [locks.acquire(claim) for claim in "bcd"] == [waits] * 3
+    assert [locks.view(claim).position for claim in "abcd"] == [0, 1, 2, 3]
+    assert locks.acquire("c") == waits
+    assert locks.view("c").position == 2
     assert locks.release("c") is True
     assert locks.view("d").position == 2
     tokens = []
@@ -134,7 +137,7 @@ def test_a_write_under_a_lock_is_refused_once_the_token_is_no_longer_current(loc
 def test_a_semaphore_has_as_many_holders_as_slots(locks: Locks) -> None:
     tokens = [locks.acquire(claim, slots=2)[0] for claim in "ab"]
     assert all(tokens)
-    assert locks.acquire("c", slots=2) == [0, 1]
+    assert locks.acquire("c", slots=2)[0] == 0
     assert locks.refuse(AcquireLock(name="l", claim="d", ttl_ms=1, slots=1)) == "invalid"
     assert not locks.is_fenced(tokens[0])
     assert not locks.is_fenced(tokens[1])
@@ -151,6 +154,7 @@ def test_a_claim_of_a_task_ends_with_its_attempt(locks: Locks, end: str) -> None
     locks.acquire("next", client="somebody")
     locks.acquire("waits", attempt=attempt, wait_ms=10**9)
     locks.acquire("m", name="m", attempt=attempt)
+    locks.acquire("held", name="n", attempt=attempt)  # the same claim of another lock
     owner = read(locks.state, ListLocks())[0].holders[0].owner
     assert owner == f"{run}/a#{attempt}"
     commands = {
@@ -187,7 +191,7 @@ def test_what_is_asked_of_locks_is_bounded(locks: Locks, monkeypatch: pytest.Mon
     assert refused() == "lock_limit"
     monkeypatch.setattr("titan.fsm.locks.LOCKS_MAX", 1)
     assert refused(name="m") == "lock_limit"
-    assert locks.acquire("b") == [0, 1]  # who is in stays in
+    assert locks.acquire("b")[0] == 0  # who is in stays in
 
 
 # --- against a model ------------------------------------------------------------------------------

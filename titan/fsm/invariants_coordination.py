@@ -9,9 +9,8 @@ from titan.fsm.state import State
 
 def validate_locks(state: State, counted: dict[tuple[str, tuple[str, ...]], int]) -> None:
     """Raise `AssertionError` unless every lock is held as it may be, by claims that are known."""
-    claims: dict[str, str] = {}
     tokens: list[int] = []
-    owned: dict[int, dict[str, str]] = {}
+    owned: dict[int, dict[str, dict[str, None]]] = {}
     for name, lock in state.locks.items():
         assert name == lock.name, f"lock '{name}' is filed wrongly"
         assert 1 <= len(lock.holders) <= lock.slots, (
@@ -26,12 +25,11 @@ def validate_locks(state: State, counted: dict[tuple[str, tuple[str, ...]], int]
         tokens += granted
         for ident, claim in (*lock.holders.items(), *lock.waiters.items()):
             assert ident == claim.id, f"claim {ident} of lock '{name}' is filed wrongly"
-            claims[ident] = name
             due_ms = counted.get((timers.LOCK, (name, ident)))
             assert due_ms == claim.due_ms, f"claim {ident} of '{name}' ends at {due_ms}"
             if claim.attempt:
                 assert claim.attempt in state.attempts, f"claim {ident} of '{name}' has no attempt"
-                owned.setdefault(claim.attempt, {})[ident] = name
+                owned.setdefault(claim.attempt, {}).setdefault(name, {})[ident] = None
         assert not any(claim.token for claim in lock.waiters.values()), f"'{name}': token in queue"
     total = sum(len(lock.holders) + len(lock.waiters) for lock in state.locks.values())
     assert state.claims == total, f"there are {total} claims, not {state.claims}"

@@ -30,13 +30,13 @@ from titan.limits import (
 
 @handles(AcquireLock)
 def acquire_lock(state: State, cmd: AcquireLock, at: Stamp) -> Outcome:
-    """Grant the lock or a place in the queue. Answers [token, due_ms], [0, position] or [0, 0]."""
+    """Grant the lock or a place in the queue. Answers its token, 0 while it waits, and until when."""
     refusal = _why_not(cmd)
     if refusal is not None:
         return refusal
     lock = state.locks.get(cmd.name)
     if lock is not None and cmd.claim in lock.holders:
-        return Applied(_answer(lock, lock.holders[cmd.claim]))
+        return Applied(_answer(lock.holders[cmd.claim]))
     if lock is not None and lock.slots != cmd.slots:
         why = f"lock '{cmd.name}' has {lock.slots} slots while it is in use, not {cmd.slots}"
         return Rejected("invalid", why)
@@ -44,7 +44,7 @@ def acquire_lock(state: State, cmd: AcquireLock, at: Stamp) -> Outcome:
         waiter = lock.waiters[cmd.claim]
         if cmd.wait_ms:
             _keep(Turn(state, at), lock, waiter, for_ms=cmd.wait_ms)
-        return Applied(_answer(lock, waiter))
+        return Applied(_answer(waiter))
     is_free = lock is None or len(lock.holders) < lock.slots
     if not is_free and not cmd.wait_ms:
         return Applied([0, 0])
@@ -55,7 +55,7 @@ def acquire_lock(state: State, cmd: AcquireLock, at: Stamp) -> Outcome:
     lock = lock or state.locks.setdefault(cmd.name, Lock(name=cmd.name, slots=cmd.slots))
     claim = _enqueue(turn, lock, cmd)
     _grant(turn, lock)
-    return turn.done(_answer(lock, claim))
+    return turn.done(_answer(claim))
 
 
 def _why_not(cmd: AcquireLock) -> Rejected | None:
@@ -89,12 +89,12 @@ def _why_no_room(state: State, lock: Lock | None, *, waits: bool) -> Rejected | 
     return None
 
 
-def _answer(lock: Lock, claim: Claim) -> list[int]:
-    return [claim.token, claim.due_ms] if claim.token else [0, position(lock, claim)]
+def _answer(claim: Claim) -> list[int]:
+    return [claim.token, claim.due_ms]
 
 
 def position(lock: Lock, claim: Claim) -> int:
-    """1 for the claim that is next; 0 for one that does not wait."""
+    """1 for the claim that is next; 0 for one that does not wait. Counts: not for apply."""
     return list(lock.waiters).index(claim.id) + 1 if claim.id in lock.waiters else 0
 
 
@@ -106,8 +106,7 @@ def _enqueue(turn: Turn, lock: Lock, cmd: AcquireLock) -> Claim:
     lock.waiters[claim.id] = claim
     state.claims += 1
     if at.attempt:
-        attempt = state.attempts[at.attempt]
-        attempt.claims = {**attempt.claims, claim.id: lock.name}
+        state.attempts[at.attempt].claims.setdefault(lock.name, {})[claim.id] = None
     if len(lock.holders) >= lock.slots:  # else it is granted before anybody looks
         _keep(turn, lock, claim, for_ms=cmd.wait_ms)
     return claim
@@ -162,9 +161,8 @@ def drop(turn: Turn, name: str, ident: str) -> bool:
     lock.holders.pop(ident, None)
     lock.waiters.pop(ident, None)
     state.claims -= 1
-    attempt = state.attempts.get(claim.attempt)
-    if attempt is not None:
-        attempt.claims = {one: of for one, of in attempt.claims.items() if one != ident}
+    if claim.attempt:
+        _disown(state.attempts[claim.attempt], name, ident)
     turn.events.append(LockChanged(name, ident))
     _grant(turn, lock)
     if not lock.holders:
@@ -172,10 +170,17 @@ def drop(turn: Turn, name: str, ident: str) -> bool:
     return True
 
 
+def _disown(attempt: Attempt, name: str, ident: str) -> None:
+    del attempt.claims[name][ident]
+    if not attempt.claims[name]:
+        del attempt.claims[name]
+
+
 def attempt_is_over(turn: Turn, attempt: Attempt) -> None:
-    """Whatever the attempt held or waited for is free."""
-    for claim, name in attempt.claims.items():
-        drop(turn, name, claim)
+    """Whatever the attempt held or waited for is free. The attempt is still in the state."""
+    for name, claims in list(attempt.claims.items()):
+        for ident in list(claims):
+            drop(turn, name, ident)
 
 
 def why_not_held(state: State, name: str, token: int) -> Rejected | None:

@@ -145,7 +145,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     output: bytes | None = None  # what the task has set; the job's once the attempt ends well
     progress_ppm: int = -1  # as the task has told; -1 before it did
     note: str = ""  # with the progress, for people
-    claims: dict[str, str] = {}  # its locks and places in queues: claim → lock
+    claims: dict[str, dict[str, None]] = {}  # its holds and places in queues, by lock
 
 
 class Worker(msgspec.Struct, kw_only=True):

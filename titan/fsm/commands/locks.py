@@ -8,7 +8,8 @@ from titan.fsm.commands.base import ClientCommand
 
 
 class AcquireLock(ClientCommand, frozen=True, kw_only=True, tag="lock.acquire"):
-    """Take a lock, or with `wait_ms` a place in its queue. Answers [token, due_ms] or [0, position].
+    """Take a lock, or with `wait_ms` a place in its queue. Answers [token, due_ms]: the token is 0 while
+    it waits, and due_ms says when the hold or the place is lost; [0, 0] when it got neither.
 
     `claim` is drawn by whoever asks; the same claim again keeps its place, waits `wait_ms` more, and
     learns whether it holds the lock by now. A claim of a task ends with its attempt.
