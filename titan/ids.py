@@ -59,6 +59,11 @@ def new_client_id() -> str:
     return _draw("c")
 
 
+def new_claim_id() -> str:
+    """Draw the id of one claim of a lock."""
+    return _draw("k")
+
+
 def new_incarnation() -> int:
     """Draw the number of one life of a process: 53 bits, so that every JSON reader keeps it whole."""
     return int.from_bytes(os.urandom(7), "big") >> 3

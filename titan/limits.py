@@ -72,6 +72,23 @@ FORGET_JOBS_PER_ENTRY: Final = 2000  # jobs forgotten at a time, or one run when
 WORKERS_MAX: Final = 20_000
 LIST_PAGE_MAX: Final = 1000  # rows in one answer; `after` asks for the next page
 
+# --- coordination --------------------------------------------------------------------------
+EFFECTS_PER_COMMIT_MAX: Final = 1024  # one apply, all or nothing: a few milliseconds
+PROGRESS_NOTE_BYTES_MAX: Final = 512  # one line for people
+PROGRESS_INTERVAL_S: Final = 1.0  # between two progress reports of a task that enter the log
+LOCKS_MAX: Final = 100_000  # held at once; a lock that nobody holds takes nothing
+LOCK_SLOTS_MAX: Final = 4096  # holders of one semaphore
+LOCK_WAITERS_MAX: Final = 4096  # in one queue; whoever comes later is told so
+CLAIMS_MAX: Final = 200_000  # holders and waiters of all locks
+LOCK_DATA_BYTES_MAX: Final = 4 * KIB  # what a holder shows: an address, a name
+LOCK_WAIT_MS: Final = 30_000  # a place in a queue is kept so long unless it is asked for again
+SIGNAL_BYTES_MAX: Final = 64 * KIB  # larger payloads are files; send their digest
+SIGNALS_PER_MAILBOX_MAX: Final = 1024  # unread ones of one job, or of a run itself
+MAILBOX_BYTES_MAX: Final = 1 * MIB
+MAIL_BYTES_MAX: Final = 64 * MIB  # unread payloads of all runs
+KEY_CHANGES_KEPT: Final = 16_384  # on each master, for watchers that come back
+KEY_CHANGES_BYTES_MAX: Final = 32 * MIB  # the same bound in values
+
 # --- workers -------------------------------------------------------------------------------
 SLOTS_PER_WORKER_MAX: Final = 4096
 PREFILL_PER_SLOT_MAX: Final = 8  # attempts waiting on the worker for each slot

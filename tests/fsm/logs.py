@@ -189,6 +189,57 @@ def _kv(state: State, dice: Dice) -> Command:
     return c.KvSetRemove(key=key, member=dice.choice(["a", "b,c"]))
 
 
+def _acquire(state: State, dice: Dice) -> Command:
+    return c.AcquireLock(
+        name=dice.choice("lm"),
+        claim=dice.choice("ABCDEF"),
+        ttl_ms=dice.choice([1, 500, 5000]),
+        wait_ms=dice.choice([0, 400, 5000, 5000]),
+        slots=dice.choice([1, 1, 1, 1, 2]),
+    )
+
+
+def _release_lock(state: State, dice: Dice) -> Command:
+    kind = c.ReleaseLock if dice.random() < 0.6 else c.RenewLock
+    fields = {} if kind is c.ReleaseLock else {"ttl_ms": dice.choice([300, 3000])}
+    known = [(lock.name, one) for lock in state.locks.values() for one in lock.holders]
+    known += [(lock.name, one) for lock in state.locks.values() for one in lock.waiters]
+    name, claim = dice.choice(known) if known and dice.random() < 0.8 else ("l", "A")
+    return kind(name=name, claim=claim, **fields)  # type: ignore[arg-type]
+
+
+def _signal(state: State, dice: Dice) -> Command:
+    run, job_id = _some_job(state, dice, over=dice.random() < 0.1)
+    whose = dice.choice(["", job_id])
+    return c.SendSignal(run=run, job=whose, name=dice.choice("go"), payload=b"1")
+
+
+def _task(state: State, dice: Dice) -> Command:
+    """What code inside a task does."""
+    kind = dice.randrange(4)
+    if kind == 0:
+        return c.SetOutput(value=b"set")
+    if kind == 1:
+        return c.ReportProgress(ppm=dice.choice([0, 500_000, 1_000_001]), note="n")
+    if kind == 2:
+        return _ack(state, dice)
+    effects = [_kv(state, dice) for _ in range(dice.randrange(1, 5))]
+    runs = [attempt.run for attempt in state.attempts.values()]
+    if runs and dice.random() < 0.3:
+        jobs = _graph(dice, [], [f"c{dice.randrange(999)}"])
+        effects.append(c.AddJobs(run=dice.choice(runs), jobs=jobs))
+    if dice.random() < 0.3:
+        effects += [c.SetOutput(value=b"batch"), _ack(state, dice)]
+    return c.CommitEffects(effects=tuple(effects))  # type: ignore[arg-type]
+
+
+def _ack(state: State, dice: Dice) -> Command:
+    boxes = [box for mail in state.mail.values() for box in mail.values()]
+    box = dice.choice(boxes) if boxes else []
+    seq = dice.choice(box).seq if box else 1
+    return c.AckSignal(seq=seq)
+
+
 def _publish(state: State, dice: Dice) -> Command:
     holders = tuple(dice.sample(["m1", "m2"], dice.randrange(3)))
     return c.PublishBlob(digest=Digest("ab" * 32), size=dice.choice([3, 3, 4]), holders=holders)
@@ -211,6 +262,10 @@ _MOVES: tuple[tuple[int, Callable[[State, Dice], Command]], ...] = (
     (8, _finish),
     (2, _release),
     (3, _kv),
+    (4, _acquire),
+    (2, _release_lock),
+    (2, _signal),
+    (4, _task),
     (1, _publish),
     (4, _time),
 )
@@ -271,7 +326,8 @@ def _propose(
         requests[client] += 1
     request = max(1, requests[client] - (dice.randrange(9) if dice.random() < 0.1 else 0))
     floor = max(0, request - 5) if dice.random() < 0.5 else 0
-    attempt = _some_attempt(state, dice) if dice.random() < 0.2 else AttemptId(0)
+    from_task = 0.9 if move is _task else 0.2
+    attempt = _some_attempt(state, dice) if dice.random() < from_task else AttemptId(0)
     return Proposal(command, client, request, floor, attempt)
 
 

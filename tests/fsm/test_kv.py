@@ -129,8 +129,8 @@ def test_sizes_are_bounded(machine: MachineDriver, monkeypatch: pytest.MonkeyPat
     member = "x" * (limits.KV_MEMBER_BYTES_MAX + 1)
     assert machine.refuse(KvSetAdd(key="s", member=member)) == "too_large"
     assert machine.refuse(KvPut(key="k", value=b"", ttl_ms=-1)) == "invalid"
-    monkeypatch.setattr("titan.fsm.kv.KV_KEYS_MAX", 1)
-    monkeypatch.setattr("titan.fsm.kv.KV_SET_MEMBERS_MAX", 1)
+    monkeypatch.setattr("titan.fsm.kv_changes.KV_KEYS_MAX", 1)
+    monkeypatch.setattr("titan.fsm.kv_changes.KV_SET_MEMBERS_MAX", 1)
     machine.do(KvSetAdd(key="s", member="a"))
     assert machine.refuse(KvSetAdd(key="s", member="b")) == "too_large"
     assert machine.refuse(KvPut(key="other", value=b"")) == "key_limit"

@@ -10,6 +10,7 @@ from titan import limits
 from titan.errors import Fatal
 from titan.fsm import snapshot
 from titan.fsm.commands import (
+    AcquireLock,
     CancelJob,
     CancelRun,
     Entry,
@@ -19,6 +20,9 @@ from titan.fsm.commands import (
     KvSetAdd,
     Proposal,
     PublishBlob,
+    ReportProgress,
+    SendSignal,
+    SetOutput,
     StageJobs,
     encode_entry,
 )
@@ -46,7 +50,13 @@ def busy(machine: MachineDriver) -> MachineDriver:
     machine.run_job(run, "a")
     machine.run_job(run, "b", exit_code=3)
     machine.wait(5)
-    machine.assign(run, "gpu")
+    gpu = machine.assign(run, "gpu")
+    machine.do(SetOutput(value=b"{}"), attempt=gpu)
+    machine.do(ReportProgress(ppm=5, note="n"), attempt=gpu)
+    for claim in ("c1", "c2"):
+        machine.do(AcquireLock(name="l", claim=claim, ttl_ms=99, wait_ms=99), attempt=gpu)
+    for whose in ("", "q"):
+        machine.do(SendSignal(run=run, job=whose, name="go", payload=b"1"))
     machine.submit([job("x"), job("y", "x")])
     machine.join("w2")
     machine.do(ExpireWorker(worker=WorkerId("w2"), incarnation=1))

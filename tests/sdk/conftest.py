@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
@@ -24,3 +26,25 @@ async def make_cluster() -> AsyncIterator[Make]:
     yield make
     for cluster in made:
         await cluster.stop()
+
+
+@pytest.fixture
+def addresses() -> Iterator[tuple[str, FakeCluster]]:
+    """A fake cluster in a thread, since the client under test blocks its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def call(work: Awaitable[object]) -> object:
+        async def run() -> object:
+            return await work
+
+        return asyncio.run_coroutine_threadsafe(run(), loop).result(10)
+
+    cluster = FakeCluster(masters=2)
+    call(cluster.start())
+    yield cluster.addresses, cluster
+    call(cluster.stop())
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()

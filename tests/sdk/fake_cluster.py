@@ -11,6 +11,7 @@ import msgspec
 
 from titan.errors import NotFound, NotLeader, TitanError, Unavailable, UnknownOutcome
 from titan.fsm.commands import (
+    VERSION,
     AnyCommand,
     AssignAttempt,
     Entry,
@@ -18,14 +19,17 @@ from titan.fsm.commands import (
     JoinWorker,
     OpenEpoch,
     Proposal,
+    RaiseVersion,
     decode_client_command,
     encode_entry,
 )
-from titan.fsm.machine import Machine
-from titan.fsm.outcomes import Outcome, Rejected
-from titan.fsm.queries import GetRun, KvGet, KvList, ListJobs, decode_query
+from titan.fsm.outcomes import Applied, Outcome, Rejected
+from titan.fsm.queries import GetRun, ListJobs, decode_query
 from titan.fsm.views import read
 from titan.ids import Digest, JobId, RunId, WorkerId
+from titan.master.replica import Replica
+from titan.master.watches import Watches
+from titan.sdk.context import Identity
 from titan.wire.channel import Channel
 from titan.wire.connection import Connection
 from titan.wire.endpoint import Listener, listen
@@ -34,9 +38,9 @@ from titan.wire.messages import (
     BlobList,
     BlobMissing,
     ClusterInfo,
+    Follow,
     GetCluster,
     Hello,
-    KeyUpdate,
     LogEnd,
     MasterInfo,
     Message,
@@ -61,7 +65,9 @@ class FakeCluster:
     """Several masters in front of one state machine; `fault_rate` of all requests go wrong."""
 
     def __init__(self, *, masters: int = 1, fault_rate: float = 0.0, seed: int = 0) -> None:
-        self.machine = Machine()
+        self.machine = Replica()
+        self.watches = Watches(self.machine, heard_ms_ago=lambda: 0)
+        self.pieces_before_cut = 0  # of a watch of keys or a follower; 0: it is left alone
         self.blobs: dict[str, bytes] = {}
         self.logs: dict[tuple[str, str], bytes] = {}
         self.masters = [FakeMaster(self, f"m-{number}") for number in range(masters)]
@@ -72,6 +78,7 @@ class FakeCluster:
         self._random = random.Random(seed)
         self._index = 0
         self.propose(OpenEpoch(epoch=1, leader="x", cluster_id="k"))
+        self.propose(RaiseVersion(version=VERSION))
 
     async def start(self) -> FakeCluster:
         for master in self.masters:
@@ -93,7 +100,7 @@ class FakeCluster:
         self._index += 1
         entry = encode_entry(Entry(1, 1, int(time.time() * 1000), (proposal,)))
         self.entries_bytes_max = max(self.entries_bytes_max, len(entry))
-        return self.machine.apply(self._index, entry).outcomes[0]
+        return self.machine.apply(self._index, entry).result.outcomes[0]
 
     def draw_fault(self) -> str:
         if self._random.random() >= self.fault_rate:
@@ -101,6 +108,19 @@ class FakeCluster:
         fault = self._random.choice(FAULTS)
         self.faults[fault] = self.faults.get(fault, 0) + 1
         return fault
+
+    def start_job(self, run: str, job: str, *, worker: str = "w-1") -> Identity:
+        """Let a worker begin a ready job; who the task is."""
+        if WorkerId(worker) not in self.machine.state.workers:
+            self.propose(
+                JoinWorker(
+                    worker=WorkerId(worker), incarnation=1, capabilities=("GENERAL",), slots=9
+                )
+            )
+        given = self.propose(AssignAttempt(run=RunId(run), job=JobId(job), worker=WorkerId(worker)))
+        assert isinstance(given, Applied), given
+        attempt = self.machine.state.attempts[given.value]
+        return Identity(run, job, attempt.id, attempt.number, attempt.fence)
 
     def finish(self, run: str, job: str, *, exit_code: int = 0) -> None:
         """Let a worker run a ready job."""
@@ -215,7 +235,9 @@ class FakeMaster(Refusing):
             case WatchRun():
                 return await self._send_run(message, channel)
             case WatchKeys():
-                return await self._send_keys(message, channel)
+                return await self._cluster.watches.keys.serve(message, self._cut(channel))
+            case Follow():
+                return await self._cluster.watches.follows.serve(message, self._cut(channel))
         return await super().on_channel(connection, message, channel)
 
     async def _take_blob(
@@ -257,12 +279,22 @@ class FakeMaster(Refusing):
             raise Unavailable("come back")
         return Ok()
 
-    async def _send_keys(self, message: WatchKeys, channel: Channel) -> Message:
-        state = self._cluster.machine.state
-        for view in read(state, KvList(prefix=message.prefix)):
-            item = msgspec.msgpack.encode(read(state, KvGet(key=view.key)))
-            await channel.send(encode(KeyUpdate(index=state.index, key=view.key, item=item)))
-        raise Unavailable("come back")
+    def _cut(self, channel: Channel) -> Channel:
+        """The channel, which breaks after so many pieces as the cluster says."""
+        most = self._cluster.pieces_before_cut
+        return _Cut(channel, most) if most else channel  # type: ignore[return-value]
+
+
+class _Cut:
+    def __init__(self, channel: Channel, most: int) -> None:
+        self._channel = channel
+        self._left = most
+
+    async def send(self, piece: bytes) -> None:
+        if not self._left:
+            raise Unavailable("come back")
+        self._left -= 1
+        await self._channel.send(piece)
 
 
 def digest(data: bytes) -> Digest:

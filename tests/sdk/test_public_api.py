@@ -7,11 +7,23 @@ import inspect
 import pytest
 
 import titan.sdk
-from titan.sdk import AsyncClient, AsyncRunHandle, RunHandle, TitanClient, TitanJob
+from titan.sdk import (
+    AsyncClient,
+    AsyncRunHandle,
+    AsyncTaskContext,
+    RunHandle,
+    TaskContext,
+    TitanClient,
+    TitanJob,
+)
+from titan.sdk.locks import AsyncLock
+from titan.sdk.store_face import Lock
 
 NAMES = [
+    "ANY",
     "AsyncClient",
     "AsyncRunHandle",
+    "AsyncTaskContext",
     "RunHandle",
     "TaskContext",
     "TitanClient",
@@ -49,16 +61,21 @@ CLIENT = {
     "follow_logs": "job_id, run=None",
     "cancel": "target, run=None",
     "retry": "job_id, run=None",
-    "store_put": "key, value, *, ttl_s=None",
+    "store_put": "key, value, *, ttl_s=None, if_lock=None",
     "store_get": "key",
-    "store_delete": "key",
-    "store_cas": "key, expected, value, *, ttl_s=None",
-    "store_incr": "key, by=1",
-    "store_sadd": "key, member",
-    "store_srem": "key, member",
+    "store_delete": "key, *, if_lock=None",
+    "store_cas": "key, expected, value, *, ttl_s=None, if_lock=None",
+    "store_incr": "key, by=1, *, if_lock=None",
+    "store_sadd": "key, member, *, if_lock=None",
+    "store_srem": "key, member, *, if_lock=None",
     "store_smembers": "key",
     "store_list": "prefix=''",
     "watch": "prefix=''",
+    "wait_for": "key, expected=ANY, timeout=None",
+    "lock": "name, *, ttl_s=30.0, timeout=None, slots=1, data=''",
+    "list_locks": "prefix=''",
+    "signal": "run, name, payload=None, *, job=None",
+    "get_output": "job_id, run=None",
     "upload_file": "path",
     "upload_project_folder": "folder",
     "list_workers": "",
@@ -73,6 +90,15 @@ HANDLE = {
     "cancel": "",
     "add": "jobs",
     "watch": "",
+    "signal": "name, payload=None, *, job=None",
+}
+TASK = {
+    "set_output": "value",
+    "progress": "fraction, note=''",
+    "submit": "jobs",
+    "commit": "*, if_lock=None",
+    "wait_signal": "name, timeout=None, *, ack=True",
+    "ack": "signal",
 }
 
 
@@ -114,3 +140,19 @@ def test_both_clients_have_the_same_methods(kind: type) -> None:
 def test_both_handles_have_the_same_methods(kind: type) -> None:
     names = public(kind) - {"__init__"}
     assert {name: signature(getattr(kind, name)) for name in names} == HANDLE
+
+
+@pytest.mark.parametrize("kind", [TaskContext, AsyncTaskContext])
+def test_both_task_contexts_have_the_same_methods(kind: type) -> None:
+    names = public(kind) - {"__init__", "client", "send"}
+    assert {name: signature(getattr(kind, name)) for name in names} == TASK
+
+
+def test_both_locks_have_the_same_methods() -> None:
+    for kind in (Lock, AsyncLock):
+        names = public(kind) - {"__init__"}
+        assert {name: signature(getattr(kind, name)) for name in names} == {
+            "acquire": "*, wait=True, timeout=None",
+            "renew": "",
+            "release": "",
+        }

@@ -19,7 +19,7 @@ import titan.exec.host
 import titan.exec.runner
 import titan.exec.worker
 import titan.master.process
-import titan.master.watches
+import titan.master.watchers
 from tests.sim.children import Executions, SimWarden
 from tests.sim.loop import SimLoop
 from titan import limits
@@ -70,7 +70,7 @@ def interpose(loop: SimLoop, *, seed: int, executions: Executions) -> None:
     titan.exec.worker.kill_leftovers = lambda _folder: 0
     titan.exec.host.detect_resources = lambda declared: {"cpu_milli": 4000, **declared}
     titan.exec.host.heartbeat = lambda _folder, *, started: Heartbeat(started=started)
-    for kind in (Connection, titan.master.watches._Watcher):
+    for kind in (Connection, titan.master.watchers.Watcher):
         kind.__hash__ = _by_number(itertools.count(1))  # type: ignore[method-assign, assignment]
     for name, value in SMALL.items():
         setattr(limits, name, value)

@@ -229,7 +229,7 @@ def _leftovers(world: World) -> Iterator[str]:
             "proposals": len(master._proposer._waiting),
             "entries in flight": master._proposer._in_flight,
             "index waiters": len(master._replica._waiting),
-            "watchers": master._gateway._watches._count,
+            "watchers": len(master._gateway._watches),
             "fetches": len(master._blobs._fetching),
         }
         found = {name: count for name, count in left.items() if count}

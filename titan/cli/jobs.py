@@ -46,6 +46,7 @@ def job_json(job: JobView) -> dict[str, object]:
         "worker": job.worker or None,
         "attempts": job.attempts,
         "exit_code": job.exit_code,
+        **({} if job.progress is None else {"progress": job.progress, "note": job.note}),
     }
 
 
@@ -58,8 +59,15 @@ def job_row(job: JobView) -> tuple[str, ...]:
         str(job.attempts),
         "-" if job.exit_code is None else str(job.exit_code),
         output.took(job.started_ms, job.ended_ms),
-        output.plain(job.reason),
+        output.plain(job.reason or _progress(job)),
     )
+
+
+def _progress(job: JobView) -> str:
+    """How far a running job says it is."""
+    if job.progress is None:
+        return ""
+    return f"{job.progress:.0%} {job.note}".rstrip()
 
 
 @click.command()

@@ -42,6 +42,7 @@ SECTIONS: Final[dict[str, tuple[Entry, ...]]] = {
         Entry("run", "run", "Submit a pipeline, show its progress, exit as it ends."),
         Entry("deploy", "run", "Submit a pipeline and print the id of its run."),
         Entry("cancel", "jobs", "Cancel a run, or a job and its descendants."),
+        Entry("signal", "signal", "Tell a run or a job something."),
         Entry("retry", "jobs", "Run a job that ended again, and what failed because of it."),
         Entry("schema", "schema", "Print the JSON Schema of pipeline files, for editors."),
     ),
@@ -52,7 +53,8 @@ SECTIONS: Final[dict[str, tuple[Entry, ...]]] = {
         Entry("logs", "logs", "Print what a job has written."),
         Entry("workers", "workers", "List workers; drain, cordon or open one."),
         Entry("cluster", "cluster", "Show the masters and who leads."),
-        Entry("store", "store", "Read and write the key-value store."),
+        Entry("store", "store", "Read, write and follow the key-value store."),
+        Entry("lock", "lock", "Show who holds which lock."),
     ),
     "Shell": (Entry("completion", "completion", "Print the completion script of a shell."),),
 }

@@ -55,6 +55,17 @@ def print_json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
+def print_json_line(value: Any) -> None:
+    """One JSON document on a line of its own, at once: for those who follow."""
+    print_line(msgspec.json.encode(value).decode())
+
+
+def print_line(text: str) -> None:
+    """One line, at once."""
+    click.echo(text)
+    sys.stdout.flush()
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
     """A table without lines; `empty` is said on stderr when there are no rows.
 

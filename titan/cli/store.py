@@ -105,11 +105,33 @@ def list_keys(*, prefix: str, masters: ask.Masters, as_json: bool) -> None:
     output.print_table(
         ("key", "value", "#version", "expires"),
         [
-            (output.plain(item.key), _shown(item), str(item.version), _expiry(item))
+            (output.plain(item.key), output.plain(_shown(item)), str(item.version), _expiry(item))
             for item in items
         ],
         empty="no such keys",
     )
+
+
+@store.command()
+@click.argument("prefix", default="")
+@masters_option()
+@json_option()
+def watch(*, prefix: str, masters: ask.Masters, as_json: bool) -> None:
+    """Print the keys that start with PREFIX, then each change, until interrupted.
+
+    With --json one document a line; `value` is missing in the one that tells that a key is gone.
+    """
+
+    async def work(client: AsyncClient) -> None:
+        async for change in client.watch(prefix):
+            if as_json:
+                shape = item_json(change.item) if change.item else {"key": change.key, "gone": True}
+                output.print_json_line({**shape, "index": change.index})
+            else:
+                shown = _shown(change.item) if change.item else "(gone)"
+                output.print_line(f"{change.index}  {change.key}  {shown}")
+
+    ask.run(masters, work)
 
 
 def item_json(item: KvView) -> dict[str, Any]:
@@ -141,7 +163,7 @@ def _shown(item: KvView) -> str:
     if isinstance(item.value, bytes):
         return f"{len(item.value)} bytes"
     text = str(item.value).replace("\n", "⏎")
-    return output.plain(text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX] + "…")
+    return text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX] + "…"
 
 
 def _expiry(item: KvView) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from titan.fsm import jobs, settling
+from titan.fsm import jobs, locks, settling
 from titan.fsm.commands import AssignAttempt, FinishAttempt, ReleaseAttempt
 from titan.fsm.events import AttemptAssigned, AttemptFinished, AttemptRevoked
 from titan.fsm.handling import Stamp, Turn, handles
@@ -124,6 +124,7 @@ def finish_attempt(state: State, cmd: FinishAttempt, at: Stamp) -> Outcome:
     if len(cmd.output) > OUTPUT_BYTES_MAX and not cause:
         cause = "output_limit"  # the result must be accepted somehow, or the job would hang
     turn = Turn(state, at)
+    output = attempt.output  # what the task set goes before what it wrote into a file
     _close(
         turn,
         attempt,
@@ -137,7 +138,7 @@ def finish_attempt(state: State, cmd: FinishAttempt, at: Stamp) -> Outcome:
     )
     job.exit_code = cmd.exit_code
     if cmd.exit_code == 0 and not cause:
-        job.output = cmd.output
+        job.output = cmd.output if output is None else output
         jobs.end(turn, run, job, to=JobState.COMPLETED)
         jobs.settle(turn, run, [job])
     else:
@@ -262,6 +263,8 @@ def _close(
     state = turn.state
     job = state.runs[attempt.run].jobs[attempt.job]
     worker = state.workers[attempt.worker]
+    if attempt.claims:
+        locks.attempt_is_over(turn, attempt)
     del state.attempts[attempt.id]
     del worker.live[attempt.id]
     vacate(worker.used, job)

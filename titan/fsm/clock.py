@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from titan import limits
-from titan.fsm import carry, jobs, retention, stages, timers
+from titan.fsm import carry, jobs, locks, retention, stages, timers
 from titan.fsm.commands import AdvanceTime
 from titan.fsm.events import KeyChanged, WorkerChanged
 from titan.fsm.handling import Stamp, Turn, handles
@@ -76,6 +76,10 @@ def _key_expires(turn: Turn, key: Key) -> None:
     turn.events.append(KeyChanged(key[0]))
 
 
+def _claim_ends(turn: Turn, key: Key) -> None:
+    locks.drop(turn, key[0], key[1])
+
+
 def _session_idles(turn: Turn, key: Key) -> None:
     """Using a session does not set a timer each time, so look again if it was used meanwhile."""
     session = turn.state.sessions[key[0]]
@@ -105,6 +109,7 @@ _FIRE: Final[dict[str, Callable[[Turn, Key], None]]] = {
     timers.JOB: _hold_ends,
     timers.QUEUE: _queue_timeout,
     timers.KV: _key_expires,
+    timers.LOCK: _claim_ends,
     timers.SESSION: _session_idles,
     timers.STAGE: _stage_expires,
     timers.WORKER: _worker_forgotten,

@@ -137,6 +137,27 @@ class KeyChanged(Event, frozen=True, tag="kv.changed"):
     key: str
 
 
+class ProgressReported(Event, frozen=True, tag="attempt.progress"):
+    """A running job says how far it is."""
+
+    run: RunId
+    job: JobId
+
+
+class LockChanged(Event, frozen=True, tag="lock.changed"):
+    """A claim of a lock was granted, lost or given up. Nothing is told of places in the queue."""
+
+    name: str
+    claim: str
+
+
+class MailChanged(Event, frozen=True, tag="mail.changed"):
+    """A signal to the run, or to the job of it, came or was taken."""
+
+    run: RunId
+    job: str  # "" for the run itself
+
+
 class BlobPublished(Event, frozen=True, tag="blob.published"):
     """Masters hold this blob."""
 
@@ -177,6 +198,9 @@ AnyEvent = (
     | WorkerChanged
     | WorkerExpired
     | KeyChanged
+    | ProgressReported
+    | LockChanged
+    | MailChanged
     | BlobPublished
     | EpochOpened
     | StateReplaced

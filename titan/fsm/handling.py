@@ -15,6 +15,7 @@ from titan.fsm.commands import Command
 from titan.fsm.events import Event
 from titan.fsm.outcomes import Applied, Outcome
 from titan.fsm.state import State
+from titan.ids import AttemptId
 
 C = TypeVar("C", bound=Command)
 UNBOUNDED: Final = 1 << 62
@@ -39,6 +40,8 @@ class Stamp(msgspec.Struct, frozen=True):
     now_ms: int
     epoch: int
     budget: Budget = msgspec.field(default_factory=Budget)
+    client: str = ""  # the session that proposes; "" for the leader's own
+    attempt: AttemptId = AttemptId(0)  # when a task proposes: its attempt, which is live
 
 
 class Turn(msgspec.Struct):

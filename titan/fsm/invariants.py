@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from titan import limits
 from titan.fsm import settling, timers
+from titan.fsm.invariants_coordination import validate_locks, validate_mail
 from titan.fsm.occupancy import occupy
 from titan.fsm.policy import policy_of
 from titan.fsm.records.unsettled import CancellingJob
@@ -53,6 +54,8 @@ def validate(state: State) -> None:
     _validate_sessions(state, counted)
     _validate_stages(state, counted)
     _validate_over(state, counted)
+    validate_locks(state, counted)
+    validate_mail(state)
     assert all(run.jobs for run in state.runs.values()), "a run has no jobs"
 
 

@@ -22,10 +22,14 @@ from titan.fsm import (
     cancels,
     clock,
     cluster,
+    effects,
     kv,
+    locks,
+    outputs,
     reruns,
     runs,
     settling,
+    signals,
     snapshot,
     stages,
     workers,
@@ -51,9 +55,13 @@ HANDLER_FILES: Final = (
     cancels,
     clock,
     cluster,
+    effects,
     kv,
+    locks,
+    outputs,
     reruns,
     runs,
+    signals,
     stages,
     workers,
 )  # imported for their handlers
@@ -152,11 +160,18 @@ def _take(state: State, proposal: Proposal, at: Stamp) -> tuple[Outcome, bytes]:
         outcome = Rejected("not_yet", f"needs version {command.since} on every master")
     else:
         fence = settling.why_not_live(state, proposal.attempt) if proposal.attempt else None
-        outcome = HANDLERS[type(command)](state, command, at) if fence is None else fence
+        outcome = fence or HANDLERS[type(command)](state, command, _signed(at, proposal))
     answer = encode_outcome(outcome)
     if proposal.client and not (isinstance(outcome, Rejected) and outcome.is_for_now):
         remember(state, proposal, answer)
     return outcome, answer
+
+
+def _signed(at: Stamp, proposal: Proposal) -> Stamp:
+    """The stamp with who proposes."""
+    if not proposal.client and not proposal.attempt:
+        return at
+    return Stamp(at.index, at.now_ms, at.epoch, at.budget, proposal.client, proposal.attempt)
 
 
 def _digest(before: bytes, index: int, payload: bytes, answers: list[bytes]) -> bytes:

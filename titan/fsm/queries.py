@@ -80,8 +80,51 @@ class GetBlob(Query, frozen=True, kw_only=True, tag="blob"):
     digest: Digest
 
 
+class GetOutput(Query, frozen=True, kw_only=True, tag="job.output"):
+    """What a job has put out: its attempt's while it runs, else the job's → bytes, or None."""
+
+    run: RunId
+    job: JobId
+
+
+class ListLocks(Query, frozen=True, kw_only=True, tag="locks"):
+    """Locks that are held, by name → list[LockView]. `after` continues a page."""
+
+    prefix: str = ""
+    limit: int = 1000
+    after: str = ""
+
+
+class GetClaim(Query, frozen=True, kw_only=True, tag="lock.claim"):
+    """A claim of a lock → ClaimView, or None when it neither holds nor waits."""
+
+    name: str
+    claim: str
+
+
+class PeekSignal(Query, frozen=True, kw_only=True, tag="signal.peek"):
+    """The signal of this name that a task of the job gets next, its own or the run's → SignalView or
+    None."""
+
+    run: RunId
+    job: JobId
+    name: str
+
+
 AnyQuery = (
-    GetRun | ListRuns | ListJobs | GetJob | GetJobSpec | ListWorkers | KvGet | KvList | GetBlob
+    GetRun
+    | ListRuns
+    | ListJobs
+    | GetJob
+    | GetJobSpec
+    | GetOutput
+    | ListWorkers
+    | KvGet
+    | KvList
+    | ListLocks
+    | GetClaim
+    | PeekSignal
+    | GetBlob
 )
 
 
@@ -115,6 +158,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     ended_ms: int
     live: AttemptId  # 0 when it is not running
     history: tuple[AttemptRecord, ...] = ()
+    progress: float | None = None  # 0 to 1, as the running task says; None when it does not
+    note: str = ""  # with the progress, for people
 
 
 class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +183,35 @@ class KvView(msgspec.Struct, frozen=True, kw_only=True):
     members: list[str] | None
     version: int
     expires_ms: int
+
+
+class ClaimView(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim of a lock: it holds when it has a token, else `position` says how soon it will."""
+
+    token: int
+    due_ms: int  # when it ends unless it is renewed
+    position: int  # 1 is next; 0 when it holds
+    owner: str  # "run/job#attempt", or the client session
+    data: str
+
+
+class LockView(msgspec.Struct, frozen=True, kw_only=True):
+    """A lock that is held. Holders in order of their grants."""
+
+    name: str
+    slots: int
+    holders: list[ClaimView]
+    waiting: int
+
+
+class SignalView(msgspec.Struct, frozen=True, kw_only=True):
+    """A signal that nobody has taken. `payload` is JSON."""
+
+    seq: int
+    name: str
+    payload: bytes
+    sent_ms: int
+    sender: str
 
 
 class BlobView(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ class Reasons:
     """The reasons of many jobs at one moment; asks about each demand once, however many jobs share it."""
 
     def __init__(self, state: State) -> None:
-        self._state = state
+        self.state = state
         self._by_demand: dict[Demand, str] = {}
 
     def of(self, run: Run, job: Job) -> str:
@@ -24,7 +24,7 @@ class Reasons:
             return job.reason
         if job.state is not JobState.PENDING:
             return ""
-        under_way = settling.why_waits(self._state, run, job)
+        under_way = settling.why_waits(self.state, run, job)
         if under_way:
             return f"waits until {under_way} is carried out"
         if job.waiting_for:
@@ -32,7 +32,7 @@ class Reasons:
         if job.not_before_ms:
             return _held(job)
         if job.demand not in self._by_demand:
-            self._by_demand[job.demand] = _missing(self._state, job.demand)
+            self._by_demand[job.demand] = _missing(self.state, job.demand)
         return self._by_demand[job.demand]
 
 

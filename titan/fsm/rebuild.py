@@ -39,6 +39,13 @@ def rebuild(state: State) -> None:
             job.demand = share(job.demand)
     state.staged_bytes = sum(stage.size for stage in state.stages.values())
     state.over_jobs = sum(state.over.values())
+    state.claims = sum(len(lock.holders) + len(lock.waiters) for lock in state.locks.values())
+    state.mail_bytes = sum(
+        len(signal.payload)
+        for boxes in state.mail.values()
+        for box in boxes.values()
+        for signal in box
+    )
     for attempt in state.attempts.values():
         worker = state.workers[attempt.worker]
         worker.live[attempt.id] = None

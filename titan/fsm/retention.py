@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from titan.fsm import timers
+from titan.fsm import signals, timers
 from titan.fsm.events import RunForgotten
 from titan.fsm.handling import Turn
 from titan.fsm.state import Run, State
@@ -30,6 +30,7 @@ def run_is_over(turn: Turn, run: Run) -> None:
     state.over[run.id] = len(run.jobs)
     if is_new:
         _put_in_order(state, run)
+    signals.run_is_over(state, run.id)
     _look_again(turn)
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+from typing import NamedTuple
+
 import msgspec
 
 from titan.fsm import jobs, settling, stages, timers
+from titan.fsm.batch import Draft, batchable
 from titan.fsm.commands import AddJobs, SubmitRun
 from titan.fsm.declare import make_jobs
 from titan.fsm.events import JobChanged, RunSubmitted
@@ -12,9 +16,10 @@ from titan.fsm.graph import why_not_graph
 from titan.fsm.growth import grow
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Applied, Outcome, Rejected
+from titan.fsm.outputs import asking
 from titan.fsm.records.unsettled import Starting
 from titan.fsm.standing import is_over
-from titan.fsm.state import Run, RunState, Stage, State
+from titan.fsm.state import Job, Run, RunState, Stage, State
 from titan.fsm.telling import tell_ready
 from titan.ids import JobId, is_digest
 from titan.limits import JOB_SPEC_BYTES_MAX, JOBS_PER_RUN_MAX, NAME_CHARS_MAX
@@ -107,6 +112,17 @@ def _why_not(cmd: SubmitRun) -> Rejected | None:
 @handles(AddJobs)
 def add_jobs(state: State, cmd: AddJobs, at: Stamp) -> Outcome:
     """Let a run grow. A run that is over becomes live again. Answers how many jobs were added."""
+    new = _check_addition(state, cmd)
+    if isinstance(new, Rejected):
+        return new
+    turn = Turn(state, at)
+    return turn.done(apply_addition(turn, cmd, new))
+
+
+def _check_addition(
+    state: State, cmd: AddJobs, *, beside: dict[JobId, Job] | None = None
+) -> list[Job] | Rejected:
+    """The jobs, or why the run cannot have them, `beside` others that it is about to get."""
     run = state.runs.get(cmd.run)
     if run is None:
         return Rejected("unknown_run", f"there is no run {cmd.run}")
@@ -116,17 +132,62 @@ def add_jobs(state: State, cmd: AddJobs, at: Stamp) -> Outcome:
     if is_over(run) and (run.cancelled or run.state is RunState.CANCELLED):
         return Rejected("run_over", f"run {cmd.run} was cancelled")
     if not cmd.jobs:
-        return Applied(0)
+        return []
     new = make_jobs(cmd.jobs)
     if isinstance(new, Rejected):
         return new
-    refusal = why_not_graph(new, known=run.jobs)
-    if refusal is not None:
-        return refusal
-    turn = Turn(state, at)
-    grow(state, run, new)
-    run.revision = at.index
+    known = ChainMap(beside, run.jobs) if beside else run.jobs
+    return why_not_graph(new, known=known) or new
+
+
+def apply_addition(turn: Turn, cmd: AddJobs, new: list[Job]) -> int:
+    """Add checked jobs."""
+    if not new:
+        return 0
+    run = turn.state.runs[cmd.run]
+    grow(turn.state, run, new)
+    run.revision = turn.at.index
     turn.events.extend(JobChanged(run.id, job.id, job.state) for job in new)
     jobs.place(turn, run, new)
     jobs.refresh_run(turn, run)
-    return turn.done(len(new))
+    return len(new)
+
+
+class Pad(msgspec.Struct):
+    """Jobs that a batch adds. They join the run together, since it must be settled when they do."""
+
+    jobs: dict[JobId, Job] = msgspec.field(default_factory=dict)
+    is_applied: bool = False
+
+
+class Ticket(NamedTuple):
+    """One effect's part in that."""
+
+    pad: Pad
+    added: int
+
+
+def check_in_batch(draft: Draft, cmd: AddJobs) -> Ticket | Rejected:
+    """The same in a batch, which a task may use to let its own run grow."""
+    attempt = asking(draft.state, draft.at)
+    if isinstance(attempt, Rejected):
+        return attempt
+    if cmd.run != attempt.run:
+        return Rejected("invalid", "a task commits jobs to its own run only")
+    pad = draft.pad(Pad)
+    new = _check_addition(draft.state, cmd, beside=pad.jobs)
+    if isinstance(new, Rejected):
+        return new
+    pad.jobs.update((job.id, job) for job in new)
+    return Ticket(pad, len(new))
+
+
+def apply_in_batch(turn: Turn, cmd: AddJobs, ticket: Ticket) -> int:
+    """Add the jobs of all such effects of the batch, with the first of them."""
+    if not ticket.pad.is_applied:
+        ticket.pad.is_applied = True
+        apply_addition(turn, cmd, list(ticket.pad.jobs.values()))
+    return ticket.added
+
+
+batchable(AddJobs, check=check_in_batch, apply=apply_in_batch)

@@ -18,6 +18,8 @@ import msgspec
 
 from titan.errors import Fatal
 from titan.fsm.rebuild import rebuild
+from titan.fsm.records.locks import Lock
+from titan.fsm.records.signals import Mailboxes
 from titan.fsm.records.unsettled import Unsettled
 from titan.fsm.state import Attempt, Blob, Job, KvItem, Run, Session, Stage, State, Timer, Worker
 from titan.ids import AttemptId, Digest, RunId, WorkerId
@@ -46,6 +48,8 @@ class Header(msgspec.Struct, frozen=True):
     timers_sweep_at: int
     forget_due_ms: int = 0
     version: int = 1
+    last_token: int = 0
+    next_signal: int = 1
 
 
 class JobsBlock(msgspec.Struct, frozen=True, array_like=True):
@@ -111,10 +115,14 @@ def _others(state: State) -> Iterator[bytes]:
         ("sessions", state.sessions),
         ("over", state.over),
         ("unsettled", state.unsettled),
+        ("locks", state.locks),
     ):
         for part in _parts(rows):
             yield _block(section, part)
     yield from _stages(state)
+    for run, boxes in state.mail.items():
+        for job, signals in boxes.items():
+            yield _block("mail", {run: {job: signals}})
     for kv_part in _kv_parts(state.kv):
         yield _block("kv", kv_part)
     for start in range(0, len(state.timers), _ROWS_PER_BLOCK):
@@ -139,6 +147,8 @@ def _header(state: State) -> Header:
         timers_sweep_at=state.timers_sweep_at,
         forget_due_ms=state.forget_due_ms,
         version=state.version,
+        last_token=state.last_token,
+        next_signal=state.next_signal,
     )
 
 
@@ -224,6 +234,8 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
         ("sessions", dict[str, Session]),
         ("over", dict[RunId, int]),
         ("unsettled", dict[RunId, Unsettled]),
+        ("locks", dict[str, Lock]),
+        ("mail", dict[RunId, Mailboxes]),
         ("stage", Stage),
         ("staged", JobsBlock),
         ("kv", dict[str, KvItem]),
@@ -272,6 +284,9 @@ def _take(state: State, section: str, data: Any) -> None:
         state.stages[data.run.id] = data
     elif section == "staged":
         state.stages[data.run].run.jobs.update((job.id, job) for job in data.jobs)
+    elif section == "mail":
+        for run, boxes in data.items():
+            state.mail.setdefault(run, {}).update(boxes)
     elif section == "timers":
         state.timers.extend(data)
     elif section != "end":

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from titan.fsm.records.locks import Lock
+from titan.fsm.records.signals import Mailboxes
 from titan.fsm.records.unsettled import Unsettled
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 
@@ -140,6 +142,10 @@ class Attempt(msgspec.Struct, kw_only=True):
     incarnation: int  # the life of the worker it was given to
     number: int  # 1 for the job's first
     assigned_ms: int
+    output: bytes | None = None  # what the task has set; the job's once the attempt ends well
+    progress_ppm: int = -1  # as the task has told; -1 before it did
+    note: str = ""  # with the progress, for people
+    claims: dict[str, dict[str, None]] = {}  # its holds and places in queues, by lock
 
 
 class Worker(msgspec.Struct, kw_only=True):
@@ -216,7 +222,7 @@ class Timer(NamedTuple):
 
     due_ms: int
     seq: int
-    kind: str  # forget | job | kv | queue | session | stage | worker
+    kind: str  # forget | job | kv | lock | queue | session | stage | worker
     key: tuple[str, ...]
 
 
@@ -237,6 +243,12 @@ class State(msgspec.Struct, kw_only=True):
     workers: dict[WorkerId, Worker] = msgspec.field(default_factory=dict)
     kv: dict[str, KvItem] = msgspec.field(default_factory=dict)
     blobs: dict[Digest, Blob] = msgspec.field(default_factory=dict)
+    locks: dict[str, Lock] = msgspec.field(default_factory=dict)  # only those that are held
+    last_token: int = 0  # of the last grant of any lock; they grow for ever
+    mail: dict[RunId, Mailboxes] = msgspec.field(
+        default_factory=dict
+    )  # unread signals of live runs
+    next_signal: int = 1
     sessions: dict[str, Session] = msgspec.field(default_factory=dict)  # least recently used first
     stages: dict[RunId, Stage] = msgspec.field(default_factory=dict)
     unsettled: dict[RunId, Unsettled] = msgspec.field(default_factory=dict)  # next in turn first
@@ -249,6 +261,8 @@ class State(msgspec.Struct, kw_only=True):
     # index
     over_jobs: int = 0  # how many jobs the runs in `over` have
     staged_bytes: int = 0  # the sizes of all stages
+    claims: int = 0  # holders and waiters of all locks
+    mail_bytes: int = 0  # of all unread signals
 
     @property
     def next_due_ms(self) -> int | None:

@@ -17,6 +17,7 @@ from titan.ids import JobId, RunId, WorkerId
 JOB: Final = "job"  # a delay or a back-off ends; key: run, job
 QUEUE: Final = "queue"  # a ready job was not assigned in time; key: run, job
 KV: Final = "kv"  # a key reaches its time to live; key: the key
+LOCK: Final = "lock"  # a hold of a lock or a place in its queue ends; key: lock, claim
 SESSION: Final = "session"  # a client may have been silent too long; key: the client
 STAGE: Final = "stage"  # a submission was never completed; key: run
 FORGET: Final = "forget"  # finished runs may be too many or too old; no key
@@ -84,6 +85,12 @@ def _kv_ms(state: State, key: tuple[str, ...]) -> int:
     return item.expires_ms if item else 0
 
 
+def _lock_ms(state: State, key: tuple[str, ...]) -> int:
+    lock = state.locks.get(key[0])
+    claim = lock.claim(key[1]) if lock else None
+    return claim.due_ms if claim else 0
+
+
 def _session_ms(state: State, key: tuple[str, ...]) -> int:
     session = state.sessions.get(key[0])
     return session.expires_ms if session else 0
@@ -110,6 +117,7 @@ _AWAITED_MS: Final[dict[str, Callable[[State, tuple[str, ...]], int]]] = {
     JOB: _job_ms,
     QUEUE: _queue_ms,
     KV: _kv_ms,
+    LOCK: _lock_ms,
     SESSION: _session_ms,
     STAGE: _stage_ms,
     WORKER: _worker_ms,

@@ -10,20 +10,25 @@ from itertools import islice
 from typing import Any, Final
 
 from titan.errors import NotFound
+from titan.fsm import views_coordination as coordination
 from titan.fsm.policy import decode_spec
 from titan.fsm.queries import (
     BlobView,
     GetBlob,
+    GetClaim,
     GetJob,
     GetJobSpec,
+    GetOutput,
     GetRun,
     JobView,
     KvGet,
     KvList,
     KvView,
     ListJobs,
+    ListLocks,
     ListRuns,
     ListWorkers,
+    PeekSignal,
     Query,
     RunView,
     WorkerView,
@@ -63,6 +68,8 @@ def run_view(run: Run) -> RunView:
 
 def job_view(run: Run, job: Job, *, reasons: Reasons) -> JobView:
     """A job as people see it. Views made together share `reasons`."""
+    attempt = reasons.state.attempts.get(job.live)
+    says = attempt if attempt is not None and attempt.progress_ppm >= 0 else None
     return JobView(
         run=run.id,
         id=job.id,
@@ -77,6 +84,8 @@ def job_view(run: Run, job: Job, *, reasons: Reasons) -> JobView:
         ended_ms=job.ended_ms,
         live=job.live,
         history=job.history,
+        progress=None if says is None else says.progress_ppm / 1_000_000,
+        note="" if says is None else says.note,
     )
 
 
@@ -188,6 +197,12 @@ def _get_job_spec(state: State, query: GetJobSpec) -> JobSpec:
     return decode_spec(_job(_run(state, query.run), query.job))
 
 
+def _get_output(state: State, query: GetOutput) -> bytes | None:
+    job = _job(_run(state, query.run), query.job)
+    attempt = state.attempts.get(job.live)
+    return attempt.output if attempt is not None else job.output or None
+
+
 def _list_workers(state: State, _query: ListWorkers) -> list[WorkerView]:
     return [worker_view(state, state.workers[worker]) for worker in sorted(state.workers)]
 
@@ -215,8 +230,12 @@ _READERS: Final[dict[type[Query], Callable[[State, Any], Any]]] = {
     ListJobs: _list_jobs,
     GetJob: _get_job,
     GetJobSpec: _get_job_spec,
+    GetOutput: _get_output,
     ListWorkers: _list_workers,
     KvGet: _kv_get,
     KvList: _kv_list,
+    ListLocks: coordination.list_locks,
+    GetClaim: coordination.get_claim,
+    PeekSignal: coordination.peek_signal,
     GetBlob: _get_blob,
 }

@@ -40,6 +40,7 @@ from titan.wire.messages import (
     BlobList,
     BlobMissing,
     ClusterInfo,
+    Follow,
     GetBlob,
     GetCluster,
     GetSnapshot,
@@ -183,11 +184,15 @@ class Gateway:
         match message:
             case GetBlob():
                 return await self._blobs.get(message, channel, may_fetch=not forwarded)
-            case WatchRun() | WatchKeys():
+            case WatchRun():
                 await self.catch_up(forwarded=forwarded)
-                if isinstance(message, WatchRun):
-                    return await self._watches.run(message, channel)
-                return await self._watches.keys(message, channel)
+                return await self._watches.run(message, channel)
+            case WatchKeys():
+                await self.catch_up(forwarded=forwarded)
+                return await self._watches.keys.serve(message, channel)
+            case Follow():
+                await self.catch_up(forwarded=forwarded)
+                return await self._watches.follows.serve(message, channel)
             case PutBlob(replica=True):
                 return await self._blobs.put(message, channel)
             case PutBlob() | ReadLog() | GetSnapshot():

@@ -1,71 +1,40 @@
-"""Who follows which run or keys on this master, told by the events of apply.
+"""Who follows what on this master, told by the events of apply: runs here, the rest by its own noun.
 
-Works on every master, from its own applied state. A watcher that is slow gets fewer, larger updates,
-never an unbounded queue: what changed since its last update is a set of ids, read when it is ready.
+Works on every master, from its own applied state. What changed in a run since a watcher's last update is
+a set of ids, read when the watcher is ready.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from titan.errors import NotFound, Unavailable
+from titan.errors import NotFound
 from titan.fsm.events import (
     AnyEvent,
     JobChanged,
     JobsChanged,
-    KeyChanged,
+    ProgressReported,
     RunChanged,
     RunSubmitted,
     StateReplaced,
 )
-from titan.fsm.queries import GetJob, GetRun, KvGet, KvList
+from titan.fsm.queries import GetJob, GetRun
 from titan.fsm.views import read
 from titan.ids import JobId, RunId
-from titan.limits import LIST_PAGE_MAX, WATCHERS_PER_MASTER_MAX
+from titan.limits import LIST_PAGE_MAX
+from titan.master.follows import Follows
+from titan.master.key_watches import KeyWatches
 from titan.master.replica import Replica
+from titan.master.watchers import Admission, Watcher
 from titan.wire.channel import Stream
-from titan.wire.messages import KeyUpdate, Message, Ok, RunUpdate, WatchKeys, WatchRun, encode
+from titan.wire.messages import Message, Ok, RunUpdate, WatchRun, encode
 
 PUSH_INTERVAL_S = 0.05  # between two updates to one watcher, unless the run is over
-DEAF_CHECK_S = 1.0
-DEAF_MS = (
-    3000  # a master that has heard no leader for so long ends its watches: they resume elsewhere
-)
 
 _encode = msgspec.msgpack.Encoder().encode
-
-
-class _Watcher:
-    """What one watcher has not been told yet."""
-
-    def __init__(self) -> None:
-        self.changed: dict[str, None] = {}
-        self.is_over = False
-        self.wake = asyncio.Event()
-
-    def touch(self, ident: str, *, over: bool = False) -> None:
-        self.changed[ident] = None
-        self.is_over = self.is_over or over
-        self.wake.set()
-
-    def touch_all(self, idents: Iterable[str]) -> None:
-        self.changed.update(dict.fromkeys(idents))
-        self.wake.set()
-
-    async def next_changes(self, *, is_deaf: Callable[[], bool]) -> list[str]:
-        while not self.wake.is_set():
-            try:
-                async with asyncio.timeout(DEAF_CHECK_S):
-                    await self.wake.wait()
-            except TimeoutError:
-                if is_deaf():
-                    raise Unavailable("this master has lost touch with the leader") from None
-        self.wake.clear()
-        changed, self.changed = list(self.changed), {}
-        return changed
 
 
 class Watches:
@@ -73,17 +42,23 @@ class Watches:
 
     def __init__(self, replica: Replica, *, heard_ms_ago: Callable[[], int]) -> None:
         self._replica = replica
-        self._heard_ms_ago = heard_ms_ago
-        self._runs: dict[RunId, set[_Watcher]] = {}
-        self._keys: dict[_Watcher, str] = {}
-        self._count = 0
+        self._admission = Admission(heard_ms_ago=heard_ms_ago)
+        self._runs: dict[RunId, set[Watcher]] = {}
+        self.keys = KeyWatches(replica, self._admission)
+        self.follows = Follows(replica, self._admission)
         replica.listen(self._on_applied)
 
+    def __len__(self) -> int:
+        """How many watchers there are, of all kinds."""
+        return self._admission.count
+
     def _on_applied(self, index: int, events: Sequence[AnyEvent]) -> None:
+        self.keys.on_applied(index, events)
+        self.follows.on_applied(events)
         for event in events:
             if isinstance(event, StateReplaced):
                 self._touch_all()
-            elif isinstance(event, JobChanged):
+            elif isinstance(event, JobChanged | ProgressReported):
                 for watcher in self._runs.get(event.run, ()):
                     watcher.touch(event.job)
             elif isinstance(event, JobsChanged):
@@ -93,24 +68,11 @@ class Watches:
                 over = isinstance(event, RunChanged) and event.over
                 for watcher in self._runs.get(event.run, ()):
                     watcher.touch("", over=over)
-            elif isinstance(event, KeyChanged):
-                for watcher, prefix in self._keys.items():
-                    if event.key.startswith(prefix):
-                        watcher.touch(event.key)
 
     def _touch_all(self) -> None:
         for watchers in self._runs.values():
             for watcher in watchers:
                 watcher.touch("")
-
-    def _enter(self) -> _Watcher:
-        if self._count >= WATCHERS_PER_MASTER_MAX:
-            raise Unavailable(f"this master has {WATCHERS_PER_MASTER_MAX} watchers already")
-        self._count += 1
-        return _Watcher()
-
-    def _is_deaf(self) -> bool:
-        return self._heard_ms_ago() > DEAF_MS
 
     # --- runs ---------------------------------------------------------------------------------
 
@@ -118,21 +80,20 @@ class Watches:
         """Serve a `WatchRun` channel."""
         if message.run not in self._replica.state.runs:
             raise NotFound(f"there is no run {message.run}")
-        watcher = self._enter()
-        self._runs.setdefault(message.run, set()).add(watcher)
-        try:
-            await self._follow_run(message, channel, watcher)
-        finally:
-            self._count -= 1
-            self._runs[message.run].discard(watcher)
-            if not self._runs[message.run]:
-                del self._runs[message.run]
+        with self._admission.enter() as watcher:
+            self._runs.setdefault(message.run, set()).add(watcher)
+            try:
+                await self._follow_run(message, channel, watcher)
+            finally:
+                self._runs[message.run].discard(watcher)
+                if not self._runs[message.run]:
+                    del self._runs[message.run]
         return Ok()
 
-    async def _follow_run(self, message: WatchRun, channel: Stream, watcher: _Watcher) -> None:
+    async def _follow_run(self, message: WatchRun, channel: Stream, watcher: Watcher) -> None:
         over = await self._send_all(message, channel)
         while not over:
-            changed = await watcher.next_changes(is_deaf=self._is_deaf)
+            changed = await watcher.next_changes(is_deaf=self._admission.is_deaf)
             jobs = [JobId(one) for one in changed if one] if message.jobs else []
             over = await self._send_jobs(message.run, jobs, channel)
             if not over and not watcher.is_over:
@@ -156,34 +117,3 @@ class Watches:
             await channel.send(encode(update))
             await asyncio.sleep(0)  # a large run has many pages, and others are waiting too
         return over
-
-    # --- keys ---------------------------------------------------------------------------------
-
-    async def keys(self, message: WatchKeys, channel: Stream) -> Message:
-        """Serve a `WatchKeys` channel; ends only with the connection."""
-        watcher = self._enter()
-        self._keys[watcher] = message.prefix
-        try:
-            await self._send_existing(message.prefix, channel)
-            while True:
-                for key in await watcher.next_changes(is_deaf=self._is_deaf):
-                    await self._send_key(key, channel)
-        finally:
-            self._count -= 1
-            del self._keys[watcher]
-
-    async def _send_existing(self, prefix: str, channel: Stream) -> None:
-        after = ""
-        while True:
-            query = KvList(prefix=prefix, limit=LIST_PAGE_MAX, after=after)
-            page = read(self._replica.state, query)
-            for view in page:
-                await self._send_key(view.key, channel)
-            if len(page) < LIST_PAGE_MAX:
-                return
-            after = page[-1].key
-
-    async def _send_key(self, key: str, channel: Stream) -> None:
-        state = self._replica.state
-        item = _encode(read(state, KvGet(key=key)))
-        await channel.send(encode(KeyUpdate(index=state.index, key=key, item=item)))

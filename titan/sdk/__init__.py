@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from titan.sdk.anything import ANY
 from titan.sdk.client import RunHandle, TitanClient
 from titan.sdk.context import TaskContext, current
 from titan.sdk.jobs import TitanJob
@@ -22,10 +23,13 @@ from titan.sdk.jobs import TitanJob
 if TYPE_CHECKING:
     from titan.sdk.aio import AsyncClient
     from titan.sdk.handles import AsyncRunHandle
+    from titan.sdk.task import AsyncTaskContext
 
 __all__ = [
+    "ANY",
     "AsyncClient",
     "AsyncRunHandle",
+    "AsyncTaskContext",
     "RunHandle",
     "TaskContext",
     "TitanClient",
@@ -44,4 +48,8 @@ def __getattr__(name: str) -> object:
         from titan.sdk.handles import AsyncRunHandle
 
         return AsyncRunHandle
+    if name == "AsyncTaskContext":
+        from titan.sdk.task import AsyncTaskContext
+
+        return AsyncTaskContext
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from titan.limits import CLIENT_DEADLINE_S
 from titan.sdk.absent import KnowsWhatIsAbsent
+from titan.sdk.store_face import StoreFace
 
 if TYPE_CHECKING:
-    from titan.fsm.queries import JobView, KvView, RunView, WorkerView
+    from titan.fsm.queries import JobView, RunView, WorkerView
     from titan.sdk.aio import AsyncClient
     from titan.sdk.handles import AsyncRunHandle
     from titan.sdk.jobs import TitanJob
     from titan.sdk.portal import Portal
-    from titan.sdk.store import KeyChange
     from titan.sdk.views import RunChange
     from titan.wire.messages import ClusterInfo
 
@@ -68,12 +68,16 @@ class RunHandle:
         """Add jobs while it is live, all or none."""
         self._client.add_jobs(self.id, jobs)
 
+    def signal(self, name: str, payload: Any = None, *, job: str | None = None) -> int:
+        """Tell it, or one of its jobs, something; see `TitanClient.signal`."""
+        return self._client.signal(self.id, name, payload, job=job)
+
     def watch(self) -> Iterator[RunChange]:
         """The run and its jobs now, then every change until it has ended."""
         return self._client.watch_run(self.id)
 
 
-class TitanClient(KnowsWhatIsAbsent):
+class TitanClient(StoreFace, KnowsWhatIsAbsent):
     """A client of a Titan cluster. Safe to use from several threads.
 
     `masters`: "host:port,host:port" or a list; else `TITAN_MASTERS`, else `TITAN_HOST` and
@@ -221,6 +225,20 @@ class TitanClient(KnowsWhatIsAbsent):
         """What a job writes, from the beginning of its newest attempt until the job has ended."""
         return self._iterate(self._here().follow_logs(job_id, run))
 
+    def get_output(self, job_id: object, run: object | None = None) -> Any:
+        """What a job has put out, as it was set; None when nothing was. While it runs, what it has
+        set so far. What is no JSON comes as text or bytes."""
+        return self._call(self._here().get_output(job_id, run))
+
+    def signal(self, run: object, name: str, payload: Any = None, *, job: str | None = None) -> int:
+        """Tell a live run, or one of its jobs, something; answers the number of the signal.
+
+        It waits in a mailbox until a task takes it: one of the job, or the first of the run that asks.
+        `payload` is anything JSON knows, at most 64 KiB. Raises `Conflict` when the run or job has
+        ended or its mailbox is full.
+        """
+        return self._call(self._here().signal(run, name, payload, job=job))
+
     def cancel(self, target: object, run: object | None = None) -> None:
         """Cancel a run (by its id or handle), or a job and its descendants. Raises `NotFound`."""
         self._call(self._here().cancel(target, run))
@@ -228,55 +246,6 @@ class TitanClient(KnowsWhatIsAbsent):
     def retry(self, job_id: str, run: object | None = None) -> None:
         """Run a job that has ended again, with the descendants that ended because of it."""
         self._call(self._here().retry(job_id, run))
-
-    # --- key-value store ------------------------------------------------------------------------
-
-    def store_put(self, key: str, value: str | bytes | float, *, ttl_s: float | None = None) -> int:
-        """Set a key, for `ttl_s` seconds or for ever; answers its version. Numbers become text."""
-        return self._call(self._here().store_put(key, value, ttl_s=ttl_s))
-
-    def store_get(self, key: str) -> str | bytes | None:
-        """The value, or None for a missing key."""
-        return self._call(self._here().store_get(key))
-
-    def store_delete(self, key: str) -> bool:
-        """Remove a key of any kind; answers whether it was there."""
-        return self._call(self._here().store_delete(key))
-
-    def store_cas(
-        self,
-        key: str,
-        expected: str | bytes | float | None,
-        value: str | bytes | float,
-        *,
-        ttl_s: float | None = None,
-    ) -> bool:
-        """Set a key only if it holds `expected` (None: only if it is missing); answers whether it was."""
-        return self._call(self._here().store_cas(key, expected, value, ttl_s=ttl_s))
-
-    def store_incr(self, key: str, by: int = 1) -> int:
-        """Add to a counter; a missing key counts as 0. Answers the new value."""
-        return self._call(self._here().store_incr(key, by))
-
-    def store_sadd(self, key: str, member: str) -> int:
-        """Add a member to a set; answers 1 if it is new, else 0."""
-        return self._call(self._here().store_sadd(key, member))
-
-    def store_srem(self, key: str, member: str) -> int:
-        """Remove a member from a set; answers 1 if it was there, else 0."""
-        return self._call(self._here().store_srem(key, member))
-
-    def store_smembers(self, key: str) -> list[str]:
-        """The members in the order in which they came; [] for a missing key."""
-        return self._call(self._here().store_smembers(key))
-
-    def store_list(self, prefix: str = "") -> list[KvView]:
-        """Every key with the prefix, sorted, with values."""
-        return self._call(self._here().store_list(prefix))
-
-    def watch(self, prefix: str = "") -> Iterator[KeyChange]:
-        """Keys with the prefix: what is there first, then each change, without end."""
-        return self._iterate(self._here().watch(prefix))
 
     # --- files ----------------------------------------------------------------------------------
 

@@ -1,16 +1,30 @@
-"""What code inside a task knows of itself, from the environment that the worker gives it."""
+"""What code inside a task knows of itself, from the environment that the worker gives it, and does.
+
+`TaskContext` is the face of `task.py` for code without asyncio. Light to import: what talks to the network
+is loaded when it is first needed.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from titan.errors import UserError
 
+if TYPE_CHECKING:
+    from titan.sdk.client import TitanClient
+    from titan.sdk.commit import Commit
+    from titan.sdk.fencing import Fence
+    from titan.sdk.jobs import TitanJob
+    from titan.sdk.signals import Signal
+    from titan.sdk.task import AsyncTaskContext
 
-class TaskContext(NamedTuple):
-    """The attempt that this process is."""
+
+class Identity(NamedTuple):
+    """The attempt that a process is."""
 
     run: str
     job: str
@@ -19,20 +33,98 @@ class TaskContext(NamedTuple):
     fence: int  # the log index of its assignment: grows with every attempt of the job
 
 
-def current() -> TaskContext:
-    """The task that this code runs in. Raises `UserError` outside of one."""
+def identity() -> Identity:
+    """The attempt that this process is. Raises `UserError` when it is none."""
     if not attempt_id(os.environ):
         raise UserError(
             "this code does not run inside a Titan task",
             hint="titan.sdk.current() works in jobs that a worker started",
         )
-    return TaskContext(
+    return Identity(
         run=os.environ.get("TITAN_RUN_ID", ""),
         job=os.environ.get("TITAN_JOB_ID", ""),
         attempt=attempt_id(os.environ),
         number=_number(os.environ, "TITAN_ATTEMPT_NUMBER"),
         fence=_number(os.environ, "TITAN_FENCE"),
     )
+
+
+class TaskContext:
+    """The task that this code runs in. Every effect of it is refused with `attempt_not_live` once its
+    attempt has been superseded, also when its worker was only paused."""
+
+    def __init__(self, me: Identity, client: TitanClient | None = None) -> None:
+        self.run, self.job, self.attempt, self.number, self.fence = me
+        self._me = me
+        self._client = client
+        self._face: AsyncTaskContext | None = None
+
+    def __repr__(self) -> str:
+        return f"<task {self.run}/{self.job}, attempt {self.attempt}>"
+
+    @property
+    def client(self) -> TitanClient:
+        """A client whose writes carry the attempt."""
+        if self._client is None:
+            from titan.sdk.client import TitanClient
+
+            self._client = TitanClient()
+        return self._client
+
+    def _task(self) -> AsyncTaskContext:
+        from titan.sdk.task import AsyncTaskContext
+
+        client = self.client._here()
+        if self._face is None or self._face.client is not client:
+            self._face = AsyncTaskContext(client, self._me)
+        return self._face
+
+    def set_output(self, value: Any) -> None:
+        """What the job puts out once this attempt ends well: anything JSON knows, at most 64 KiB. The
+        last one counts, and goes before what the task writes into the file `TITAN_OUTPUT`."""
+        self.client._call(self._task().set_output(value))
+
+    def progress(self, fraction: float, note: str = "") -> None:
+        """Show how far the task is, from 0 to 1. Call it as often as you like: at most one report a
+        second is sent, the newest, and the calls between cost next to nothing."""
+        self.client._call(self._task().progress(fraction, note))
+
+    def submit(self, jobs: TitanJob | Iterable[TitanJob]) -> None:
+        """Add jobs to the task's own run, all or none. They may depend on jobs of the run, on this one
+        too; without parents they start at once."""
+        self.client._call(self._task().submit(jobs))
+
+    @contextmanager
+    def commit(self, *, if_lock: Fence | None = None) -> Iterator[Commit]:
+        """Effects that happen together, when the block ends, or not at all. When the block raises,
+        nothing is sent."""
+        from titan.sdk.commit import Commit
+
+        collected = Commit(self.run)
+        yield collected
+        self.client._call(self._task().send(collected, if_lock=if_lock))
+
+    def wait_signal(self, name: str, timeout: float | None = None, *, ack: bool = True) -> Signal:
+        """The oldest signal of this name to the job or its run that nobody has taken; waits for one.
+
+        It is taken with that. With `ack=False` it stays until `ack(signal)`, or `c.ack(signal)` in a
+        commit, and a job that runs again gets it again. Raises `TimedOut` after `timeout` seconds.
+        """
+        return self.client._call(self._task().wait_signal(name, timeout, ack=ack))
+
+    def ack(self, signal: Signal) -> bool:
+        """Take a signal; answers False when somebody else did before."""
+        return self.client._call(self._task().ack(signal))
+
+
+def current() -> TaskContext:
+    """The task that this code runs in. Raises `UserError` outside of one."""
+    return _context(identity(), os.getpid())
+
+
+@functools.lru_cache(maxsize=1)
+def _context(me: Identity, pid: int) -> TaskContext:  # noqa: ARG001 - a fork is another process
+    return TaskContext(me)
 
 
 def attempt_id(environment: Mapping[str, str]) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,7 +19,16 @@ from titan.sdk.context import attempt_id
 from titan.sdk.discovery import first_masters
 from titan.sdk.transport import Transport
 from titan.wire.connection import Connection
-from titan.wire.messages import Message, Read, ReadDone, Write, WriteDone
+from titan.wire.messages import (
+    Follow,
+    FollowUpdate,
+    Message,
+    Read,
+    ReadDone,
+    Write,
+    WriteDone,
+    decode,
+)
 from titan.wire.refusals import refusal
 from titan.wire.session import Session
 
@@ -41,14 +52,36 @@ class Core:
             first_masters(masters), client_id=self._session.client, deadline_s=deadline_s
         )
         self._attempt = AttemptId(attempt_id(os.environ))
+        self._side_tasks: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """End the connection."""
+        """End the connection, and what is done beside the calls."""
+        tasks = tuple(self._side_tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._transport.close()
 
-    async def _write(self, command: Command, *, timeout_s: float | None = None) -> Any:
-        """Give one command; answers its value. Raises what `refusals.py` makes of a refusal."""
+    def _beside(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+        """Do something beside the calls until it ends or the client closes. It must not raise."""
+        task = asyncio.create_task(work, name=name)
+        self._side_tasks.add(task)
+        task.add_done_callback(self._side_tasks.discard)
+        return task
+
+    async def _write(
+        self,
+        command: Command,
+        *,
+        timeout_s: float | None = None,
+        attempt: AttemptId | None = None,
+    ) -> Any:
+        """Give one command; answers its value. Raises what `refusals.py` makes of a refusal.
+
+        `attempt` is whose effect it is, if not that of the task which this process is.
+        """
         payload = encode_command(command)
+        fenced_by = self._attempt if attempt is None else attempt
         async with self._session.request() as number:
 
             async def ask(connection: Connection, left_s: float) -> WriteDone:
@@ -57,7 +90,7 @@ class Core:
                     request=number,
                     floor=self._session.floor,
                     command=payload,
-                    attempt=self._attempt,
+                    attempt=fenced_by,
                 )
                 reply = await connection.call(write, timeout_s=self._transport.try_s(left_s))
                 done = _expect(reply, WriteDone)
@@ -75,6 +108,24 @@ class Core:
         """Ask one question, linearizable; `answer` is the type of the view."""
         reply = await self._transport.call(Read(query=msgspec.msgpack.encode(query)))
         return msgspec.msgpack.decode(_expect(reply, ReadDone).value, type=answer)
+
+    async def _follow(self, query: Query, answer: type[T]) -> AsyncGenerator[T, None]:
+        """The answer to a question now and whenever it is another, through failovers, without end.
+
+        `answer` is the type of the view. Quick changes may be told as one; what it was before is
+        never told after what it is.
+        """
+        request = Follow(query=msgspec.msgpack.encode(query))
+        told, last = -1, b""
+        pieces = self._transport.stream(lambda: request)
+        async with contextlib.aclosing(pieces):
+            async for piece in pieces:
+                update = decode(piece) if isinstance(piece, bytes) else piece
+                if not isinstance(update, FollowUpdate):
+                    raise ProtocolError(f"expected FollowUpdate, got {type(update).__name__}")
+                if update.index >= told and update.value != last:
+                    told, last = update.index, update.value
+                    yield msgspec.msgpack.decode(update.value, type=answer)
 
     async def _ask(self, message: Message, answer: type[M]) -> M:
         return _expect(await self._transport.call(message), answer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from titan.fsm.queries import JobView
 from titan.ids import RunId
@@ -52,6 +52,10 @@ class AsyncRunHandle:
     async def add(self, jobs: Iterable[TitanJob]) -> None:
         """Add jobs while it is live, all or none."""
         await self._client.add_jobs(self.id, jobs)
+
+    async def signal(self, name: str, payload: Any = None, *, job: str | None = None) -> int:
+        """Tell it, or one of its jobs, something; see `AsyncClient.signal`."""
+        return await self._client.signal(self.id, name, payload, job=job)
 
     def watch(self) -> AsyncIterator[RunChange]:
         """Every change until it has ended."""

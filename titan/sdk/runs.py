@@ -9,9 +9,11 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from titan.errors import Conflict, InvalidSpec
-from titan.fsm.commands import CancelJob, CancelRun, RetryJob, StageJobs, SubmitRun
+from titan.fsm.commands import AddJobs, CancelJob, CancelRun, RetryJob, StageJobs, SubmitRun
+from titan.fsm.queries import GetOutput
 from titan.ids import Digest, RunId, is_run_id, new_run_id
 from titan.limits import STAGES_IN_FLIGHT_MAX
 from titan.sdk.blobs import BlobsApi
@@ -19,6 +21,8 @@ from titan.sdk.handles import AsyncRunHandle
 from titan.sdk.jobs import TitanJob
 from titan.sdk.logs import LogsApi
 from titan.sdk.packing import Packed, pack
+from titan.sdk.payloads import plain_value
+from titan.sdk.signals import SignalsApi
 from titan.sdk.submission import addition, split
 from titan.spec import graph
 from titan.spec.model import JobSpec
@@ -27,7 +31,7 @@ from titan.spec.problems import Problems
 Parameter = str | int | float | bool | None
 
 
-class RunsApi(LogsApi, BlobsApi):
+class RunsApi(LogsApi, BlobsApi, SignalsApi):
     """Runs of a client. Arguments named `run` take a run id or a handle."""
 
     # --- submitting -----------------------------------------------------------------------------
@@ -103,6 +107,10 @@ class RunsApi(LogsApi, BlobsApi):
 
     async def add_jobs(self, run: object, jobs: Iterable[TitanJob]) -> None:
         """Add jobs to a live run, all or none; parents may be new, running or finished."""
+        await self._write(await self._addition(run, jobs))
+
+    async def _addition(self, run: object, jobs: Iterable[TitanJob]) -> AddJobs:
+        """The command that adds jobs whose files are there. Raises `InvalidSpec`, `LimitExceeded`."""
         listed = list(jobs)
         packed = await asyncio.to_thread(lambda: pack(listed, per_job=True))
         with ExitStack() as files:
@@ -110,7 +118,7 @@ class RunsApi(LogsApi, BlobsApi):
                 files.enter_context(packed.bundle)
             _check_graph(str(run), packed.specs, open_world=True)
             await self._upload(packed)
-        await self._write(addition(RunId(str(run)), packed.specs))
+        return addition(RunId(str(run)), packed.specs)
 
     async def _upload(self, packed: Packed) -> None:
         if packed.bundle is not None:
@@ -162,6 +170,13 @@ class RunsApi(LogsApi, BlobsApi):
             for task in under_way:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def get_output(self, job_id: object, run: object | None = None) -> Any:
+        """What a job has put out, as it was set; None when nothing was. While it runs, what it has
+        set so far. What is no JSON comes as text or bytes."""
+        found = await self.get_job(str(job_id), run)
+        data = await self._read(GetOutput(run=found.run, job=found.id), bytes | None)  # type: ignore[arg-type]
+        return None if data is None else plain_value(data)
 
     # --- changing -------------------------------------------------------------------------------
 

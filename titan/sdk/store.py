@@ -2,52 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
 
-import msgspec
-
-from titan.errors import Conflict
+from titan.errors import Conflict, ProtocolError, TimedOut
 from titan.fsm.commands import KvCas, KvDelete, KvIncr, KvPut, KvSetAdd, KvSetRemove
 from titan.fsm.queries import KvGet, KvList, KvView
 from titan.limits import LIST_PAGE_MAX
+from titan.sdk.anything import ANY, AnyValue
 from titan.sdk.core import Core
-from titan.wire.messages import KeyUpdate, Message, WatchKeys, decode
+from titan.sdk.fencing import Fence, fence
+from titan.sdk.watching import KeyChange, KeysTold
+from titan.wire.messages import decode
 
 Value = str | bytes
-
-
-@dataclass(frozen=True, slots=True)
-class KeyChange:
-    """A key as of `index`; `item` is None once it is gone."""
-
-    key: str
-    item: KvView | None
-    index: int
 
 
 class StoreApi(Core):
     """Keys and sets of a client. Values are text or bytes of at most 128 KiB."""
 
-    async def store_put(self, key: str, value: Value | float, *, ttl_s: float | None = None) -> int:
-        """Set a key, for `ttl_s` seconds or for ever; answers its version. Numbers become text."""
-        raw, binary = _encode(value)
-        command = KvPut(key=key, value=raw, binary=binary, ttl_ms=_ttl_ms(ttl_s))
+    async def store_put(
+        self,
+        key: str,
+        value: Value | float,
+        *,
+        ttl_s: float | None = None,
+        if_lock: Fence | None = None,
+    ) -> int:
+        """Set a key, for `ttl_s` seconds or for ever; answers its version. Numbers become text.
+
+        With `if_lock` (a lock, or its name and token) this and every other write is refused with
+        `lock_lost` once the lock has passed to somebody else.
+        """
+        raw, binary = encode_value(value)
+        ttl_ms = ttl_ms_of(ttl_s)
+        command = KvPut(key=key, value=raw, binary=binary, ttl_ms=ttl_ms, **fence(if_lock))
         return int(await self._write(command))
 
     async def store_get(self, key: str) -> Value | None:
         """The value, or None for a missing key. Raises `Conflict` when the key holds a set."""
-        item = await self._item(key)
-        if item is None:
-            return None
-        if item.members is not None:
-            raise Conflict(f"{key!r} holds a set; use store_smembers", reason="wrong_type")
-        value: Value = item.value
-        return value
+        return _value(key, await self._item(key))
 
-    async def store_delete(self, key: str) -> bool:
+    async def store_delete(self, key: str, *, if_lock: Fence | None = None) -> bool:
         """Remove a key of any kind; answers whether it was there."""
-        return bool(await self._write(KvDelete(key=key)))
+        return bool(await self._write(KvDelete(key=key, **fence(if_lock))))
 
     async def store_cas(
         self,
@@ -56,24 +55,32 @@ class StoreApi(Core):
         value: Value | float,
         *,
         ttl_s: float | None = None,
+        if_lock: Fence | None = None,
     ) -> bool:
         """Set a key only if it holds `expected` (None: only if it is missing); answers whether it was."""
-        raw, binary = _encode(value)
-        before = None if expected is None else _encode(expected)[0]
-        command = KvCas(key=key, expected=before, value=raw, binary=binary, ttl_ms=_ttl_ms(ttl_s))
+        raw, binary = encode_value(value)
+        before = None if expected is None else encode_value(expected)[0]
+        command = KvCas(
+            key=key,
+            expected=before,
+            value=raw,
+            binary=binary,
+            ttl_ms=ttl_ms_of(ttl_s),
+            **fence(if_lock),
+        )
         return bool(await self._write(command))
 
-    async def store_incr(self, key: str, by: int = 1) -> int:
+    async def store_incr(self, key: str, by: int = 1, *, if_lock: Fence | None = None) -> int:
         """Add to a counter; a missing key counts as 0. Answers the new value."""
-        return int(await self._write(KvIncr(key=key, by=by)))
+        return int(await self._write(KvIncr(key=key, by=by, **fence(if_lock))))
 
-    async def store_sadd(self, key: str, member: str) -> int:
+    async def store_sadd(self, key: str, member: str, *, if_lock: Fence | None = None) -> int:
         """Add a member to a set; answers 1 if it is new, else 0."""
-        return int(await self._write(KvSetAdd(key=key, member=str(member))))
+        return int(await self._write(KvSetAdd(key=key, member=str(member), **fence(if_lock))))
 
-    async def store_srem(self, key: str, member: str) -> int:
+    async def store_srem(self, key: str, member: str, *, if_lock: Fence | None = None) -> int:
         """Remove a member from a set; answers 1 if it was there, else 0."""
-        return int(await self._write(KvSetRemove(key=key, member=str(member))))
+        return int(await self._write(KvSetRemove(key=key, member=str(member), **fence(if_lock))))
 
     async def store_smembers(self, key: str) -> list[str]:
         """The members in the order in which they came; [] for a missing key."""
@@ -95,51 +102,71 @@ class StoreApi(Core):
             if len(page) < LIST_PAGE_MAX:
                 return found
 
-    async def watch(self, prefix: str = "") -> AsyncIterator[KeyChange]:
+    async def watch(self, prefix: str = "") -> AsyncGenerator[KeyChange, None]:
         """Keys with the prefix: what is there first, then each change, through failovers, without end.
 
-        Changes that follow one another quickly may be told as one. A key that went while the
-        connection was broken is told as gone afterwards.
+        Every change is told once and in order; the client resumes where it stopped. Only a watcher
+        that is thousands of changes behind gets the newest state of each key instead of the steps to
+        it, and sets are told as they are when the change is read.
         """
-        known: dict[str, int] = {}  # key → version told
-        breaks = 0
+        told = KeysTold(prefix)
+        pieces = self._transport.stream(told.request)
+        async with contextlib.aclosing(pieces):
+            async for piece in pieces:
+                if isinstance(piece, bytes):
+                    for change in told.take(decode(piece)):
+                        yield change
 
-        def request() -> Message:
-            nonlocal breaks
-            breaks += 1
-            return WatchKeys(prefix=prefix)
+    async def wait_for(
+        self,
+        key: str,
+        expected: Value | float | Callable[[Value | None], bool] | AnyValue | None = ANY,
+        timeout: float | None = None,
+    ) -> Value | None:
+        """Wait until a key has the value `expected`, or one for which `expected(value)` is true, or, by
+        default, any; None waits until it is missing. Pushed, not polled. Answers the value.
 
-        settled = 1
-        async for piece in self._transport.stream(request):
-            if not isinstance(piece, bytes):
-                return
-            update = decode(piece)
-            if not isinstance(update, KeyUpdate):
-                continue
-            if settled != breaks:
-                settled = breaks
-                for change in await self._gone(prefix, known, index=update.index):
-                    yield change
-            item = msgspec.msgpack.decode(update.item, type=KvView | None)
-            if item is None:
-                if known.pop(update.key, None) is not None:
-                    yield KeyChange(update.key, None, update.index)
-            elif known.get(update.key, -1) < item.version:
-                known[update.key] = item.version
-                yield KeyChange(update.key, item, update.index)
-
-    async def _gone(self, prefix: str, known: dict[str, int], *, index: int) -> list[KeyChange]:
-        present = {item.key for item in await self.store_list(prefix)}
-        gone = [key for key in known if key not in present]
-        for key in gone:
-            del known[key]
-        return [KeyChange(key, None, index) for key in gone]
+        A value that lasts only a moment may be missed. Raises `TimedOut` after `timeout` seconds.
+        """
+        is_it = _condition(expected)
+        try:
+            async with asyncio.timeout(timeout):
+                answers = self._follow(KvGet(key=key), KvView | None)  # type: ignore[arg-type]
+                async with contextlib.aclosing(answers):
+                    async for item in answers:
+                        value = _value(key, item)
+                        if is_it(value):
+                            return value
+        except TimeoutError:
+            raise TimedOut(f"{key!r} is not as expected after {timeout} s") from None
+        raise ProtocolError("the master has stopped telling about the key")
 
     async def _item(self, key: str) -> KvView | None:
         return await self._read(KvGet(key=key), KvView | None)  # type: ignore[arg-type]
 
 
-def _encode(value: Value | float) -> tuple[bytes, bool]:
+def _value(key: str, item: KvView | None) -> Value | None:
+    if item is None:
+        return None
+    if item.members is not None:
+        raise Conflict(f"{key!r} holds a set; use store_smembers", reason="wrong_type")
+    value: Value = item.value
+    return value
+
+
+def _condition(expected: object) -> Callable[[Value | None], bool]:
+    if expected is ANY:
+        return lambda value: value is not None
+    if expected is None:
+        return lambda value: value is None
+    if callable(expected):
+        return lambda value: bool(expected(value))
+    wanted = encode_value(expected)[0]  # type: ignore[arg-type]
+    return lambda value: value is not None and encode_value(value)[0] == wanted
+
+
+def encode_value(value: Value | float) -> tuple[bytes, bool]:
+    """The bytes of a value, and whether reads give bytes back. Numbers become text."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value), True
     if isinstance(value, str | int | float):
@@ -148,7 +175,8 @@ def _encode(value: Value | float) -> tuple[bytes, bool]:
     raise TypeError(f"a value is text, bytes or a number, not {kind}; json.dumps makes text of it")
 
 
-def _ttl_ms(ttl_s: float | None) -> int:
+def ttl_ms_of(ttl_s: float | None) -> int:
+    """A time to live as the log has it; 0 for ever."""
     if ttl_s is None:
         return 0
     if ttl_s <= 0:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 from titan.errors import (
@@ -143,17 +143,19 @@ class Transport:
 
     async def stream(
         self, request: Callable[[], Message], *, timeout_s: float | None = None
-    ) -> AsyncIterator[bytes | Message]:
+    ) -> AsyncGenerator[bytes | Message, None]:
         """Pieces of a channel and then its last reply; opened again with `request()` when it breaks.
 
-        The deadline counts from the last piece. What comes twice after a break is the caller's to
-        notice, or to avoid by asking from where it stopped.
+        The deadline counts from the last piece, or from the break of a channel that was quiet for
+        long. What comes twice after a break is the caller's to notice, or to avoid by asking from
+        where it stopped.
         """
         patience = _Patience(self.deadline_s if timeout_s is None else timeout_s)
         while True:
             connection = channel = None
             try:
                 connection = await self._connected(patience.left_s)
+                opened_s = time.monotonic()
                 channel = connection.open(request())
                 async for piece in channel:
                     patience.renew()
@@ -164,6 +166,8 @@ class Transport:
                 if not error.retryable or self._is_hopeless(error, patience):
                     raise
                 self._judge(connection, error)
+                if channel is not None and time.monotonic() - opened_s > CLIENT_ATTEMPT_TIMEOUT_S:
+                    patience.renew()  # nothing was wrong, there was only nothing to say
                 if not await patience.pause():
                     raise _given_up(error, uncertain=False) from error
             else:

@@ -16,9 +16,14 @@ from titan.wire.messages import WriteDone
 
 _NOT_FOUND: Final = ("unknown_run", "unknown_job", "unknown_worker", "unknown_attempt")
 _INVALID: Final = ("duplicate_job", "unknown_parent", "cycle", "invalid_job", "not_supported")
-_TOO_LARGE: Final = ("too_large", "key_limit", "stage_full")
+_TOO_LARGE: Final = ("too_large", "key_limit", "stage_full", "lock_limit", "lock_queue_full")
 _HINTS: Final = {
     "attempt_not_live": "another attempt of this task has replaced this one; its effects no longer count",
+    "cas_failed": "read the key again and begin anew; nothing of the commit has happened",
+    "job_over": "only a job that has not ended can be told something",
+    "lock_lost": "somebody else may hold the lock by now; acquire it again and begin anew",
+    "mailbox_full": "let a task take the signals that wait, then try again",
+    "not_in_task": "titan.sdk.current() works in jobs that a worker started",
     "run_over": "the run has ended: submit a new one, or retry one of its jobs",
     "wrong_type": "the key holds a set and not a value, or the other way round",
 }

@@ -25,6 +25,12 @@ from titan.fsm.commands.cluster import (
     OpenEpoch,
     RaiseVersion,
 )
+from titan.fsm.commands.effects import (
+    CommitEffects,
+    Effect,
+    ReportProgress,
+    SetOutput,
+)
 from titan.fsm.commands.kv import (
     KvCas,
     KvDelete,
@@ -32,6 +38,12 @@ from titan.fsm.commands.kv import (
     KvPut,
     KvSetAdd,
     KvSetRemove,
+    KvWrite,
+)
+from titan.fsm.commands.locks import (
+    AcquireLock,
+    ReleaseLock,
+    RenewLock,
 )
 from titan.fsm.commands.runs import (
     AddJobs,
@@ -40,6 +52,10 @@ from titan.fsm.commands.runs import (
     RetryJob,
     StageJobs,
     SubmitRun,
+)
+from titan.fsm.commands.signals import (
+    AckSignal,
+    SendSignal,
 )
 from titan.fsm.commands.workers import (
     ExpireWorker,
@@ -51,6 +67,8 @@ from titan.ids import AttemptId
 __all__ = [
     "ENTRY_FORMAT",
     "VERSION",
+    "AckSignal",
+    "AcquireLock",
     "AddJobs",
     "AdvanceTime",
     "AnyClientCommand",
@@ -60,6 +78,8 @@ __all__ = [
     "CancelRun",
     "ClientCommand",
     "Command",
+    "CommitEffects",
+    "Effect",
     "Entry",
     "ExpireWorker",
     "FinishAttempt",
@@ -70,12 +90,18 @@ __all__ = [
     "KvPut",
     "KvSetAdd",
     "KvSetRemove",
+    "KvWrite",
     "OpenEpoch",
     "Proposal",
     "PublishBlob",
     "RaiseVersion",
     "ReleaseAttempt",
+    "ReleaseLock",
+    "RenewLock",
+    "ReportProgress",
     "RetryJob",
+    "SendSignal",
+    "SetOutput",
     "SetWorkerMode",
     "StageJobs",
     "SubmitRun",
@@ -102,6 +128,14 @@ AnyClientCommand = (
     | KvIncr
     | KvSetAdd
     | KvSetRemove
+    | AcquireLock
+    | RenewLock
+    | ReleaseLock
+    | SendSignal
+    | AckSignal
+    | SetOutput
+    | ReportProgress
+    | CommitEffects
 )
 AnyCommand = (
     AnyClientCommand

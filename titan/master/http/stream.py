@@ -25,7 +25,7 @@ from titan.master.feed import EVERYTHING, Follower, Id, Interest
 from titan.master.http.api import Api
 from titan.master.http.cluster import masters_of
 from titan.master.http.table import Call, Endpoint
-from titan.master.watches import DEAF_MS
+from titan.master.watchers import DEAF_MS
 
 PUSH_INTERVAL_S: Final = 0.05  # between two batches: what changes faster than that is merged
 CLUSTER_PERIOD_S: Final = 1.0

@@ -30,6 +30,9 @@ from titan.wire.messages.blobs import (
     PutBlob,
 )
 from titan.wire.messages.client import (
+    Follow,
+    FollowUpdate,
+    KeysMark,
     KeyUpdate,
     Read,
     ReadDone,
@@ -82,6 +85,8 @@ __all__ = [
     "BlobMissing",
     "ClusterInfo",
     "Confirmed",
+    "Follow",
+    "FollowUpdate",
     "GetBlob",
     "GetCluster",
     "GetSnapshot",
@@ -89,6 +94,7 @@ __all__ = [
     "Heartbeat",
     "Hello",
     "KeyUpdate",
+    "KeysMark",
     "KillAttempt",
     "LeaderNamed",
     "LeaveNow",
@@ -131,6 +137,9 @@ AnyMessage = (
     | RunUpdate
     | WatchKeys
     | KeyUpdate
+    | KeysMark
+    | Follow
+    | FollowUpdate
     | ReadLog
     | LogEnd
     | BlobMissing

@@ -64,9 +64,14 @@ class RunUpdate(Message, frozen=True, kw_only=True, tag="run.update"):
 
 
 class WatchKeys(Message, frozen=True, kw_only=True, tag="watch.kv"):
-    """Channel → `KeyUpdate` pieces for keys with `prefix`: what is there first, then each change."""
+    """Channel → `KeyUpdate` pieces for keys with `prefix`: what is there first, then each change.
+
+    With `after` the master also sends `KeysMark` pieces; if it is more than 0 and the master remembers
+    the changes after that log index, it sends those instead of what is there.
+    """
 
     prefix: str
+    after: int = -1
 
 
 class KeyUpdate(Message, frozen=True, kw_only=True, tag="kv.update"):
@@ -75,3 +80,24 @@ class KeyUpdate(Message, frozen=True, kw_only=True, tag="kv.update"):
     index: int
     key: str
     item: bytes
+
+
+class KeysMark(Message, frozen=True, kw_only=True, tag="kv.mark"):
+    """Where a watch of keys stands. `kind`: begin (everything that is there follows), end (that was all,
+    as of `index`: what was not told is gone), at (every change up to `index` has been told)."""
+
+    kind: str
+    index: int
+
+
+class Follow(Message, frozen=True, kw_only=True, tag="follow"):
+    """Channel → `FollowUpdate` pieces: the answer to a question now, and whenever it is another."""
+
+    query: bytes  # KvGet, GetClaim or PeekSignal of titan.fsm.queries, msgpack
+
+
+class FollowUpdate(Message, frozen=True, kw_only=True, tag="follow.update"):
+    """The answer as of `index`, msgpack of the view that the question names."""
+
+    index: int
+    value: bytes
