@@ -29,7 +29,8 @@ class Rejected(msgspec.Struct, frozen=True):
     run_over, duplicate_job, unknown_parent, cycle, invalid_job, not_supported, stage_incomplete,
     stage_full, not_ready, worker_unavailable, worker_busy, not_capable, no_capacity, not_over,
     wrong_type, too_large, key_limit, stale_epoch, request_expired, stale_incarnation, not_yet, settling,
-    invalid.
+    invalid, unknown_gate, gate_decided, not_an_approver, invalid_answers, unknown_pipeline,
+    invalid_parameters.
     """
 
     code: str

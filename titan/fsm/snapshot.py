@@ -18,6 +18,7 @@ import msgspec
 
 from titan.errors import Fatal
 from titan.fsm.rebuild import rebuild
+from titan.fsm.records.pipelines import Kin, PipelineVersion, SavedPipeline
 from titan.fsm.records.unsettled import Unsettled
 from titan.fsm.state import Attempt, Blob, Job, KvItem, Run, Session, Stage, State, Timer, Worker
 from titan.ids import AttemptId, Digest, RunId, WorkerId
@@ -55,6 +56,14 @@ class JobsBlock(msgspec.Struct, frozen=True, array_like=True):
     jobs: list[Job]
 
 
+class SavedBlock(msgspec.Struct, frozen=True, array_like=True):
+    """One version of a saved pipeline. It never changes, so it is encoded when it is drawn."""
+
+    name: str
+    next_version: int
+    version: PipelineVersion
+
+
 class Frozen:
     """A state as it was: an iterator over its blocks, which another thread may draw.
 
@@ -76,7 +85,7 @@ class Frozen:
         return next(self._blocks)
 
     def _draw(
-        self, runs: list[bytes | list[Run]], others: list[bytes], header: bytes
+        self, runs: list[bytes | list[Run]], others: list[bytes | SavedBlock], header: bytes
     ) -> Iterator[bytes]:
         count = 1
         yield header
@@ -84,7 +93,8 @@ class Frozen:
             for block in [part] if isinstance(part, bytes) else _run_blocks(part):
                 count += 1
                 yield block
-        yield from others
+        for each in others:
+            yield each if isinstance(each, bytes) else _block("pipelines", each)
         self._lazy = {}
         yield _block("end", count + len(others))
 
@@ -99,10 +109,10 @@ def _copied(run: Run) -> Run:
     for job in jobs.values():
         if isinstance(job.children, list):
             job.children = list(job.children)
-    return msgspec.structs.replace(run, jobs=jobs, counts=dict(run.counts))
+    return msgspec.structs.replace(run, jobs=jobs, counts=dict(run.counts), gates=dict(run.gates))
 
 
-def _others(state: State) -> Iterator[bytes]:
+def _others(state: State) -> Iterator[bytes | SavedBlock]:
     """Everything but the header and the runs."""
     for section, rows in (
         ("attempts", state.attempts),
@@ -110,11 +120,13 @@ def _others(state: State) -> Iterator[bytes]:
         ("blobs", state.blobs),
         ("sessions", state.sessions),
         ("over", state.over),
+        ("kin", state.kin),
         ("unsettled", state.unsettled),
     ):
         for part in _parts(rows):
             yield _block(section, part)
     yield from _stages(state)
+    yield from _saved(state)
     for kv_part in _kv_parts(state.kv):
         yield _block("kv", kv_part)
     for start in range(0, len(state.timers), _ROWS_PER_BLOCK):
@@ -184,6 +196,12 @@ def _stages(state: State) -> Iterator[bytes]:
         yield from _jobs("staged", stage.run)
 
 
+def _saved(state: State) -> Iterator[SavedBlock]:
+    for saved in state.pipelines.values():
+        for version in saved.versions.values():
+            yield SavedBlock(saved.name, saved.next_version, version)
+
+
 def _jobs(section: str, run: Run) -> Iterator[bytes]:
     jobs = list(run.jobs.values())
     for start in range(0, len(jobs), _JOBS_PER_BLOCK):
@@ -223,6 +241,8 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
         ("blobs", dict[Digest, Blob]),
         ("sessions", dict[str, Session]),
         ("over", dict[RunId, int]),
+        ("kin", dict[RunId, Kin]),
+        ("pipelines", SavedBlock),
         ("unsettled", dict[RunId, Unsettled]),
         ("stage", Stage),
         ("staged", JobsBlock),
@@ -272,6 +292,9 @@ def _take(state: State, section: str, data: Any) -> None:
         state.stages[data.run.id] = data
     elif section == "staged":
         state.stages[data.run].run.jobs.update((job.id, job) for job in data.jobs)
+    elif section == "pipelines":
+        saved = SavedPipeline(name=data.name, next_version=data.next_version)
+        state.pipelines.setdefault(data.name, saved).versions[data.version.number] = data.version
     elif section == "timers":
         state.timers.extend(data)
     elif section != "end":

@@ -25,6 +25,9 @@ from titan.fsm.commands.cluster import (
     OpenEpoch,
     RaiseVersion,
 )
+from titan.fsm.commands.gates import (
+    DecideGate,
+)
 from titan.fsm.commands.kv import (
     KvCas,
     KvDelete,
@@ -32,6 +35,11 @@ from titan.fsm.commands.kv import (
     KvPut,
     KvSetAdd,
     KvSetRemove,
+)
+from titan.fsm.commands.pipelines import (
+    DeletePipeline,
+    SavePipeline,
+    SubmitSaved,
 )
 from titan.fsm.commands.runs import (
     AddJobs,
@@ -60,6 +68,8 @@ __all__ = [
     "CancelRun",
     "ClientCommand",
     "Command",
+    "DecideGate",
+    "DeletePipeline",
     "Entry",
     "ExpireWorker",
     "FinishAttempt",
@@ -76,9 +86,11 @@ __all__ = [
     "RaiseVersion",
     "ReleaseAttempt",
     "RetryJob",
+    "SavePipeline",
     "SetWorkerMode",
     "StageJobs",
     "SubmitRun",
+    "SubmitSaved",
     "decode_client_command",
     "decode_entry",
     "encode_command",
@@ -102,6 +114,10 @@ AnyClientCommand = (
     | KvIncr
     | KvSetAdd
     | KvSetRemove
+    | DecideGate
+    | SavePipeline
+    | DeletePipeline
+    | SubmitSaved
 )
 AnyCommand = (
     AnyClientCommand
