@@ -11,6 +11,8 @@ import msgspec
 
 from titan.errors import NotFound, NotLeader, TitanError, Unavailable, UnknownOutcome
 from titan.fsm.commands import (
+    VERSION,
+    AdvanceTime,
     AnyCommand,
     AssignAttempt,
     Entry,
@@ -18,6 +20,7 @@ from titan.fsm.commands import (
     JoinWorker,
     OpenEpoch,
     Proposal,
+    RaiseVersion,
     decode_client_command,
     encode_entry,
 )
@@ -72,6 +75,7 @@ class FakeCluster:
         self._random = random.Random(seed)
         self._index = 0
         self.propose(OpenEpoch(epoch=1, leader="x", cluster_id="k"))
+        self.propose(RaiseVersion(version=VERSION))
 
     async def start(self) -> FakeCluster:
         for master in self.masters:
@@ -94,6 +98,10 @@ class FakeCluster:
         entry = encode_entry(Entry(1, 1, int(time.time() * 1000), (proposal,)))
         self.entries_bytes_max = max(self.entries_bytes_max, len(entry))
         return self.machine.apply(self._index, entry).outcomes[0]
+
+    def pass_time(self) -> None:
+        """Whatever is due begins."""
+        self.propose(AdvanceTime())
 
     def draw_fault(self) -> str:
         if self._random.random() >= self.fault_rate:

@@ -27,7 +27,8 @@ JOB_NEW = (
     "command=None, script_content=None, env=None, trigger='all_success', when=None, resources=None, "
     "retries=3, retry_backoff_ms=1000, retry_backoff_cap_ms=60000, no_retry_exit_codes=(), "
     "timeout=86400, queue_timeout=None, health=None, restart=None, secrets=(), artifacts=None, "
-    "foreach=None, isolation='process', image=None, bundle=None"
+    "foreach=None, isolation='process', image=None, bundle=None, approvers=None, form=None, "
+    "pipeline=None, version=0, parameters=None"
 )
 CLIENT = {
     "__init__": "masters=None, *, deadline_s=30.0",
@@ -46,6 +47,17 @@ CLIENT = {
     "list_jobs": "run, *, state=''",
     "fetch_logs": "job_id, run=None",
     "follow_logs": "job_id, run=None",
+    "get_output": "job_id, run=None",
+    "approve": "gate, run=None, *, comment='', answers=None, by=None, role=''",
+    "reject": "gate, run=None, *, comment='', by=None, role=''",
+    "pending_gates": "run=None",
+    "get_gate": "gate, run=None",
+    "save_dag": "name, jobs, *, parameters=None",
+    "submit_saved_dag": "name, version=None, parameters=None, wait=False, timeout=300, *, "
+    "agent_run_id=None",
+    "list_saved_dags": "",
+    "get_saved_dag": "name, version=None",
+    "delete_saved_dag": "name, version=None",
     "cancel": "target, run=None",
     "retry": "job_id, run=None",
     "store_put": "key, value, *, ttl_s=None",
@@ -72,6 +84,10 @@ HANDLE = {
     "cancel": "",
     "add": "jobs",
     "watch": "",
+    "approve": "gate, **how",
+    "reject": "gate, **how",
+    "pending_gates": "",
+    "get_output": "job",
 }
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from titan.errors import UserError
+
+if TYPE_CHECKING:
+    from titan.sdk.client import RunHandle, TitanClient
 
 
 class TaskContext(NamedTuple):
@@ -17,6 +21,11 @@ class TaskContext(NamedTuple):
     attempt: int  # unique in the cluster
     number: int  # 1 for the job's first attempt
     fence: int  # the log index of its assignment: grows with every attempt of the job
+
+    def submit_saved_dag(self, name: str, **how: Any) -> RunHandle:
+        """Start a run of a saved pipeline; takes what `TitanClient.submit_saved_dag` takes. It is a run of
+        its own, which outlives this task; a job of type `pipeline` runs one as a part of its run."""
+        return _client().submit_saved_dag(name, **how)
 
 
 def current() -> TaskContext:
@@ -33,6 +42,14 @@ def current() -> TaskContext:
         number=_number(os.environ, "TITAN_ATTEMPT_NUMBER"),
         fence=_number(os.environ, "TITAN_FENCE"),
     )
+
+
+@functools.cache
+def _client() -> TitanClient:
+    """The client of this task, made when it is first needed."""
+    from titan.sdk.client import TitanClient
+
+    return TitanClient()
 
 
 def attempt_id(environment: Mapping[str, str]) -> int:

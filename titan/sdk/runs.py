@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -15,19 +14,23 @@ from titan.fsm.commands import CancelJob, CancelRun, RetryJob, StageJobs, Submit
 from titan.ids import Digest, RunId, is_run_id, new_run_id
 from titan.limits import STAGES_IN_FLIGHT_MAX
 from titan.sdk.blobs import BlobsApi
+from titan.sdk.gates import GatesApi
+from titan.sdk.given import owner
 from titan.sdk.handles import AsyncRunHandle
 from titan.sdk.jobs import TitanJob
 from titan.sdk.logs import LogsApi
 from titan.sdk.packing import Packed, pack
 from titan.sdk.submission import addition, split
 from titan.spec import graph
+from titan.spec.gates import gates_among, with_gates
+from titan.spec.inputs import Input, Scalar, fill
 from titan.spec.model import JobSpec
 from titan.spec.problems import Problems
 
 Parameter = str | int | float | bool | None
 
 
-class RunsApi(LogsApi, BlobsApi):
+class RunsApi(LogsApi, BlobsApi, GatesApi):
     """Runs of a client. Arguments named `run` take a run id or a handle."""
 
     # --- submitting -----------------------------------------------------------------------------
@@ -50,11 +53,11 @@ class RunsApi(LogsApi, BlobsApi):
             packed = await asyncio.to_thread(pack, listed)
             if packed.bundle is not None:
                 files.enter_context(packed.bundle)
-            _check_graph(name, packed.specs)
+            specs = checked(name, packed.specs)
             await self._upload(packed)
         bundle = Digest("") if packed.bundle is None else packed.bundle.digest
         return await self._submit(
-            name, packed.specs, bundle=bundle, parameters=parameters, agent_run_id=agent_run_id
+            name, specs, bundle=bundle, parameters=parameters, agent_run_id=agent_run_id
         )
 
     async def submit_job(self, job: TitanJob) -> AsyncRunHandle:
@@ -79,6 +82,7 @@ class RunsApi(LogsApi, BlobsApi):
         from titan.spec.yaml_file import load_pipeline
 
         loaded = await asyncio.to_thread(load_pipeline, path)
+        values = filled(loaded.spec.name, loaded.spec.inputs, parameters)
         bundle = await asyncio.to_thread(loaded.pack)
         if bundle is not None:
             with bundle:
@@ -87,7 +91,7 @@ class RunsApi(LogsApi, BlobsApi):
             loaded.spec.name,
             loaded.spec.jobs,
             bundle=Digest("") if bundle is None else bundle.digest,
-            parameters={**loaded.spec.parameters, **(parameters or {})},
+            parameters=values,
             agent_run_id=agent_run_id,
         )
         if wait:
@@ -108,9 +112,9 @@ class RunsApi(LogsApi, BlobsApi):
         with ExitStack() as files:
             if packed.bundle is not None:
                 files.enter_context(packed.bundle)
-            _check_graph(str(run), packed.specs, open_world=True)
+            specs = checked(str(run), packed.specs, open_world=True)
             await self._upload(packed)
-        await self._write(addition(RunId(str(run)), packed.specs))
+        await self._write(addition(RunId(str(run)), specs))
 
     async def _upload(self, packed: Packed) -> None:
         if packed.bundle is not None:
@@ -136,7 +140,7 @@ class RunsApi(LogsApi, BlobsApi):
                 bundle=bundle,
                 parameters=dict(parameters or {}),
                 agent_run_id=agent_run_id or "",
-                owner=_owner(),
+                owner=owner(),
             )
         )
         await self._stage(submission.stages)
@@ -180,17 +184,26 @@ class RunsApi(LogsApi, BlobsApi):
         await self._write(RetryJob(run=found.run, job=found.id))
 
 
-def _check_graph(name: str, specs: tuple[JobSpec, ...], *, open_world: bool = False) -> None:
+def checked(
+    name: str, specs: tuple[JobSpec, ...], *, open_world: bool = False
+) -> tuple[JobSpec, ...]:
+    """The jobs as they travel: each gate is a job of its own. Raises `InvalidSpec` for a graph that
+    cannot run."""
     problems = Problems(name)
     if not specs:
         raise InvalidSpec(problems=(f"{name}: has no jobs",))
     vertices = [graph.Vertex(spec.id, spec.depends_on) for spec in specs]
+    vertices += [graph.Vertex(gate, (job,)) for gate, job in gates_among(specs)]
     graph.check(vertices, problems=problems, open_world=open_world)
     problems.raise_if_any()
+    return with_gates(specs)
 
 
-def _owner() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name
-        return ""
+def filled(
+    name: str, inputs: Mapping[str, Input], given: Mapping[str, Scalar] | None
+) -> dict[str, Scalar]:
+    """The parameters of a run. Raises `InvalidSpec` with everything that is wrong with them."""
+    values, wrong = fill(inputs, given or {})
+    if wrong:
+        raise InvalidSpec(problems=tuple(f"{name}: parameter {one}" for one in wrong))
+    return values

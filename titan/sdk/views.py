@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from titan.errors import TimedOut
-from titan.fsm.queries import GetJob, GetRun, JobView, ListJobs, ListRuns, RunView
+from titan.fsm.queries import GetJob, GetOutput, GetRun, JobView, ListJobs, ListRuns, RunView
 from titan.ids import JobId, RunId, is_run_id, strip_v1_prefix
 from titan.limits import LIST_PAGE_MAX
 from titan.sdk.core import Core
@@ -34,6 +34,19 @@ class ViewsApi(Core):
         """A job of `run`, else of the newest run that has it. `DAG-` is ignored. Raises `NotFound`."""
         query = GetJob(job=strip_v1_prefix(job_id), run="" if run is None else str(run))
         return await self._read(query, JobView)
+
+    async def get_output(self, job_id: object, run: object | None = None) -> Any:
+        """What a job put out: read as JSON when it is JSON, else text, else bytes; None for nothing."""
+        query = GetOutput(job=str(job_id), run="" if run is None else str(run))
+        data = await self._read(query, bytes)
+        if not data:
+            return None
+        for read in (msgspec.json.decode, bytes.decode):
+            try:
+                return read(data)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                continue
+        return data
 
     async def get_job_status(self, job_id: object, run: object | None = None) -> str:
         """The state of a job, e.g. "COMPLETED"; of a run when given a run's id."""
