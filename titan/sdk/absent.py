@@ -10,19 +10,12 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from titan.errors import UserError
 
 _ABSENT: Final = {
-    "approve": "gates",
-    "delete_saved_dag": "saved pipelines",
     "delete_secret": "secrets",
     "fetch_artifact": "artifacts",
     "get_artifact": "artifacts",
-    "list_saved_dags": "saved pipelines",
-    "pending_gates": "gates",
     "publish_artifact": "artifacts",
-    "reject": "gates",
-    "save_dag": "saved pipelines",
     "set_secret": "secrets",
     "stop_service": "services",
-    "submit_saved_dag": "saved pipelines",
 }
 
 

@@ -233,6 +233,11 @@ def name(value: object) -> str:
     return text
 
 
+def line(value: object) -> str:
+    """Text for people, without blanks around it."""
+    return text_of(value).strip()
+
+
 def _mapping(value: object) -> Mapping[str, Any]:
     if value is None:
         return {}

@@ -31,6 +31,9 @@ from titan.fsm.commands.effects import (
     ReportProgress,
     SetOutput,
 )
+from titan.fsm.commands.gates import (
+    DecideGate,
+)
 from titan.fsm.commands.kv import (
     KvCas,
     KvDelete,
@@ -44,6 +47,11 @@ from titan.fsm.commands.locks import (
     AcquireLock,
     ReleaseLock,
     RenewLock,
+)
+from titan.fsm.commands.pipelines import (
+    DeletePipeline,
+    SavePipeline,
+    SubmitSaved,
 )
 from titan.fsm.commands.runs import (
     AddJobs,
@@ -79,6 +87,8 @@ __all__ = [
     "ClientCommand",
     "Command",
     "CommitEffects",
+    "DecideGate",
+    "DeletePipeline",
     "Effect",
     "Entry",
     "ExpireWorker",
@@ -100,11 +110,13 @@ __all__ = [
     "RenewLock",
     "ReportProgress",
     "RetryJob",
+    "SavePipeline",
     "SendSignal",
     "SetOutput",
     "SetWorkerMode",
     "StageJobs",
     "SubmitRun",
+    "SubmitSaved",
     "decode_client_command",
     "decode_entry",
     "encode_command",
@@ -136,6 +148,10 @@ AnyClientCommand = (
     | SetOutput
     | ReportProgress
     | CommitEffects
+    | DecideGate
+    | SavePipeline
+    | DeletePipeline
+    | SubmitSaved
 )
 AnyCommand = (
     AnyClientCommand
