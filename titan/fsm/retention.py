@@ -70,9 +70,18 @@ def forget(turn: Turn) -> None:
     state = turn.state
     room = FORGET_JOBS_PER_ENTRY
     while room > 0 and state.over and _due_ms(state) <= state.now_ms:
-        room -= _forget_family(turn, state.runs[next(iter(state.over))], room=room)
+        root = state.runs[next(iter(state.over))]
+        if _is_called(state, root):
+            break  # a moment later all of them go together
+        room -= _forget_family(turn, root, room=room)
     state.forget_due_ms = 0
     _look_again(turn)
+
+
+def _is_called(state: State, root: Run) -> bool:
+    """Whether a sub-run of it is about to be ended, which may take some entries."""
+    family = state.families.get(root.id, ())
+    return any(name in state.kin or name in state.unsettled for name in family)
 
 
 def _forget_family(turn: Turn, root: Run, *, room: int) -> int:
