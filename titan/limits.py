@@ -88,6 +88,17 @@ MAILBOX_BYTES_MAX: Final = 1 * MIB
 MAIL_BYTES_MAX: Final = 64 * MIB  # unread payloads of all runs
 KEY_CHANGES_KEPT: Final = 16_384  # on each master, for watchers that come back
 KEY_CHANGES_BYTES_MAX: Final = 32 * MIB  # the same bound in values
+# --- pools ---------------------------------------------------------------------------------
+POOLS_MAX: Final = 256  # looked at twice a second by the leader
+POOL_WORKERS_MAX: Final = 4096  # one master has as many connections
+LAUNCHES_MAX: Final = 8192  # of all pools; each is looked at twice a second
+LAUNCHES_PER_COMMAND_MAX: Final = 256  # asked for at once; keeps the answer quick
+URL_CHARS_MAX: Final = 2048  # longer ones are cut by somebody on the way
+SECRET_CHARS_MAX: Final = 512
+LAUNCH_BACKOFF_MS: Final = 2_000  # after the first launch that failed; doubles
+LAUNCH_BACKOFF_CAP_MS: Final = 300_000  # a provider that is down is asked every five minutes
+EPHEMERAL_IDLE_MS: Final = 300_000  # of an ephemeral worker that nobody told otherwise
+SATURATED_MS: Final = 1_000  # a queue must last so long before workers are started for it
 
 # --- workers -------------------------------------------------------------------------------
 SLOTS_PER_WORKER_MAX: Final = 4096

@@ -26,14 +26,17 @@ from titan.fsm.queries import (
     KvView,
     ListJobs,
     ListLocks,
+    ListPools,
     ListRuns,
     ListWorkers,
     PeekSignal,
+    PoolView,
     Query,
     RunView,
     WorkerView,
 )
 from titan.fsm.reasons import Reasons
+from titan.fsm.records.pools import AWAITED, JOINED, Pool
 from titan.fsm.state import Job, JobState, KvItem, Run, State, Worker
 from titan.ids import JobId, RunId, strip_v1_prefix
 from titan.limits import LIST_PAGE_MAX
@@ -102,6 +105,33 @@ def worker_view(state: State, worker: Worker) -> WorkerView:
         resources=dict(worker.resources),
         running=len(worker.live),
         jobs=[f"{attempt.run}/{attempt.job}" for attempt in held],
+        ephemeral=worker.ephemeral,
+        pool=worker.pool,
+        used=dict(sorted(worker.used.items())),
+    )
+
+
+def pool_view(state: State, pool: Pool) -> PoolView:
+    """A pool as people see it."""
+    mine = [launch.state for launch in state.launches.values() if launch.pool == pool.name]
+    return PoolView(
+        name=pool.name,
+        provider=pool.provider,
+        capabilities=pool.capabilities,
+        slots=pool.slots,
+        resources=dict(pool.resources),
+        workers_min=pool.workers_min,
+        workers_max=pool.workers_max,
+        idle_ms=pool.idle_ms,
+        cooldown_ms=pool.cooldown_ms,
+        register_ms=pool.register_ms,
+        url=pool.url,
+        permanent=pool.permanent,
+        state="removed" if pool.is_removed else "active",
+        workers=mine.count(JOINED),
+        starting=sum(one in AWAITED for one in mine),
+        failures=pool.failures,
+        last_error=pool.last_error,
     )
 
 
@@ -207,6 +237,10 @@ def _list_workers(state: State, _query: ListWorkers) -> list[WorkerView]:
     return [worker_view(state, state.workers[worker]) for worker in sorted(state.workers)]
 
 
+def _list_pools(state: State, _query: ListPools) -> list[PoolView]:
+    return [pool_view(state, state.pools[name]) for name in sorted(state.pools)]
+
+
 def _kv_get(state: State, query: KvGet) -> KvView | None:
     item = state.kv.get(query.key)
     return None if item is None else kv_view(query.key, item)
@@ -232,6 +266,7 @@ _READERS: Final[dict[type[Query], Callable[[State, Any], Any]]] = {
     GetJobSpec: _get_job_spec,
     GetOutput: _get_output,
     ListWorkers: _list_workers,
+    ListPools: _list_pools,
     KvGet: _kv_get,
     KvList: _kv_list,
     ListLocks: coordination.list_locks,

@@ -45,6 +45,13 @@ from titan.fsm.commands.locks import (
     ReleaseLock,
     RenewLock,
 )
+from titan.fsm.commands.pools import (
+    RecordLaunch,
+    RemovePool,
+    RetireWorker,
+    SetPool,
+    SettleLaunch,
+)
 from titan.fsm.commands.runs import (
     AddJobs,
     CancelJob,
@@ -95,14 +102,19 @@ __all__ = [
     "Proposal",
     "PublishBlob",
     "RaiseVersion",
+    "RecordLaunch",
     "ReleaseAttempt",
     "ReleaseLock",
+    "RemovePool",
     "RenewLock",
     "ReportProgress",
+    "RetireWorker",
     "RetryJob",
     "SendSignal",
     "SetOutput",
+    "SetPool",
     "SetWorkerMode",
+    "SettleLaunch",
     "StageJobs",
     "SubmitRun",
     "decode_client_command",
@@ -122,6 +134,9 @@ AnyClientCommand = (
     | CancelJob
     | RetryJob
     | SetWorkerMode
+    | SetPool
+    | RemovePool
+    | RecordLaunch
     | KvPut
     | KvDelete
     | KvCas
@@ -144,6 +159,8 @@ AnyCommand = (
     | ReleaseAttempt
     | JoinWorker
     | ExpireWorker
+    | RetireWorker
+    | SettleLaunch
     | PublishBlob
     | OpenEpoch
     | RaiseVersion
