@@ -98,6 +98,18 @@ SECRET_CHARS_MAX: Final = 512
 LAUNCH_BACKOFF_MS: Final = 2_000  # after the first launch that failed; doubles
 LAUNCH_BACKOFF_CAP_MS: Final = 300_000  # a provider that is down is asked every five minutes
 EPHEMERAL_IDLE_MS: Final = 300_000  # of an ephemeral worker that nobody told otherwise
+WEBHOOK_DEADLINE_S: Final = 30.0  # of all tries of one call; then the launch has failed
+WEBHOOK_TRY_TIMEOUT_S: Final = 10.0  # of one try
+WEBHOOK_ANSWER_BYTES_MAX: Final = 4 * KIB  # read and thrown away
+PROVIDER_CALLS_MAX: Final = 64  # at once; the others wait their turn
+LAUNCHED_KEPT_MAX: Final = (
+    32  # folders of launched workers that have ended, for people to look into
+)
+LAUNCHED_AT_ONCE_MAX: Final = 64  # worker processes that one master starts on its machine
+REHEARSED_JOBS_MAX: Final = 5_000  # a `why` with more jobs ahead is answered without a rehearsal
+REHEARSED_WORKERS_MAX: Final = 2_000  # or with more workers: the leader's loop waits meanwhile
+REHEARSALS_MAX: Final = 12  # changes tried for one `why`
+WHY_WORKERS_MAX: Final = 50  # named in one answer, the closest first
 SATURATED_MS: Final = 1_000  # a queue must last so long before workers are started for it
 
 # --- workers -------------------------------------------------------------------------------

@@ -149,7 +149,12 @@ def record_launch(state: State, cmd: RecordLaunch, at: Stamp) -> Outcome:
     for name in fresh:
         due_ms = at.now_ms + pool.register_ms
         state.launches[name] = Launch(
-            id=name, pool=pool.name, state=ASKED, asked_ms=at.now_ms, due_ms=due_ms
+            id=name,
+            pool=pool.name,
+            state=ASKED,
+            asked_ms=at.now_ms,
+            due_ms=due_ms,
+            master=cmd.master,
         )
         timers.set_timer(state, timers.LAUNCH, name, due_ms=due_ms)
     if fresh:

@@ -228,7 +228,6 @@ class Timer(NamedTuple):
 
     due_ms: int
     seq: int
-    kind: str  # forget | job | kv | lock | queue | session | stage | worker
     kind: str  # one of those in `timers.py`
     key: tuple[str, ...]
 

@@ -57,7 +57,6 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     members: Sequence[Member]
     pending: Mapping[str, int]  # pool → launches whose worker has not registered
     backlogs: Sequence[Backlog]  # most urgent first
-    saturated_since_ms: int | None  # since when something has waited; None when nothing does
 
 
 class LaunchWorkers(msgspec.Struct, frozen=True):
@@ -99,7 +98,10 @@ def decide(seen: Situation) -> Decisions:
     launches: list[LaunchWorkers] = []
     standings: dict[str, Standing] = {}
     for pool in active:
-        standing, launch = _grow(pool, seen, wanted=plan.wanted[pool.name])
+        wanted = plan.wanted[pool.name]
+        standing, launch = _grow(pool, seen, wanted=wanted)
+        if standing.code == QUIET and pool.name in plan.waited_for:
+            standing = Standing(SETTLING, "the queue may pass by itself")
         standings[pool.name] = standing
         if launch is not None:
             launches.append(launch)
@@ -149,26 +151,21 @@ def _spread(active: list[Pool], seen: Situation) -> _Spread:
         left = backlog.count
         for pool in able:
             found.waited_for[pool.name] = None
+        if seen.now_ms - backlog.since_ms < SATURATED_MS:
+            continue
+        for pool in able:
             for room in coming[pool.name]:
                 left -= room.take(backlog.need, left)
         for pool in able:
-            left = _fill(pool, seen, found, coming[pool.name], backlog, left)
+            ceiling = pool.workers_max - _present(seen, pool)
+            while left > 0 and found.wanted[pool.name] < ceiling:
+                room = _room(pool)
+                left -= room.take(backlog.need, left)
+                coming[pool.name].append(room)
+                found.wanted[pool.name] += 1
         if left and able:
             found.wanted[able[0].name] += 1  # it would use more than every maximum allows
     return found
-
-
-def _fill(
-    pool: Pool, seen: Situation, found: _Spread, coming: list[Room], backlog: Backlog, left: int
-) -> int:
-    """Add imagined workers of the pool while they help and its maximum allows; answers what is left."""
-    ceiling = pool.workers_max - _present(seen, pool)
-    while left > 0 and found.wanted[pool.name] < ceiling:
-        room = _room(pool)
-        left -= room.take(backlog.need, left)
-        coming.append(room)
-        found.wanted[pool.name] += 1
-    return left
 
 
 def _room(pool: Pool) -> Room:
@@ -196,6 +193,8 @@ def _grow(pool: Pool, seen: Situation, *, wanted: int) -> tuple[Standing, Launch
     if seen.now_ms < resume_ms:
         text = f"it backs off for {resume_ms - seen.now_ms} ms: {pool.last_error}"
         return Standing(BACKS_OFF, text, wanted), None
+    if pool.failures and seen.pending.get(pool.name):
+        return Standing(STARTING, "it waits for one launch after others failed", wanted), None
     if pool.failures:
         return _launch(pool, 1, wanted, "tries again after launches that failed")
     if missing > 0:
@@ -206,9 +205,6 @@ def _grow(pool: Pool, seen: Situation, *, wanted: int) -> tuple[Standing, Launch
 def _grow_for_queue(
     pool: Pool, seen: Situation, *, wanted: int, present: int
 ) -> tuple[Standing, LaunchWorkers | None]:
-    since_ms = seen.saturated_since_ms
-    if since_ms is None or seen.now_ms - since_ms < SATURATED_MS:
-        return Standing(SETTLING, "the queue may pass by itself", wanted), None
     cool_ms = pool.launched_ms + pool.cooldown_ms if pool.launched_ms else 0
     if seen.now_ms < cool_ms:
         text = f"it launches again in {cool_ms - seen.now_ms} ms"

@@ -18,6 +18,7 @@ class Backlog(msgspec.Struct, frozen=True):
     need: Need
     count: int
     urgency: int = 0  # of the most urgent one; smaller goes first
+    since_ms: int = 0  # since when some have waited without a break
 
 
 def backlogs(planner: Planner) -> list[Backlog]:

@@ -78,6 +78,13 @@ class Planner:
                 self._intake.add(run.id, list(run.jobs))
         self._take_in()
 
+    @classmethod
+    def twin(cls, state: State, *, durations: Durations) -> Planner:
+        """One that plans over `state` and knows nothing of it yet: `rehearsal.py` fills it."""
+        made = cls(State(), durations=durations)
+        made._state = state
+        return made
+
     # --- what the leader tells -----------------------------------------------------------------
 
     def observe(self, events: Iterable[AnyEvent]) -> None:

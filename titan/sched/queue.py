@@ -123,6 +123,12 @@ class ReadyQueue:
         self._drop_stale(lane)
         return lane.entries[0]
 
+    def up_to(self, last: Ready) -> list[tuple[Ready, LaneKey]]:
+        """Every queued job that does not come after `last`, most urgent first. Looks at the whole queue."""
+        found = [(entry, lane.key) for entry, lane in self._where.values() if entry <= last]
+        found.sort(key=lambda pair: pair[0])
+        return found
+
     def wake(self, lane: Lane) -> None:
         """Let a parked lane compete again."""
         if lane.wake():

@@ -50,6 +50,7 @@ class RecordLaunch(ClientCommand, frozen=True, kw_only=True, tag="launch.record"
     since: ClassVar[int] = 2
     pool: str
     launches: tuple[str, ...]
+    master: str = ""  # the leader that asks; "" for a client
 
 
 class SettleLaunch(Command, frozen=True, kw_only=True, tag="launch.settle"):

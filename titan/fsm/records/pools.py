@@ -55,4 +55,4 @@ class Launch(msgspec.Struct, kw_only=True):
     asked_ms: int
     due_ms: int  # when it has failed unless its worker has registered
     worker: WorkerId = WorkerId("")  # once it has registered
-    master: str = ""  # on whose machine a local one was started
+    master: str = ""  # that asked for it, or on whose machine a local one was started

@@ -1,0 +1,115 @@
+"""What is explained is what is done: the planner does what `why` said that it would do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.sched.test_properties import WORKERS, histories, ready_jobs
+from tests.sched.world import World
+from titan.fsm.commands import CancelJob
+from titan.fsm.state import Job, Run
+from titan.sched.explain import why
+from titan.sched.verdicts import Change, Why
+
+Step = Callable[[World], None]
+NOT_WAITING = ("placing", "unread", "running", "queued_on_worker")
+
+
+def explain(world: World, run: Run, job: Job) -> Why:
+    return why(world.state, world.planner, run, job, now_ms=world.now_ms)
+
+
+def make_it_so(world: World, change: Change, run: Run, job: Job, *, number: int) -> None:
+    """Bring the change about, by the log wherever there is a command for it."""
+    if change.kind == "free":
+        for attempt in change.attempts:
+            held = world.state.attempts.get(attempt)
+            if held is not None:
+                world.must(CancelJob(run=held.run, job=held.job))
+    elif change.kind == "open":
+        world.set_mode(change.worker, "open")
+    elif change.kind == "rest":
+        world.now_ms += change.after_ms
+    elif change.kind == "connect":
+        record = world.state.workers[change.worker]
+        if record.online:
+            world.connect(change.worker)
+        else:
+            tags, slots = record.capabilities, record.slots
+            world.join(change.worker, tags=tags, slots=slots, **record.resources)
+    elif change.kind == "worker":
+        tags, slots = change.capabilities, change.slots
+        world.join(f"zz{number}", tags=tags, slots=slots, **change.resources)
+    elif change.kind == "priority":
+        job.priority = change.priority
+        world.planner = world.rebuilt(durations=world.planner.durations)
+    else:
+        raise AssertionError(change)
+
+
+def check(world: World, pick: int, *, number: int) -> None:
+    """Ask about one ready job, do what the answer says, and look whether the planner agrees."""
+    waiting = ready_jobs(world)
+    if not waiting:
+        return
+    run, job = waiting[pick % len(waiting)]
+    answer = explain(world, run, job)
+    if answer.code in NOT_WAITING:
+        return
+    assert answer.change.proven, answer
+    assert (answer.code == "next") == (answer.change.kind == "nothing")
+    if answer.change.kind != "nothing":
+        make_it_so(world, answer.change, run, job, number=number)
+    assert (job.id, run.id) in [(p.job, p.run) for p in commit(world)], answer
+
+
+def commit(world: World) -> list:
+    proposals = world.propose()
+    world.commit(proposals)
+    return proposals
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories(us=0), st.lists(st.integers(0, 50), max_size=30))
+def test_the_change_that_is_named_starts_the_job(history: list[Step], picks: list[int]) -> None:
+    world = World()
+    world.join(WORKERS[0], slots=2, mem=2)
+    for at, step in enumerate(history):
+        step(world)
+        if at % 2:
+            world.plan()
+        if at < len(picks):
+            check(world, picks[at], number=at)
+        world.plan()
+
+
+@settings(max_examples=100, deadline=None)
+@given(histories(us=5_000), st.lists(st.integers(0, 50), max_size=30))
+def test_so_it_does_where_short_jobs_queue_on_workers(
+    history: list[Step], picks: list[int]
+) -> None:
+    world = World()
+    world.join(WORKERS[0], slots=2, mem=2)
+    world.learn(us=9_000)
+    for at, step in enumerate(history):
+        step(world)
+        if at < len(picks):
+            check(world, picks[at], number=at)
+        world.plan()
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories(us=0))
+def test_a_question_changes_nothing(history: list[Step]) -> None:
+    world, silent = World(), World()
+    for one in (world, silent):
+        one.join(WORKERS[0], slots=2, mem=2)
+    for step in history:
+        step(world)
+        step(silent)
+        for run, job in ready_jobs(world):
+            explain(world, run, job)
+        assert world.plan() == silent.plan()
