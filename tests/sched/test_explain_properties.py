@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.sched.test_properties import WORKERS, histories, ready_jobs
 from tests.sched.world import World
+from tests.sched.world import job as job_of
 from titan.fsm.commands import CancelJob
 from titan.fsm.state import Job, Run
 from titan.sched.explain import why
@@ -50,6 +51,24 @@ def make_it_so(world: World, change: Change, run: Run, job: Job, *, number: int)
         raise AssertionError(change)
 
 
+def busy() -> World:
+    """Two workers that are full, one of them closed, and jobs that wait for more than one reason."""
+    world = World()
+    for worker, tags in zip(WORKERS[:2], (("GENERAL",), ("GENERAL", "GPU")), strict=True):
+        world.join(worker, tags=tags, slots=2, mem=2)
+    fills = [{"mem": 1}, {"slots": 1}, {"mem": 2}, {}]
+    world.submit(*[job_of(f"f{n}", resources=one) for n, one in enumerate(fills)])
+    world.plan()
+    world.submit(
+        job_of("m", resources={"mem": 2}),
+        job_of("s", resources={"slots": 2}),
+        job_of("g", requirement=("GPU",), priority=2),
+        *[job_of(f"q{n}", priority=1 + n % 2) for n in range(3)],
+    )
+    world.plan()
+    return world
+
+
 def check(world: World, pick: int, *, number: int) -> None:
     """Ask about one ready job, do what the answer says, and look whether the planner agrees."""
     waiting = ready_jobs(world)
@@ -75,14 +94,12 @@ def commit(world: World) -> list:
 @settings(max_examples=150, deadline=None)
 @given(histories(us=0), st.lists(st.integers(0, 50), max_size=30))
 def test_the_change_that_is_named_starts_the_job(history: list[Step], picks: list[int]) -> None:
-    world = World()
-    world.join(WORKERS[0], slots=2, mem=2)
+    world = busy()
     for at, step in enumerate(history):
         step(world)
         if at % 2:
             world.plan()
-        if at < len(picks):
-            check(world, picks[at], number=at)
+        check(world, picks[at] if at < len(picks) else at, number=at)
         world.plan()
 
 
@@ -91,13 +108,11 @@ def test_the_change_that_is_named_starts_the_job(history: list[Step], picks: lis
 def test_so_it_does_where_short_jobs_queue_on_workers(
     history: list[Step], picks: list[int]
 ) -> None:
-    world = World()
-    world.join(WORKERS[0], slots=2, mem=2)
+    world = busy()
     world.learn(us=9_000)
     for at, step in enumerate(history):
         step(world)
-        if at < len(picks):
-            check(world, picks[at], number=at)
+        check(world, picks[at] if at < len(picks) else at, number=at)
         world.plan()
 
 
