@@ -179,8 +179,8 @@ class WorkerCore:
             self._out.append(Send(Leaving()))  # this leader may not have heard of it
 
     def _on_leave(self, message: LeaveNow) -> None:
-        if not self.is_leaving:
-            self._out.append(Send(Leaving()))
+        if not self.is_leaving and not self.is_idle():
+            self._out.append(Send(Leaving()))  # before anything is given back: it must go elsewhere
         self.is_leaving = True
         for queued in list(self._queue):
             del self._queue[queued]

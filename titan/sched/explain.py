@@ -315,7 +315,9 @@ def _pools(state: State, need: Need, standings: Mapping[str, Standing]) -> tuple
         )
         standing = standings.get(name)
         if lack:
-            found.append(PoolVerdict(name, False, "lacks", f"its workers have too little {lack}"))
+            is_tag = lack in need.requirement
+            text = f"its workers {'do not offer' if is_tag else 'have too little'} {lack}"
+            found.append(PoolVerdict(name, False, "lacks", text))
         elif standing is None:
             found.append(PoolVerdict(name, True, "unknown", "it can serve the job"))
         else:

@@ -14,7 +14,13 @@ from titan.errors import (
 )
 from titan.wire.messages import WriteDone
 
-_NOT_FOUND: Final = ("unknown_run", "unknown_job", "unknown_worker", "unknown_attempt")
+_NOT_FOUND: Final = (
+    "unknown_run",
+    "unknown_job",
+    "unknown_worker",
+    "unknown_attempt",
+    "unknown_pool",
+)
 _INVALID: Final = ("duplicate_job", "unknown_parent", "cycle", "invalid_job", "not_supported")
 _TOO_LARGE: Final = ("too_large", "key_limit", "stage_full", "lock_limit", "lock_queue_full")
 _HINTS: Final = {
@@ -25,6 +31,7 @@ _HINTS: Final = {
     "mailbox_full": "let a task take the signals that wait, then try again",
     "not_in_task": "titan.sdk.current() works in jobs that a worker started",
     "run_over": "the run has ended: submit a new one, or retry one of its jobs",
+    "pool_full": "raise its maximum: titan pools set NAME --max N",
     "wrong_type": "the key holds a set and not a value, or the other way round",
 }
 
