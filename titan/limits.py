@@ -106,9 +106,10 @@ LAUNCHED_KEPT_MAX: Final = (
     32  # folders of launched workers that have ended, for people to look into
 )
 LAUNCHED_AT_ONCE_MAX: Final = 64  # worker processes that one master starts on its machine
-REHEARSED_JOBS_MAX: Final = 5_000  # a `why` with more jobs ahead is answered without a rehearsal
-REHEARSED_WORKERS_MAX: Final = 2_000  # or with more workers: the leader's loop waits meanwhile
 REHEARSALS_MAX: Final = 12  # changes tried for one `why`
+REHEARSED_MAX: Final = (
+    6_000  # jobs ahead and workers, of all tries: the leader waits 50 ms meanwhile
+)
 WHY_WORKERS_MAX: Final = 50  # named in one answer, the closest first
 SATURATED_MS: Final = 1_000  # a queue must last so long before workers are started for it
 

@@ -14,7 +14,7 @@ import msgspec
 from titan.fsm import settling
 from titan.fsm.state import Job, JobState, Run, State, is_ready
 from titan.ids import JobId
-from titan.limits import REHEARSALS_MAX, WHY_WORKERS_MAX
+from titan.limits import WHY_WORKERS_MAX
 from titan.sched import filters, rooms
 from titan.sched.autoscale import Standing, offered
 from titan.sched.changes import amounts, candidates, some
@@ -55,44 +55,45 @@ def why(
         text = "the planner has yet to look at it"
         return _answer(run, job, _Binding("unread", text, Change(kind="nothing", text="a moment")))
     need = need_of(job.demand)
-    rehearsals = Rehearsals(state, planner, entry=queued[0], now_ms=now_ms)
-    pinned = pinned_seat(planner.fleet, queued[1])
-    binding = _binding(planner, need, pinned=pinned, ahead=len(rehearsals.ahead))
-    change = binding.change
-    if rehearsals.is_affordable:
-        if rehearsals.assigns(_NOTHING):
-            text = "nothing is in the way: the next plan assigns it"
-            binding = _Binding("next", text)
-            change = msgspec.structs.replace(_NOTHING, proven=True)
-        else:
-            tries = candidates(
-                need,
-                seats=_seats(planner),
-                workers=state.workers,
-                pools=[state.pools[name] for name in sorted(state.pools)],
-                standings=standings or {},
-                ahead=rehearsals.ahead,
-                now_ms=now_ms,
-            )
-            change = _first_that_works(rehearsals, tries) or change
+    entry, lane = queued
+    rehearsals = Rehearsals(state, planner, queued=(entry, lane.key), now_ms=now_ms)
+    pinned = pinned_seat(planner.fleet, lane)
+    binding = _binding(planner, need, pinned=pinned, ahead=rehearsals.ahead_count)
+    if rehearsals.assigns(_NOTHING):
+        change = msgspec.structs.replace(_NOTHING, proven=True)
+        binding = _Binding("next", "nothing is in the way: the next plan assigns it", change)
+    else:
+        tries = candidates(
+            need,
+            seats=_seats(planner),
+            workers=state.workers,
+            pools=[state.pools[name] for name in sorted(state.pools)],
+            standings=standings or {},
+            ahead=rehearsals.ahead,
+            now_ms=now_ms,
+        )
+        change = _first_that_works(rehearsals, tries)
+        binding = msgspec.structs.replace(binding, change=change)
     return _answer(
         run,
         job,
-        msgspec.structs.replace(binding, change=change),
-        ahead=len(rehearsals.ahead),
+        binding,
+        ahead=rehearsals.ahead_count,
         workers=_verdicts(planner, need),
         pools=_pools(state, need, standings or {}),
     )
 
 
-def _first_that_works(rehearsals: Rehearsals, tries: Iterable[Change]) -> Change | None:
-    for number, change in enumerate(tries):
-        if number >= REHEARSALS_MAX:
-            break
+def _first_that_works(rehearsals: Rehearsals, tries: Iterable[Change]) -> Change:
+    """The first change that a rehearsal proves; else the first of all, which is a guess and says so."""
+    first = _NOTHING
+    for change in tries:
         if rehearsals.assigns(change):
-            proven: Change = msgspec.structs.replace(change, proven=True)
-            return proven
-    return None
+            return msgspec.structs.replace(change, proven=True)
+        first = change if first is _NOTHING else first
+        if not rehearsals.tries_left:
+            break
+    return first
 
 
 def _answer(

@@ -128,11 +128,9 @@ class ReadyQueue:
         self._drop_stale(lane)
         return lane.entries[0]
 
-    def up_to(self, last: Ready) -> list[tuple[Ready, LaneKey]]:
-        """Every queued job that does not come after `last`, most urgent first. Looks at the whole queue."""
-        found = [(entry, lane.key) for entry, lane in self._where.values() if entry <= last]
-        found.sort(key=lambda pair: pair[0])
-        return found
+    def ahead_of(self, entry: Ready) -> list[tuple[Ready, LaneKey]]:
+        """Every queued job that is more urgent, in no order. Looks at the whole queue."""
+        return [(other, lane.key) for other, lane in self._where.values() if other < entry]
 
     def wake(self, lane: Lane) -> None:
         """Let a parked lane compete again."""

@@ -11,7 +11,7 @@ import msgspec
 
 from titan.fsm.state import State, Worker
 from titan.ids import WorkerId
-from titan.limits import REHEARSED_JOBS_MAX, REHEARSED_WORKERS_MAX
+from titan.limits import REHEARSALS_MAX, REHEARSED_MAX
 from titan.sched.planner import Planner
 from titan.sched.queue import LaneKey, Ready
 from titan.sched.verdicts import Change
@@ -22,23 +22,28 @@ NEWCOMER = WorkerId("~")  # after every real id, as the newest worker: no tie is
 class Rehearsals:
     """Rehearsals of one job's turn. Made for one question, at one moment."""
 
-    def __init__(self, state: State, planner: Planner, *, entry: Ready, now_ms: int) -> None:
+    def __init__(
+        self, state: State, planner: Planner, *, queued: tuple[Ready, LaneKey], now_ms: int
+    ) -> None:
         self._state = state
         self._planner = planner
-        self._entry = entry
+        self._entry, self._key = queued
         self._now_ms = now_ms
-        line = planner.queue.up_to(entry)
-        self._key: LaneKey = line[-1][1]
-        self.ahead: list[tuple[Ready, LaneKey]] = line[:-1]
-
-    @property
-    def is_affordable(self) -> bool:
-        """Whether the cluster is small enough to rehearse while others wait."""
-        few_jobs = len(self.ahead) <= REHEARSED_JOBS_MAX
-        return few_jobs and len(self._planner.fleet.seats) <= REHEARSED_WORKERS_MAX
+        self.ahead = planner.queue.ahead_of(self._entry)  # most urgent first, if any can be tried
+        self.ahead_count = len(self.ahead)
+        size = self.ahead_count + len(planner.fleet.seats) + 1
+        self.tries_left = min(REHEARSALS_MAX, REHEARSED_MAX // size)
+        if self.tries_left:
+            self.ahead.sort(key=lambda pair: pair[0])
+        else:
+            self.ahead = []
 
     def assigns(self, change: Change) -> bool:
-        """Whether the next plan assigns the job once the change has happened."""
+        """Whether the next plan assigns the job once the change has happened; False when there were
+        as many rehearsals as the leader can afford."""
+        if self.tries_left <= 0:
+            return False
+        self.tries_left -= 1
         twin = self._twin()
         _apply(twin, change, self._state)
         entry = self._entry
