@@ -17,6 +17,7 @@ from titan.sched.verdicts import Change
 from titan.spec.model import DEFAULT_CAPABILITY
 
 SEATS_TRIED_MAX = 3  # workers of one kind of trouble; the others are no closer
+SEATS_LOOKED_MAX = 256  # workers whose attempts are counted, to find where the fewest must end
 NAMED_MAX = 3  # jobs or workers named in a text; the rest is counted
 
 
@@ -75,12 +76,13 @@ def _connections(able: Iterable[Seat]) -> Iterator[Change]:
 
 
 def _frees(
-    need: Need, able: Iterable[Seat], workers: Mapping[WorkerId, Worker]
+    need: Need, able: Sequence[Seat], workers: Mapping[WorkerId, Worker]
 ) -> Iterator[Change]:
     """The fewest attempts whose end makes room on one worker; then everything that it holds."""
     found = []
-    for seat in able:
-        if not filters.closed(seat):
+    open_seats = [seat for seat in able if not filters.closed(seat)]
+    for seat in open_seats[:SEATS_LOOKED_MAX]:
+        if seat.held:
             ends = _enough(need, seat, workers[seat.id])
             if ends:
                 found.append((len(ends), seat.id, seat, ends))

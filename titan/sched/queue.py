@@ -128,6 +128,10 @@ class ReadyQueue:
         self._drop_stale(lane)
         return lane.entries[0]
 
+    def count_ahead_of(self, entry: Ready) -> int:
+        """How many queued jobs are more urgent. Looks at the whole queue."""
+        return sum(other < entry for other, _ in self._where.values())
+
     def ahead_of(self, entry: Ready) -> list[tuple[Ready, LaneKey]]:
         """Every queued job that is more urgent, in no order. Looks at the whole queue."""
         return [(other, lane.key) for other, lane in self._where.values() if other < entry]

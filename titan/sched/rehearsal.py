@@ -29,14 +29,12 @@ class Rehearsals:
         self._planner = planner
         self._entry, self._key = queued
         self._now_ms = now_ms
-        self.ahead = planner.queue.ahead_of(self._entry)  # most urgent first, if any can be tried
-        self.ahead_count = len(self.ahead)
+        self.ahead_count = planner.queue.count_ahead_of(self._entry)
         size = self.ahead_count + len(planner.fleet.seats) + 1
         self.tries_left = min(REHEARSALS_MAX, REHEARSED_MAX // size)
+        self.ahead: list[tuple[Ready, LaneKey]] = []  # most urgent first, if anything can be tried
         if self.tries_left:
-            self.ahead.sort(key=lambda pair: pair[0])
-        else:
-            self.ahead = []
+            self.ahead = sorted(planner.queue.ahead_of(self._entry), key=lambda pair: pair[0])
 
     def assigns(self, change: Change) -> bool:
         """Whether the next plan assigns the job once the change has happened; False when there were
