@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -211,6 +212,8 @@ async def test_why_names_what_is_in_the_way_and_a_drain_moves_work(
     assert "a worker with 1 cards and 1 free slot" in " ".join(text.split())
     await call(cluster, "why", "absent", code=4)
 
+    await over_http(cluster, run)
+
     other = next(one for one in await cluster.list_workers() if one.id != job.worker)
     await call(cluster, "workers", "cordon", other.name)
     await call(cluster, "workers", "drain", job.worker, "--timeout", "0.5")
@@ -228,6 +231,20 @@ async def test_why_names_what_is_in_the_way_and_a_drain_moves_work(
 
     assert await cluster.wait_until(exit_code, lambda seen: seen is not None, timeout_s=15) == 0
     go.touch()
+
+
+async def over_http(cluster: Cluster, run: str) -> None:
+    """Every master serves the same; a follower asks the leader."""
+    headers = {"X-Titan-Request": "1"}
+    async with aiohttp.ClientSession() as session:
+        for master in cluster.masters:
+            where = f"http://{master.http}/api/v1"
+            async with session.get(f"{where}/runs/{run}/jobs/card/why") as answer:
+                assert (answer.status, (await answer.json())["code"]) == (200, "size")
+        async with session.get(f"{where}/pools") as answer:
+            assert await answer.json() == {"items": [], "next": None}
+        async with session.post(f"{where}/pools/no/launches", json={}, headers=headers) as answer:
+            assert answer.status == 404, await answer.text()
 
 
 async def test_a_worker_that_is_terminated_lets_its_jobs_end(

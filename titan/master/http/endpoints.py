@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from titan.master.http import cluster, logs, runs, store, stream, workers
+from titan.master.http import cluster, logs, pools, runs, store, stream, workers
 from titan.master.http.table import Endpoint
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *cluster.ENDPOINTS,
     *logs.ENDPOINTS,
+    *pools.ENDPOINTS,
     *runs.ENDPOINTS,
     *store.ENDPOINTS,
     *stream.ENDPOINTS,
