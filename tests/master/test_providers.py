@@ -155,8 +155,10 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def local(home: Path, tmp_path: Path) -> AsyncIterator[LocalProvider]:
-    yield LocalProvider(home, masters=lambda: ("127.0.0.1:1",))
+    made = LocalProvider(home, masters=lambda: ("127.0.0.1:1",))
+    yield made
     await asyncio.to_thread(end_launched, tmp_path)
+    assert made.running() == []
 
 
 def alive(local: LocalProvider) -> list[str]:

@@ -68,7 +68,7 @@ class Autoscaler:
     def look(self, planner: Planner) -> None:
         """Act on how things stand; called often, looks now and then."""
         now_ms = self._now_ms()
-        if 0 <= self._next_look_ms - now_ms <= PERIOD_S * 1000:
+        if 0 < self._next_look_ms - now_ms <= PERIOD_S * 1000:
             return
         self._next_look_ms = now_ms + int(PERIOD_S * 1000)
         state = self._state()
