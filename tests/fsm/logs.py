@@ -19,6 +19,7 @@ from titan.fsm import commands as c
 from titan.fsm.commands import ENTRY_FORMAT, Command, Entry, Proposal, encode_entry
 from titan.fsm.handling import UNBOUNDED
 from titan.fsm.machine import Machine
+from titan.fsm.records.pools import AWAITED
 from titan.fsm.state import State, is_ready
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 from titan.limits import FINISHED_KEEP_MS
@@ -114,7 +115,10 @@ def _retry(state: State, dice: Dice) -> Command:
 def _join(state: State, dice: Dice) -> Command:
     worker = dice.choice(WORKERS)
     held = list(state.workers[worker].live) if worker in state.workers else []
-    awaited = dice.choice([*state.launches, "l-none"]) if dice.random() < 0.4 else ""
+    awaited = ""
+    if dice.random() < 0.4:
+        coming = [one.id for one in state.launches.values() if one.state in AWAITED]
+        awaited = dice.choice(coming or [*state.launches, "l-none"])
     return c.JoinWorker(
         worker=worker,
         incarnation=dice.randrange(1, 4),

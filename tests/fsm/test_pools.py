@@ -144,8 +144,10 @@ def test_a_pool_that_is_set_again_keeps_its_secret_and_forgets_its_failures(
 
 
 def test_a_secret_is_in_no_view_and_in_no_text(machine: MachineDriver) -> None:
-    order = c.SetPool(name="p", provider="webhook", url=HOOK, secret="hush")
+    url = HOOK + "?token=hush"
+    order = c.SetPool(name="p", provider="webhook", url=url, secret="hush")
     machine.do(order)
+    assert view(machine).url == HOOK + "?…"
     shown = (repr(order), repr(machine.state.pools["p"]), repr(view(machine)))
     assert not [text for text in shown if "hush" in text]
 

@@ -111,6 +111,12 @@ def worker_view(state: State, worker: Worker) -> WorkerView:
     )
 
 
+def _without_query(url: str) -> str:
+    """What follows the question mark of a webhook is often what lets one call it."""
+    place, mark, _ = url.partition("?")
+    return f"{place}?…" if mark else place
+
+
 def pool_view(state: State, pool: Pool) -> PoolView:
     """A pool as people see it."""
     mine = [launch.state for launch in state.launches.values() if launch.pool == pool.name]
@@ -125,7 +131,7 @@ def pool_view(state: State, pool: Pool) -> PoolView:
         idle_ms=pool.idle_ms,
         cooldown_ms=pool.cooldown_ms,
         register_ms=pool.register_ms,
-        url=pool.url,
+        url=_without_query(pool.url),
         permanent=pool.permanent,
         state="removed" if pool.is_removed else "active",
         workers=mine.count(JOINED),

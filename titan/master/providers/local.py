@@ -81,6 +81,9 @@ class LocalProvider:
 
     async def launch(self, order: Order) -> None:
         """Start the worker unless it runs already."""
+        await asyncio.to_thread(self._launch, order)
+
+    def _launch(self, order: Order) -> None:
         folder = self.folder(order.launch)
         if folder.process() is not None:
             return
@@ -89,7 +92,7 @@ class LocalProvider:
         if len(self.running()) >= LAUNCHED_AT_ONCE_MAX:
             raise ProviderFailed(f"{LAUNCHED_AT_ONCE_MAX} workers run on this machine already")
         try:
-            await asyncio.to_thread(self._start, folder, order)
+            self._start(folder, order)
         except OSError as error:
             raise ProviderFailed(f"cannot start a process: {error.strerror}") from None
 
@@ -143,7 +146,7 @@ class LocalProvider:
         """Take note of children that have ended, so that they do not stay as zombies."""
         for launch, child in list(self._children.items()):
             if child.poll() is not None:
-                del self._children[launch]
+                self._children.pop(launch, None)
 
     def folder(self, launch: str) -> Folder:
         """Where a launch is, whether it has been started here or not."""
