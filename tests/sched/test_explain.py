@@ -93,6 +93,14 @@ def test_a_proposal_on_its_way(world: World) -> None:
     assert ask(world, run, "j").code == "placing"
 
 
+def test_room_that_a_proposal_on_its_way_has_taken_is_not_free(world: World) -> None:
+    world.join("a")
+    run = world.submit(job("i"), job("j"))
+    assert [one.job for one in world.propose()] == ["i"]
+    answer = explain(world, run, "j")
+    assert (answer.code, answer.change.kind) == ("slots", "worker")
+
+
 def test_no_workers_at_all(world: World) -> None:
     answer = ask(world, world.submit(job("j")), "j")
     assert answer.code == "no_workers"
