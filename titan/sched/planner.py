@@ -207,6 +207,7 @@ class Planner:
             return None
         if settling.is_closed(self._state, head.run):
             self.queue.discard(head.seq)
+            self._may_go_on = True
             self._set_aside.setdefault(head.run, []).append(head.job)
             return None
         return run, job

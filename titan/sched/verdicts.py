@@ -51,9 +51,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 class Why(msgspec.Struct, frozen=True, kw_only=True):
     """Why a job does not run. `code` names the binding reason, `change` what would start it.
 
-    Codes: over, running, queued_on_worker, settling, gate, parents, delay, retry, placing, next, no_workers,
-    capability, size, offline, no_session, cordoned, draining, resting, affinity, attempts, resources,
-    slots, behind, unread.
+    Codes: over, running, queued_on_worker, settling, gate, parents, delay, retry, placing, next,
+    no_workers, capability, size, offline, no_session, cordoned, draining, resting, affinity,
+    attempts, resources, slots, behind, unread.
     """
 
     run: RunId
