@@ -213,6 +213,12 @@ async def test_why_names_what_is_in_the_way_and_a_drain_moves_work(
     await call(cluster, "why", "absent", code=4)
 
     await over_http(cluster, run)
+    refused = await call(
+        cluster, "pools", "set", "p", "--provider", "webhook", "--url", "ftp://x/", code=2,
+        TITAN_WEBHOOK_SECRET=SECRET,
+    )  # fmt: skip
+    assert "http://" in refused
+    assert "there is no pool" in await call(cluster, "workers", "launch", code=4)
 
     other = next(one for one in await cluster.list_workers() if one.id != job.worker)
     await call(cluster, "workers", "cordon", other.name)

@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 from tests.sched.test_properties import WORKERS, histories, ready_jobs
 from tests.sched.world import World
 from tests.sched.world import job as job_of
-from titan.fsm.commands import CancelJob
+from titan.fsm.commands import CancelJob, JoinWorker, RecordLaunch, SetPool
 from titan.fsm.state import Job, Run
+from titan.ids import WorkerId
+from titan.limits import SATURATED_MS
+from titan.sched.autoscale import decide, offered
 from titan.sched.explain import why
+from titan.sched.lookout import Lookout
 from titan.sched.verdicts import Change, Why
 
 Step = Callable[[World], None]
@@ -128,3 +132,71 @@ def test_a_question_changes_nothing(history: list[Step]) -> None:
         for run, job in ready_jobs(world):
             explain(world, run, job)
         assert world.plan() == silent.plan()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 3), st.integers(1, 3), st.lists(st.integers(1, 2), min_size=1, max_size=6))
+def test_a_pool_that_is_raised_as_told_starts_the_job(
+    have: int, slots: int, sizes: list[int]
+) -> None:
+    """`why` names the pool, its maximum is raised, the autoscaler launches, and the planner assigns."""
+    world, lookout = World(), Lookout()
+    for number in range(have):
+        world.join(f"p{number}", tags=("GENERAL", "GPU"), slots=slots)
+    set_pool(world, slots=slots, workers_max=0)
+    specs = [
+        job_of(f"j{n}", requirement=("GPU",), resources={"slots": min(size, slots)})
+        for n, size in enumerate(sizes * 3)
+    ]
+    run = world.submit(*specs)
+    for _ in range(20):  # enough for every job
+        world.plan()
+        world.now_ms += SATURATED_MS
+        found = decide(lookout.look(world.state, world.planner, now_ms=world.now_ms))
+        waiting = ready_jobs(world)
+        if not waiting:
+            return
+        first = min((job for _, job in waiting), key=lambda job: (-job.priority, job.seq))
+        answer = why(
+            world.state,
+            world.planner,
+            world.state.runs[run],
+            first,
+            now_ms=world.now_ms,
+            standings=found.standings,
+        )
+        assert answer.pools[0].serves
+        change = answer.change
+        if change.kind == "free":  # where something runs, its end is the smaller change
+            make_it_so(world, change, world.state.runs[run], first, number=0)
+        elif change.kind == "raise_max":
+            raise_and_launch(world, lookout, slots=slots)
+        elif answer.code != "next":
+            raise AssertionError(answer)
+        assert first.id in [job for job, _ in world.plan()], answer
+    raise AssertionError("the jobs never end")
+
+
+def set_pool(world: World, *, slots: int, workers_max: int) -> None:
+    world.must(
+        SetPool(
+            name="p", capabilities=("GPU",), slots=slots, workers_max=workers_max, cooldown_ms=0
+        )
+    )
+
+
+def raise_and_launch(world: World, lookout: Lookout, *, slots: int) -> None:
+    pool = world.state.pools["p"]
+    set_pool(world, slots=slots, workers_max=pool.workers_max + 1)
+    world.now_ms += SATURATED_MS  # a queue that has just come might pass by itself
+    seen = lookout.look(world.state, world.planner, now_ms=world.now_ms)
+    (launch,) = decide(seen).launches
+    name = f"l-{len(world.state.workers)}"
+    world.must(RecordLaunch(pool=launch.pool, launches=(name,)))
+    worker = WorkerId(f"x{len(world.state.workers)}")
+    tags = offered(world.state.pools["p"])
+    join = JoinWorker(
+        worker=worker, incarnation=1, capabilities=tags, slots=slots, launch=name, ephemeral=True
+    )
+    world.must(join)
+    world.connect(worker)

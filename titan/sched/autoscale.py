@@ -101,7 +101,9 @@ def decide(seen: Situation) -> Decisions:
         wanted = plan.wanted[pool.name]
         standing, launch = _grow(pool, seen, wanted=wanted)
         if standing.code == QUIET and pool.name in plan.waited_for:
-            standing = Standing(SETTLING, "the queue may pass by itself")
+            standing = _at_max(pool, wanted=0)
+            if _present(seen, pool) < pool.workers_max:
+                standing = Standing(SETTLING, "the queue may pass by itself")
         standings[pool.name] = standing
         if launch is not None:
             launches.append(launch)
@@ -189,7 +191,7 @@ def _grow(pool: Pool, seen: Situation, *, wanted: int) -> tuple[Standing, Launch
         text = "what is on its way will do" if code == STARTING else "it has what it needs"
         return Standing(code, text), None
     if room <= 0:
-        return Standing(AT_MAX, f"it has its maximum of {pool.workers_max}", wanted), None
+        return _at_max(pool, wanted=wanted), None
     if seen.now_ms < resume_ms:
         text = f"it backs off for {resume_ms - seen.now_ms} ms: {pool.last_error}"
         return Standing(BACKS_OFF, text, wanted), None
@@ -200,6 +202,10 @@ def _grow(pool: Pool, seen: Situation, *, wanted: int) -> tuple[Standing, Launch
     if missing > 0:
         return _launch(pool, min(missing, room), wanted, f"has {present}, at least {missing} more")
     return _grow_for_queue(pool, seen, wanted=wanted, present=present)
+
+
+def _at_max(pool: Pool, *, wanted: int) -> Standing:
+    return Standing(AT_MAX, f"it has its maximum of {pool.workers_max}", wanted)
 
 
 def _grow_for_queue(

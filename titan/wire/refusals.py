@@ -11,6 +11,7 @@ from titan.errors import (
     NotFound,
     TitanError,
     UnknownOutcome,
+    UserError,
 )
 from titan.wire.messages import WriteDone
 
@@ -44,6 +45,8 @@ def refusal(done: WriteDone) -> TitanError | None:
     text = f"{done.why} ({code})" if done.why else code.replace("_", " ")
     if code in _NOT_FOUND:
         return NotFound(text)
+    if code == "invalid":
+        return UserError(done.why)
     if code in _INVALID:
         return InvalidSpec(text, problems=(text,))
     if code in _TOO_LARGE:
