@@ -183,6 +183,18 @@ async def test_a_local_worker_is_started_once_and_found_by_the_next_life(
     assert not psutil.pid_exists(first.pid)
 
 
+async def test_a_worker_is_found_though_its_master_died_before_it_noted_it_down(
+    local: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "note", lambda self, pid: None)
+        await local.launch(order())
+    assert alive(local) == []
+    async with asyncio.timeout(20):
+        while alive(local) != ["l-1"]:
+            await asyncio.sleep(0.02)
+
+
 async def test_one_that_has_ended_is_not_started_a_second_time(
     local: LocalProvider, home: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
               show_default=True, metavar="SECONDS",
               help="After SIGTERM, how long jobs may take to end.")  # fmt: skip
 @click.option("--launch", default="", hidden=True)
+@click.option("--launched-in", hidden=True, type=click.Path(file_okay=False, path_type=Path))
 @log_level_option()
 @lifeline_option()
 def worker(
@@ -63,6 +65,7 @@ def worker(
     idle_s: float,
     drain_s: float,
     launch: str,
+    launched_in: Path | None,
     log_level: str,
     die_with_parent: int,
     **isolation: Any,
@@ -78,6 +81,10 @@ def worker(
     """
     process.set_up_logging(log_level)
     process.die_with_parent(die_with_parent)
+    if launched_in is not None:
+        from titan.master.providers.local import Folder
+
+        Folder(launched_in).note(os.getpid())
 
     from titan.exec.config import WorkerConfig
     from titan.exec.host import default_slots

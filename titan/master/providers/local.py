@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
@@ -47,10 +48,15 @@ class Folder:
         return self.path / "log"
 
     def note(self, pid: int) -> None:
-        """Remember whose folder it is, for the next life of this master."""
+        """Remember whose folder it is, for the next life of this master.
+
+        The worker does so too: a master may die between starting it and noting it down.
+        """
         with contextlib.suppress(psutil.NoSuchProcess):
             known = _Pid(pid, psutil.Process(pid).create_time())
-            (self.path / "pid.json").write_bytes(msgspec.json.encode(known))
+            draft = self.path / f"pid.{os.getpid()}"
+            draft.write_bytes(msgspec.json.encode(known))
+            draft.replace(self.path / "pid.json")
 
     def process(self) -> psutil.Process | None:
         """The worker's process, None when it has ended."""
@@ -112,6 +118,7 @@ class LocalProvider:
     def _arguments(self, folder: Folder, order: Order) -> list[str]:
         arguments = ["worker", "--masters", ",".join(self._masters())]
         arguments += ["--data", str(folder.path / "data"), "--launch", order.launch]
+        arguments += ["--launched-in", str(folder.path)]
         arguments += ["--name", f"{order.pool}-{order.launch[-6:]}", "--slots", str(order.slots)]
         for tag in order.capabilities:
             arguments += ["--capability", tag]
