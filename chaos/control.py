@@ -157,6 +157,7 @@ class Cluster:
         name = f"worker-{n + 1}"
         command = [sys.executable, "-m", "titan.cli.main", "worker", "--name", name]
         command += ["--masters", ",".join(self.addresses), "--slots", str(slots)]
+        command += ["--drain-timeout", "5"]  # TERM is to end within the grace above
         return Member(name, command, home=self.home, env={})
 
 

@@ -69,6 +69,11 @@ def new_claim_id() -> str:
     return _draw("k")
 
 
+def new_launch_id() -> str:
+    """Draw the id of a launch: the key under which a provider is called, however often."""
+    return _draw("l")
+
+
 def new_incarnation() -> int:
     """Draw the number of one life of a process: 53 bits, so that every JSON reader keeps it whole."""
     return int.from_bytes(os.urandom(7), "big") >> 3

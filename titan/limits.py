@@ -89,6 +89,30 @@ MAILBOX_BYTES_MAX: Final = 1 * MIB
 MAIL_BYTES_MAX: Final = 64 * MIB  # unread payloads of all runs
 KEY_CHANGES_KEPT: Final = 16_384  # on each master, for watchers that come back
 KEY_CHANGES_BYTES_MAX: Final = 32 * MIB  # the same bound in values
+# --- pools ---------------------------------------------------------------------------------
+POOLS_MAX: Final = 256  # looked at twice a second by the leader
+POOL_WORKERS_MAX: Final = 4096  # one master has as many connections
+LAUNCHES_MAX: Final = 8192  # of all pools; each is looked at twice a second
+LAUNCHES_PER_COMMAND_MAX: Final = 256  # asked for at once; keeps the answer quick
+URL_CHARS_MAX: Final = 2048  # longer ones are cut by somebody on the way
+SECRET_CHARS_MAX: Final = 512
+LAUNCH_BACKOFF_MS: Final = 2_000  # after the first launch that failed; doubles
+LAUNCH_BACKOFF_CAP_MS: Final = 300_000  # a provider that is down is asked every five minutes
+EPHEMERAL_IDLE_MS: Final = 300_000  # of an ephemeral worker that nobody told otherwise
+WEBHOOK_DEADLINE_S: Final = 30.0  # of all tries of one call; then the launch has failed
+WEBHOOK_TRY_TIMEOUT_S: Final = 10.0  # of one try
+WEBHOOK_ANSWER_BYTES_MAX: Final = 4 * KIB  # read and thrown away
+PROVIDER_CALLS_MAX: Final = 64  # at once; the others wait their turn
+LAUNCHED_KEPT_MAX: Final = (
+    32  # folders of launched workers that have ended, for people to look into
+)
+LAUNCHED_AT_ONCE_MAX: Final = 64  # worker processes that one master starts on its machine
+REHEARSALS_MAX: Final = 12  # changes tried for one `why`
+REHEARSED_MAX: Final = (
+    6_000  # jobs ahead and workers, of all tries: the leader waits 50 ms meanwhile
+)
+WHY_WORKERS_MAX: Final = 50  # named in one answer, the closest first
+SATURATED_MS: Final = 1_000  # a queue must last so long before workers are started for it
 
 # --- gates and saved pipelines -------------------------------------------------------------
 APPROVERS_MAX: Final = 64  # distinct people whose approval one gate may want

@@ -21,6 +21,7 @@ from titan.wire.messages import (
     Goodbye,
     Heartbeat,
     Hello,
+    Leaving,
     Message,
     Ok,
     Register,
@@ -46,6 +47,7 @@ class FakeMaster(Refusing):
         self.released: list[AttemptId] = []
         self.beats: list[Heartbeat] = []
         self.goodbyes = 0
+        self.leavings = 0
         self.hellos = 0
         self.fetches: list[int] = []
         self.at_once: list[Message] = []  # sent in the same packet as `Registered`
@@ -105,6 +107,8 @@ class FakeMaster(Refusing):
                 self.released.append(message.attempt)
             case Heartbeat():
                 self.beats.append(message)
+            case Leaving():
+                self.leavings += 1
             case Goodbye():
                 self.goodbyes += 1
 

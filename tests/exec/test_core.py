@@ -26,6 +26,7 @@ from titan.wire.messages import (
     Goodbye,
     KillAttempt,
     LeaveNow,
+    Leaving,
     Registered,
     Retract,
 )
@@ -224,18 +225,27 @@ def test_leaving_gives_queued_attempts_back_and_waits_for_what_runs_when_drainin
     core(order(1))
     core(order(2))
     core.started(1)
-    assert core(LeaveNow(drain=True)) == [Send(AttemptReleased(attempt=2))]
+    assert core(LeaveNow(drain=True)) == [Send(Leaving()), Send(AttemptReleased(attempt=2))]
     assert core(order(3)) == [Send(AttemptReleased(attempt=3))]
     (report,) = core.ended(1)
     assert isinstance(report, Report)
     assert core(Confirmed(attempts=(1,))) == [Forget((1,)), Send(Goodbye()), Stop()]
 
 
+def test_a_new_leader_hears_that_the_worker_is_leaving() -> None:
+    core = CoreDriver(slots=1)
+    core(order(1))
+    core.started(1)
+    core(LeaveNow(drain=True))
+    again = Registered(epoch=2, live=(1,), heartbeat_ms=1000, masters=())
+    assert core(again) == [Send(Leaving())]
+
+
 def test_leaving_at_once_kills_what_runs() -> None:
     core = CoreDriver(slots=1)
     core(order(1))
     core.started(1)
-    assert core(LeaveNow(drain=False)) == [Kill(1)]
+    assert core(LeaveNow(drain=False)) == [Send(Leaving()), Kill(1)]
     assert core.ended(1, exit_code=143) == [Send(Goodbye()), Stop()]
 
 

@@ -14,6 +14,7 @@ from tests.exec.running import Running, StartWorker, bundle, log_text, result
 from tests.exec.support import RUN, is_alive, order, until
 from titan.errors import Conflict, Fatal, NotFound, UserError
 from titan.exec import session as session_module
+from titan.exec.attempt import Phase
 from titan.exec.config import WorkerConfig
 from titan.exec.worker import Worker
 from titan.wire.messages import (
@@ -279,6 +280,32 @@ async def test_a_worker_whose_id_is_taken_gives_up_with_the_reason(
     with pytest.raises(Fatal, match="another worker uses the id w-"):
         await running.task
     assert len(master.registers) == 3
+
+
+async def test_a_worker_whose_launch_is_over_leaves_at_once(
+    master: FakeMaster, start: StartWorker
+) -> None:
+    master.refusal = Conflict("launch l-1 has its worker already", reason="launch_over")
+    running = await start(launch="l-1", ephemeral=True)
+    with pytest.raises(Fatal, match="has its worker already"):
+        await running.task
+    (register,) = master.registers
+    assert (register.launch, register.ephemeral) == ("l-1", True)
+
+
+async def test_an_ephemeral_worker_without_a_leader_leaves_once_it_has_nothing_to_do(
+    master: FakeMaster, start: StartWorker, tmp_path: Path
+) -> None:
+    running = await start(ephemeral=True, orphan_ms=100)
+    go = tmp_path / "go"
+    line = b"while [ ! -e %s ]; do sleep 0.02; done" % str(go).encode()
+    master.say(order(1, shell=line))
+    await until(lambda: running.worker._core.phase(1) is Phase.RUNNING)
+    await master.close()
+    done, _ = await asyncio.wait({running.task}, timeout=0.5)  # five times its patience
+    assert not done
+    go.touch()
+    await asyncio.wait_for(running.task, 20)
 
 
 async def test_a_data_directory_in_use_is_refused(master: FakeMaster, start: StartWorker) -> None:

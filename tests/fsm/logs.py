@@ -19,6 +19,7 @@ from titan.fsm import commands as c
 from titan.fsm.commands import ENTRY_FORMAT, Command, Entry, Proposal, encode_entry
 from titan.fsm.handling import UNBOUNDED
 from titan.fsm.machine import Machine
+from titan.fsm.records.pools import AWAITED
 from titan.fsm.state import JobState, State, is_ready
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 from titan.limits import FINISHED_KEEP_MS
@@ -150,6 +151,10 @@ def _retry(state: State, dice: Dice) -> Command:
 def _join(state: State, dice: Dice) -> Command:
     worker = dice.choice(WORKERS)
     held = list(state.workers[worker].live) if worker in state.workers else []
+    awaited = ""
+    if dice.random() < 0.4:
+        coming = [one.id for one in state.launches.values() if one.state in AWAITED]
+        awaited = dice.choice(coming or [*state.launches, "l-none"])
     return c.JoinWorker(
         worker=worker,
         incarnation=dice.randrange(1, 4),
@@ -157,6 +162,8 @@ def _join(state: State, dice: Dice) -> Command:
         slots=dice.randrange(1, 3),
         resources=dice.choice([{}, {"gpus": 2}]),
         holds=tuple(dice.sample([*held, AttemptId(9999)], dice.randrange(len(held) + 1))),
+        ephemeral=bool(awaited) or dice.random() < 0.3,
+        launch=awaited,
     )
 
 
@@ -164,13 +171,47 @@ def _expire(state: State, dice: Dice) -> Command:
     worker = dice.choice(WORKERS)
     known = state.workers.get(worker)
     incarnation = known.incarnation if known and dice.random() < 0.8 else 0
-    return c.ExpireWorker(worker=worker, incarnation=incarnation)
+    cause = dice.choice(["silent", "left"])
+    return c.ExpireWorker(worker=worker, incarnation=incarnation, cause=cause)
 
 
 def _mode(state: State, dice: Dice) -> Command:
-    return c.SetWorkerMode(
-        worker=dice.choice(WORKERS), mode=dice.choice(["open", "open", "draining"])
+    mode = dice.choice(["open", "open", "draining"])
+    timeout_ms = dice.choice([None, 0, 900]) if mode == "draining" else None
+    return c.SetWorkerMode(worker=dice.choice(WORKERS), mode=mode, timeout_ms=timeout_ms)
+
+
+def _pool(state: State, dice: Dice) -> Command:
+    name = dice.choice(["p", "q"])
+    if dice.random() < 0.1:
+        return c.RemovePool(name=name)
+    url = dice.choice(["", "", "http://127.0.0.1:1/hook"])
+    return c.SetPool(
+        name=name,
+        provider="webhook" if url else "local",
+        url=url,
+        secret="s" if url else "",
+        workers_min=dice.choice([0, 0, 1]),
+        workers_max=dice.choice([1, 2, 3]),
+        register_ms=dice.choice([800, 60_000]),
     )
+
+
+def _launch(state: State, dice: Dice) -> Command:
+    names = tuple(f"l-{dice.randrange(99)}" for _ in range(dice.choice([1, 1, 2])))
+    return c.RecordLaunch(pool=dice.choice(["p", "q"]), launches=names)
+
+
+def _settle(state: State, dice: Dice) -> Command:
+    launch = dice.choice([*state.launches, "l-none"])
+    outcome = dice.choice(["started", "started", "failed", "ended"])
+    return c.SettleLaunch(launch=launch, outcome=outcome, why="no")
+
+
+def _retire(state: State, dice: Dice) -> Command:
+    worker = dice.choice(WORKERS)
+    known = state.workers.get(worker)
+    return c.RetireWorker(worker=worker, incarnation=known.incarnation if known else 0)
 
 
 def _assign(state: State, dice: Dice) -> Command:
@@ -326,6 +367,10 @@ _MOVES: tuple[tuple[int, Callable[[State, Dice], Command]], ...] = (
     (3, _join),
     (1, _expire),
     (1, _mode),
+    (1, _pool),
+    (2, _launch),
+    (2, _settle),
+    (1, _retire),
     (12, _assign),
     (8, _finish),
     (2, _release),

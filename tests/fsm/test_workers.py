@@ -118,3 +118,65 @@ def test_workers_are_listed_with_what_they_hold(machine: MachineDriver) -> None:
         ("w1", "draining", [f"{run}/a"]),
         ("w2", "lost", []),
     ]
+
+
+# --- drains ---------------------------------------------------------------------------------------------
+
+
+def test_a_drain_with_a_limit_kills_what_still_runs_and_spends_no_retry(
+    machine: MachineDriver,
+) -> None:
+    run = machine.submit([job("a", retries=0)])
+    attempt = machine.assign(run, "a")
+    machine.do(SetWorkerMode(worker=W1, mode="draining", timeout_ms=5_000))
+    machine.wait(4_999)
+    assert machine.states(run) == {"a": "RUNNING"}
+    machine.wait(1)
+    assert machine.told(AttemptRevoked) == [AttemptRevoked(attempt, run, JobId("a"), W1, "drained")]
+    assert machine.states(run) == {"a": "PENDING"}
+    second = machine.assign(run, "a", "w2")
+    machine.do(FinishAttempt(attempt=second, exit_code=0))
+    assert machine.states(run) == {"a": "COMPLETED"}
+
+
+def test_a_shutdown_now_clears_the_worker_at_once(machine: MachineDriver) -> None:
+    run = machine.submit([job("a"), job("b")])
+    machine.assign(run, "a")
+    machine.assign(run, "b")
+    machine.do(SetWorkerMode(worker=W1, mode="draining", timeout_ms=0))
+    assert machine.states(run) == {"a": "PENDING", "b": "PENDING"}
+    assert not machine.state.workers[W1].live
+
+
+def test_a_second_drain_shortens_the_first_and_opening_ends_it(machine: MachineDriver) -> None:
+    run = machine.submit([job("a")])
+    machine.assign(run, "a")
+    machine.do(SetWorkerMode(worker=W1, mode="draining"))
+    machine.do(SetWorkerMode(worker=W1, mode="draining", timeout_ms=100))
+    machine.do(SetWorkerMode(worker=W1, mode="open"))
+    machine.wait(1_000)
+    assert machine.states(run) == {"a": "RUNNING"}
+
+
+def test_only_a_drain_has_a_limit(machine: MachineDriver) -> None:
+    machine.join("w1")
+    assert machine.refuse(SetWorkerMode(worker=W1, mode="open", timeout_ms=1)) == "invalid"
+    assert machine.refuse(SetWorkerMode(worker=W1, mode="draining", timeout_ms=-1)) == "invalid"
+
+
+def test_workers_that_leave_on_purpose_do_not_make_a_job_look_deadly(
+    machine: MachineDriver,
+) -> None:
+    run = machine.submit([job("a", retries=0)])
+    for life in range(1, limits.LOSSES_IN_A_ROW_MAX + 2):
+        machine.join("w1", incarnation=life)
+        machine.assign(run, "a")
+        machine.do(ExpireWorker(worker=W1, incarnation=life, cause="left"))
+    assert machine.states(run) == {"a": "PENDING"}
+    assert {record.cause for record in machine.view(run, "a").history} == {"left"}
+
+
+def test_an_ephemeral_worker_that_left_is_forgotten_at_once(machine: MachineDriver) -> None:
+    machine.join("w1", ephemeral=True)
+    machine.do(ExpireWorker(worker=W1, incarnation=1, cause="left"))
+    assert machine.state.workers == {}

@@ -100,6 +100,7 @@ def gateway_of(raft: Raft, elsewhere: Elsewhere, replica: Any = None) -> Gateway
         watches=None,  # type: ignore[arg-type]
         own_info=lambda: None,  # type: ignore[arg-type,return-value]
         members=None,  # type: ignore[arg-type]
+        why=None,  # type: ignore[arg-type]
     )
 
 

@@ -3,8 +3,12 @@
 import pytest
 
 from tests.sched.world import World, job
+from titan.fsm.commands import RecordLaunch, SetPool
+from titan.fsm.state import JobState
 from titan.ids import JobId, RunId, WorkerId
-from titan.sched.explain import Reason, why
+from titan.sched.autoscale import AT_MAX, STARTING, Standing
+from titan.sched.explain import why
+from titan.sched.verdicts import Why
 
 
 @pytest.fixture
@@ -12,28 +16,48 @@ def world() -> World:
     return World()
 
 
-def ask(world: World, run: RunId, name: str) -> Reason:
+def ask(world: World, run: RunId, name: str, **standings: Standing) -> Why:
     world.plan()
-    reason = why(world.state, world.planner, run, JobId(name), now_ms=world.now_ms)
-    assert reason.text
-    return reason
+    answer = explain(world, run, name, **standings)
+    assert answer.text
+    return answer
 
 
-def test_a_job_that_does_not_exist(world: World) -> None:
-    assert ask(world, RunId("r"), "j").code == "unknown"
+def explain(world: World, run: RunId, name: str, **standings: Standing) -> Why:
+    found = world.state.runs[run]
+    return why(
+        world.state,
+        world.planner,
+        found,
+        found.jobs[JobId(name)],
+        now_ms=world.now_ms,
+        standings=standings,
+    )
 
 
 def test_parents(world: World) -> None:
     run = world.submit(*[job(f"p{n}") for n in range(5)], job("j", *[f"p{n}" for n in range(5)]))
-    reason = ask(world, run, "j")
-    assert reason.code == "parents"
-    assert reason.change == "the end of p0, p1, p2 and 2 more"
+    answer = ask(world, run, "j")
+    assert answer.code == "parents"
+    assert answer.change.text == "the end of p0, p1, p2 and 2 more"
+    assert answer.change.jobs == tuple(f"p{n}" for n in range(5))
+
+
+def test_a_gate_says_which_one_waits_for_a_person(world: World) -> None:
+    run = world.submit(job("g"), job("j", "g"))
+    world.job(run, "g").state = JobState.WAITING
+    assert explain(world, run, "g").change.text == "approve 'g'"
+    below = explain(world, run, "j")
+    assert (below.code, below.change.kind, below.change.jobs) == ("gate", "approve", ("g",))
+    assert "'g' (WAITING)" in below.text
 
 
 def test_a_delay(world: World) -> None:
     run = world.submit(job("j", delay_ms=500))
     world.now_ms += 100
-    assert ask(world, run, "j") == Reason("delay", "its delay ends in 400 ms", "400 ms of time")
+    answer = ask(world, run, "j")
+    assert (answer.code, answer.text) == ("delay", "its delay ends in 400 ms")
+    assert (answer.change.kind, answer.change.after_ms) == ("time", 400)
 
 
 def test_a_back_off(world: World) -> None:
@@ -41,9 +65,9 @@ def test_a_back_off(world: World) -> None:
     run = world.submit(job("j"))
     world.plan()
     world.end(run, "j", exit_code=3)
-    reason = ask(world, run, "j")
-    assert reason.code == "retry"
-    assert "exit code 3" in reason.text
+    answer = ask(world, run, "j")
+    assert answer.code == "retry"
+    assert "exit code 3" in answer.text
 
 
 def test_a_running_and_an_ended_job(world: World) -> None:
@@ -51,7 +75,7 @@ def test_a_running_and_an_ended_job(world: World) -> None:
     run = world.submit(job("j", retries=0))
     assert ask(world, run, "j").code == "running"
     world.end(run, "j", exit_code=1)
-    assert ask(world, run, "j").change == "retry 'j'"
+    assert ask(world, run, "j").change.text == "retry 'j'"
 
 
 def test_a_job_queued_on_its_worker(world: World) -> None:
@@ -69,43 +93,76 @@ def test_a_proposal_on_its_way(world: World) -> None:
     assert ask(world, run, "j").code == "placing"
 
 
+def test_room_that_a_proposal_on_its_way_has_taken_is_not_free(world: World) -> None:
+    world.join("a")
+    run = world.submit(job("i"), job("j"))
+    assert [one.job for one in world.propose()] == ["i"]
+    answer = explain(world, run, "j")
+    assert (answer.code, answer.change.kind) == ("slots", "worker")
+
+
 def test_no_workers_at_all(world: World) -> None:
-    assert ask(world, world.submit(job("j")), "j").code == "no_workers"
+    answer = ask(world, world.submit(job("j")), "j")
+    assert answer.code == "no_workers"
+    assert answer.change.text == "a worker with 1 free slot"
+    assert answer.change.proven
 
 
 def test_a_capability_that_nobody_offers(world: World) -> None:
     world.join("a")
-    run = world.submit(job("j", requirement=("GPU", "BIG")))
-    reason = ask(world, run, "j")
-    assert (reason.code, reason.change) == ("capability", "a worker with BIG, GPU")
+    run = world.submit(job("j", requirement=("BIG", "GPU")))
+    answer = ask(world, run, "j")
+    assert answer.code == "capability"
+    assert answer.change.text == "a worker with BIG and GPU and 1 free slot"
+    (verdict,) = answer.workers
+    assert (verdict.worker, verdict.filter, verdict.code) == ("a", "tags", "BIG")
 
 
 def test_a_demand_larger_than_any_worker(world: World) -> None:
     world.join("a", gpus=1)
     world.join("b", gpus=2)
     run = world.submit(job("j", resources={"gpus": 4}), job("k", resources={"slots": 2}))
-    assert ask(world, run, "j").text == "it needs 4 gpus; the largest capable worker has 2"
-    assert ask(world, run, "k").change == "a worker with 2 slots"
+    large = ask(world, run, "j")
+    assert (large.code, large.text) == (
+        "size",
+        "it needs 4 gpus; the largest capable worker has 2",
+    )
+    assert [v.text for v in large.workers] == [
+        "has 1 gpus, 4 are needed",
+        "has 2 gpus, 4 are needed",
+    ]
+    assert ask(world, run, "k").change.text == "a worker with 2 free slots"
 
 
-def test_resources_that_are_taken(world: World) -> None:
+def test_resources_that_are_taken_name_the_job_that_has_them(world: World) -> None:
     world.join("a", slots=4, gpus=2)
     run = world.submit(job("i", resources={"gpus": 1}), job("j", resources={"gpus": 2}))
-    assert ask(world, run, "j").code == "resources"
+    answer = ask(world, run, "j")
+    assert answer.code == "resources"
+    assert answer.change.kind == "free"
+    assert answer.change.jobs == ("i",)
+    assert answer.change.text == "1 slot and 2 gpus free on worker a: so it is when 'i' ends"
+    assert answer.workers[0].text == "has 1 of 2 gpus free, 2 needed"
 
 
 def test_slots_that_are_taken(world: World) -> None:
     world.join("a")
-    run = world.submit(job("i"), job("j"))
-    reason = ask(world, run, "j")
-    assert (reason.code, reason.change) == ("slots", "1 more free slot(s), as on a")
+    run = world.submit(job("i"), job("j"), job("k"))
+    first = ask(world, run, "j")
+    assert (first.code, first.ahead) == ("slots", 0)
+    assert first.change.text == "1 slot free on worker a: so it is when 'i' ends"
+    second = ask(world, run, "k")
+    assert (second.code, second.ahead) == ("slots", 1)
+    assert second.change.kind == "worker"
+    assert "1 more urgent jobs go there first" in second.change.text
 
 
 @pytest.mark.parametrize("mode", ["cordoned", "draining"])
 def test_workers_that_take_no_work(world: World, mode: str) -> None:
     world.set_mode(world.join("a"), mode)
     world.expire(world.join("b"))
-    assert ask(world, world.submit(job("j")), "j").code == mode
+    answer = ask(world, world.submit(job("j")), "j")
+    assert (answer.code, answer.change.kind, answer.change.worker) == (mode, "open", "a")
 
 
 def test_workers_that_are_not_connected(world: World) -> None:
@@ -113,7 +170,8 @@ def test_workers_that_are_not_connected(world: World) -> None:
     run = world.submit(job("j"))
     assert ask(world, run, "j").code == "no_session"
     world.expire(WorkerId("a"))
-    assert ask(world, run, "j").code == "offline"
+    answer = ask(world, run, "j")
+    assert (answer.code, answer.change.kind) == ("offline", "connect")
 
 
 def test_affinity(world: World) -> None:
@@ -124,14 +182,25 @@ def test_affinity(world: World) -> None:
     world.submit(job("urgent", priority=9))
     world.plan()
     world.join("b")
-    reason = ask(world, run, "j")
-    assert (reason.code, reason.change) == ("affinity", "slots free on a, or no affinity")
+    answer = ask(world, run, "j")
+    assert answer.code == "affinity"
+    assert (answer.change.kind, answer.change.jobs) == ("free", ("urgent",))
+    assert answer.change.proven
 
 
-def test_without_a_planner_workers_count_as_connected(world: World) -> None:
+def test_room_that_more_urgent_jobs_get_first(world: World) -> None:
+    world.join("a")
+    run = world.submit(job("j"), job("first", priority=5))
+    answer = explain(world, run, "j")  # before anything is planned
+    assert (answer.code, answer.ahead) == ("behind", 1)
+    assert (answer.change.kind, answer.change.priority) == ("priority", 6)
+
+
+def test_nothing_in_the_way(world: World) -> None:
     world.join("a")
     run = world.submit(job("j"))
-    assert why(world.state, None, run, JobId("j"), now_ms=0).code == "next"
+    answer = explain(world, run, "j")
+    assert (answer.code, answer.change.kind, answer.change.proven) == ("next", "nothing", True)
 
 
 def test_an_isolation_that_no_worker_offers_is_named(world: World) -> None:
@@ -140,7 +209,7 @@ def test_an_isolation_that_no_worker_offers_is_named(world: World) -> None:
     reason = ask(world, run, "j")
     assert reason.code == "capability"
     assert reason.text == "no worker offers GENERAL, sandbox"
-    assert "sandbox" in reason.change
+    assert "sandbox" in reason.change.text
 
 
 def test_a_fenced_job_goes_only_where_its_fence_is(world: World) -> None:
@@ -149,3 +218,28 @@ def test_a_fenced_job_goes_only_where_its_fence_is(world: World) -> None:
     world.join("b", slots=2, tags=("GENERAL", "container", "sandbox"))
     world.plan()
     assert {world.live(run, name).worker for name in "jk"} == {WorkerId("b")}
+
+
+def gpu_pool(world: World, *, workers_max: int) -> None:
+    pool = SetPool(name="cards", capabilities=("GPU",), workers_max=workers_max)
+    world.must(pool)
+
+
+def test_a_pool_at_its_maximum_is_to_be_raised(world: World) -> None:
+    gpu_pool(world, workers_max=0)
+    run = world.submit(job("j", requirement=("GPU",)))
+    answer = ask(world, run, "j", cards=Standing(AT_MAX, "it has its maximum of 0"))
+    assert (answer.change.kind, answer.change.pool) == ("raise_max", "cards")
+    assert answer.change.text == "raise the maximum of pool cards above 0"
+    assert [(one.pool, one.serves, one.code) for one in answer.pools] == [("cards", True, AT_MAX)]
+
+
+def test_a_pool_that_is_starting_a_worker_says_so(world: World) -> None:
+    gpu_pool(world, workers_max=1)
+    world.must(RecordLaunch(pool="cards", launches=("l-1",)))
+    run = world.submit(job("j", requirement=("GPU",)), job("k", requirement=("MOON",)))
+    standing = Standing(STARTING, "what is on its way will do")
+    assert ask(world, run, "j", cards=standing).change.kind == "launch"
+    other = ask(world, run, "k", cards=standing)
+    assert other.change.kind == "worker"
+    assert (other.pools[0].serves, other.pools[0].code) == (False, "lacks")

@@ -4,11 +4,11 @@ import pytest
 
 from tests.fsm.logs import steps_at_most
 from tests.sched.world import World, job
-from titan.fsm.commands import VERSION, AdvanceTime, RaiseVersion
+from titan.fsm.commands import AdvanceTime
 from titan.fsm.outcomes import Rejected
 from titan.ids import JobId, WorkerId
 from titan.limits import REFUSED_REST_MS, RETRACTION_TIMEOUT_MS
-from titan.sched.explain import Reason, why
+from titan.sched.explain import why
 from titan.sched.retraction import Retraction
 
 
@@ -209,16 +209,16 @@ def test_jobs_of_a_run_that_has_to_be_settled_first_keep_no_worker_from_others(
     world: World,
 ) -> None:
     with steps_at_most(3):
-        world.must(RaiseVersion(version=VERSION))
         children = [job(f"c{n}", "root") for n in range(9)]
         large = world.submit(job("root"), *children, job("apart"))
         world.cancel(large, "root")
         world.submit(job("other"))
         world.join("a", slots=2)
         assert world.plan() == [("other", "a")]
-        assert why(world.state, world.planner, large, JobId("apart"), now_ms=0) == Reason(
-            "settling", "it waits until the cancelling of 'root' is carried out"
-        )
+        run = world.state.runs[large]
+        answer = why(world.state, world.planner, run, run.jobs[JobId("apart")], now_ms=0)
+        assert answer.code == "settling"
+        assert answer.text == "it waits until the cancelling of 'root' is carried out"
         successor = world.rebuilt()
         while world.state.unsettled:
             result = world.apply(AdvanceTime())

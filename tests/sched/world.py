@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from titan.fsm.commands import (
     ENTRY_FORMAT,
+    VERSION,
     AddJobs,
     AdvanceTime,
     AssignAttempt,
@@ -16,6 +17,7 @@ from titan.fsm.commands import (
     FinishAttempt,
     JoinWorker,
     Proposal,
+    RaiseVersion,
     ReleaseAttempt,
     RetryJob,
     SetWorkerMode,
@@ -47,6 +49,7 @@ class World:
         self.planner = Planner(self.state)
         self.sessions: dict[WorkerId, None] = {}
         self._runs = 0
+        self.must(RaiseVersion(version=VERSION))
 
     # --- the log ------------------------------------------------------------------------------
 

@@ -90,7 +90,13 @@ CLIENT = {
     "upload_file": "path",
     "upload_project_folder": "folder",
     "list_workers": "",
-    "set_worker_mode": "worker, mode",
+    "set_worker_mode": "worker, mode, *, timeout_s=None",
+    "list_pools": "",
+    "set_pool": "name, *, provider='local', capabilities=(), slots=1, resources=None, min=0, max=1, "
+    "idle_s=300, cooldown_s=5, register_s=60, url='', secret='', permanent=False",
+    "remove_pool": "name",
+    "launch_workers": "pool, count=1",
+    "why": "job, run_id=None",
     "cluster_info": "",
 }
 HANDLE = {

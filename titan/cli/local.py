@@ -128,8 +128,12 @@ class LocalCluster:
 
     def stop(self) -> None:
         """End every process: workers first, so that their jobs' ends reach the masters."""
-        for group in (self.workers, self.masters):
-            _stop_all(group)
+        from titan.master.providers.local import end_launched
+
+        _stop_all(self.workers, by=signal.SIGINT)  # at once: TERM would let their jobs end
+        _stop_all(self.masters, by=signal.SIGTERM)
+        for member in self.masters:
+            end_launched(self.data / member.name)  # what a master that was killed could not end
 
     def dead(self) -> list[Member]:
         """Members that ended by themselves."""
@@ -153,9 +157,9 @@ class LocalCluster:
         return Member(name, arguments, log=self.data / f"{name}.log")
 
 
-def _stop_all(members: list[Member]) -> None:
+def _stop_all(members: list[Member], *, by: signal.Signals) -> None:
     for member in members:
-        member.send(signal.SIGTERM)
+        member.send(by)
     deadline = time.monotonic() + STOP_GRACE_S
     for member in members:
         if not member.wait(deadline):

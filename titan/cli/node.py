@@ -47,7 +47,7 @@ def node(
 
     config = MasterConfig(
         listen=listen, http=http, peers=split_addresses(peers), join=split_addresses(join),
-        data_dir=data, insecure=insecure,
+        data_dir=data, insecure=insecure, is_supervised=bool(die_with_parent),
     )  # fmt: skip
     config.check()
     process.set_up_logging(log_level)

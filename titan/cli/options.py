@@ -9,6 +9,7 @@ import click
 
 from titan.config import split_addresses
 from titan.errors import UserError
+from titan.spec.values import resources
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -22,6 +23,23 @@ def _addresses(
     if not found:
         raise UserError(f"--{param.name} names no address", hint="e.g. 127.0.0.1:9090")
     return found
+
+
+def amounts(
+    _ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
+) -> dict[str, int]:
+    """`NAME=N`, repeated, as resources: `cpus` may be a fraction and becomes `cpu_milli`."""
+    found: dict[str, float] = {}
+    for text in values:
+        name, _, amount = text.partition("=")
+        try:
+            found[name.strip()] = float(amount)
+        except ValueError:
+            raise UserError(f"{text!r} is not NAME=NUMBER", hint="e.g. gpus=2") from None
+    try:
+        return resources(found)
+    except ValueError as why:
+        raise UserError(f"a resource cannot be offered: {why}") from None
 
 
 def masters_option() -> Decorator:

@@ -17,7 +17,14 @@ from typing import Final
 PR_SET_PDEATHSIG: Final = 1  # from <linux/prctl.h>
 _LOG_FORMAT: Final = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
-Service = Callable[[asyncio.Event], Awaitable[None]]
+
+class Stop(asyncio.Event):
+    """Set by the first SIGTERM or SIGINT; `number` says which it was."""
+
+    number: int = 0
+
+
+Service = Callable[[Stop], Awaitable[None]]
 
 
 def set_up_logging(level: str) -> None:
@@ -27,15 +34,15 @@ def set_up_logging(level: str) -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask the kernel for SIGTERM when `parent` dies; 0 asks for nothing.
+    """Ask the kernel for SIGINT when `parent` dies; 0 asks for nothing.
 
     The supervisor stops its processes itself; this is for the day when it is killed by SIGKILL.
     """
     if not parent or not sys.platform.startswith("linux"):
         return
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
     if os.getppid() != parent:  # it died before we asked
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def serve(service: Service, *, use_uvloop: bool = True) -> None:
@@ -49,12 +56,13 @@ def serve(service: Service, *, use_uvloop: bool = True) -> None:
 
 
 async def _until_stopped(service: Service) -> None:
-    stop = asyncio.Event()
+    stop = Stop()
     loop = asyncio.get_running_loop()
 
     def on_signal(number: int) -> None:
         if stop.is_set():
             os._exit(128 + number)
+        stop.number = number
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from titan.errors import UserError
+from titan.exec import host
 from titan.exec.isolation.container import PULL_POLICIES
 from titan.limits import ENVIRONMENTS_MAX, MIB, SLOTS_PER_WORKER_MAX
 from titan.spec.model import DEFAULT_CAPABILITY
@@ -26,13 +26,17 @@ class WorkerConfig:
     masters: tuple[str, ...]  # host:port; any of them will do
     data_dir: Path
     capabilities: tuple[str, ...] = ()  # besides GENERAL, which every worker offers
-    slots: int = field(default_factory=lambda: os.cpu_count() or 1)
+    slots: int = field(default_factory=host.default_slots)
     resources: dict[str, int] = field(default_factory=dict)  # overrides what is detected
+    ephemeral: bool = False  # leaves when it has been idle for long
+    idle_ms: int = 0  # of an ephemeral one: for how long; 0: its pool says, or the default
+    launch: str = ""  # the launch that it was started for
     name: str = ""  # for people; the host's name when empty
     python: str = sys.executable  # runs .py files
     cluster_id: str = ""  # "" accepts any
     tls: ssl.SSLContext | None = None
     kill_grace_ms: int = 5_000  # between TERM and KILL
+    orphan_ms: int = 120_000  # an ephemeral, idle worker without a leader leaves after that
     logs_bytes_max: int = 16 * GIB  # logs of ended attempts
     bundles_bytes_max: int = 8 * GIB  # unpacked
     output_bytes_max: int = 16 * GIB  # of one attempt; then it is killed

@@ -39,6 +39,7 @@ from titan.wire.messages import (
     Goodbye,
     KillAttempt,
     LeaveNow,
+    Leaving,
     Registered,
     Retract,
     RunAttempt,
@@ -174,8 +175,12 @@ class WorkerCore:
         for attempt in (*self._queue.values(), *self._live.values()):
             if attempt.id not in live:
                 self._discard(attempt, why="not live for the leader")
+        if self.is_leaving:
+            self._out.append(Send(Leaving()))  # this leader may not have heard of it
 
     def _on_leave(self, message: LeaveNow) -> None:
+        if not self.is_leaving and not self.is_idle():
+            self._out.append(Send(Leaving()))  # before anything is given back: it must go elsewhere
         self.is_leaving = True
         for queued in list(self._queue):
             del self._queue[queued]

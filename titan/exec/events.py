@@ -16,6 +16,7 @@ from titan.wire.messages import (
     Goodbye,
     KillAttempt,
     LeaveNow,
+    Leaving,
     Registered,
     Retract,
     RunAttempt,
@@ -125,7 +126,7 @@ class Forget:
 class Send:
     """Tell the leader, if there is one now."""
 
-    message: AttemptReleased | Goodbye
+    message: AttemptReleased | Goodbye | Leaving
 
 
 @dataclass(frozen=True, slots=True)

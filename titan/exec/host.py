@@ -8,18 +8,34 @@ from pathlib import Path
 
 import psutil
 
+from titan.exec import cgroups, gpus
 from titan.ids import AttemptId
 from titan.limits import MIB
 from titan.wire.messages import Heartbeat
 
 
 def detect_resources(declared: Mapping[str, int]) -> dict[str, int]:
-    """CPUs and memory of this machine; what the configuration declares wins and adds."""
-    found = {
-        "cpu_milli": len(os.sched_getaffinity(0)) * 1000,
-        "memory_mb": psutil.virtual_memory().total // MIB,
-    }
+    """CPUs, memory and GPUs that this process may use; what the configuration declares wins and adds."""
+    memory = [psutil.virtual_memory().total]
+    limit = cgroups.memory_limit_bytes()
+    if limit is not None:
+        memory.append(limit)
+    found = {"cpu_milli": cpu_milli(), "memory_mb": min(memory) // MIB}
+    if "gpus" not in declared:
+        found |= gpus.detect_gpus()
     return {**found, **declared}
+
+
+def cpu_milli() -> int:
+    """Thousandths of a CPU: those it may be scheduled on, or the quota of its control groups."""
+    mine = len(os.sched_getaffinity(0)) * 1000
+    limit = cgroups.cpu_limit_milli()
+    return mine if limit is None else min(mine, limit)
+
+
+def default_slots() -> int:
+    """One job per CPU that it may use, at least one."""
+    return max(1, cpu_milli() // 1000)
 
 
 def heartbeat(data_dir: Path, *, started: tuple[AttemptId, ...]) -> Heartbeat:

@@ -48,6 +48,7 @@ _BACKOFF_FIRST_S: Final = 0.02
 _BACKOFF_LAST_S: Final = 1.0
 _REDIRECTS_MAX: Final = 3  # followed at once; more of them are masters that disagree
 _CONFLICTS_MAX: Final = 20  # over ten seconds: a dead connection counts as live for about five
+_LAUNCH_OVER: Final = "launch_over"  # its launch failed, was given up, or has its worker already
 _EARLY_NOTES_MAX: Final = 65_536  # that overtake the waking of the task that registered
 
 
@@ -134,6 +135,8 @@ class Session:
                     continue
                 self._hint, redirects = None, 0
             except Conflict as error:
+                if error.reason == _LAUNCH_OVER:
+                    raise Fatal(f"this worker is not wanted: {error}") from error
                 conflicts += 1
                 self._hint = address
                 log.warning("%s refuses this worker: %s", address, error)

@@ -104,6 +104,8 @@ class Worker:
                 asyncio.create_task(self._tick(), name="worker clock"),
                 asyncio.create_task(self._over.wait(), name="worker end"),
             ]
+            if self._config.ephemeral:
+                tasks.append(asyncio.create_task(self._watch_for_a_leader(), name="orphan watch"))
             try:
                 if self._asked_to_stop is not None:
                     self._feed(self._asked_to_stop)
@@ -130,6 +132,7 @@ class Worker:
         config, data = self._config, self._data
         if left := kill_leftovers(data.root):
             log.warning("killed %d processes that an earlier life of this worker left", left)
+        self._resources = host.detect_resources(config.resources)
         self._outbox = Outbox(data.outbox)
         self._logs = LogStore(data.logs, bytes_max=config.logs_bytes_max)
         self._core = WorkerCore(
@@ -256,6 +259,22 @@ class Worker:
                 self._busy.clear()
                 await self._busy.wait()
 
+    async def _watch_for_a_leader(self) -> None:
+        """An ephemeral worker whose cluster is gone would run, and cost, for ever."""
+        period_s = min(1.0, self._config.orphan_ms / 4000)
+        alone_since_ms: int | None = None
+        while True:
+            await asyncio.sleep(period_s)
+            if self._session.is_registered or not self._core.is_idle():
+                alone_since_ms = None
+                continue
+            alone_since_ms = alone_since_ms or _now_ms()
+            if _now_ms() - alone_since_ms >= self._config.orphan_ms and not self._core.is_leaving:
+                log.warning(
+                    "no leader for %d ms: this ephemeral worker leaves", self._config.orphan_ms
+                )
+                self._feed(LeaveNow(drain=True))
+
     # --- the session's questions --------------------------------------------------------------
 
     def registration(self) -> Register:
@@ -266,10 +285,13 @@ class Worker:
             name=self._config.name or socket.gethostname(),
             capabilities=self._offered,
             slots=self._config.slots,
-            resources=host.detect_resources(self._config.resources),
+            resources=self._resources,
             holds=self._core.holds(),
             epoch_seen=self._core.epoch_seen,
             version=titan.__version__,
+            ephemeral=self._config.ephemeral,
+            idle_ms=self._config.idle_ms,
+            launch=self._config.launch,
         )
 
     def heartbeat(self) -> Heartbeat:

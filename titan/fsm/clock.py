@@ -7,7 +7,19 @@ from collections.abc import Callable
 from typing import Final
 
 from titan import limits
-from titan.fsm import carry, gates, jobs, kin, locks, retention, stages, subruns, timers
+from titan.fsm import (
+    carry,
+    gates,
+    jobs,
+    kin,
+    locks,
+    pools,
+    retention,
+    stages,
+    subruns,
+    timers,
+    workers,
+)
 from titan.fsm.commands import AdvanceTime
 from titan.fsm.events import KeyChanged, WorkerChanged
 from titan.fsm.handling import Stamp, Turn, handles
@@ -128,6 +140,16 @@ def _runs_forgotten(turn: Turn, key: Key) -> None:  # noqa: ARG001
     retention.forget(turn)
 
 
+def _drain_times_out(turn: Turn, key: Key) -> None:
+    workers.clear_out(turn, turn.state.workers[WorkerId(key[0])])
+
+
+def _launch_fails(turn: Turn, key: Key) -> None:
+    pools.launch_failed(
+        turn, turn.state.launches[key[0]], why="its worker did not register in time"
+    )
+
+
 _FIRE: Final[dict[str, Callable[[Turn, Key], None]]] = {
     timers.FORGET: _runs_forgotten,
     timers.GATE: gates.time_out,
@@ -139,4 +161,6 @@ _FIRE: Final[dict[str, Callable[[Turn, Key], None]]] = {
     timers.SESSION: _session_idles,
     timers.STAGE: _stage_expires,
     timers.WORKER: _worker_forgotten,
+    timers.DRAIN: _drain_times_out,
+    timers.LAUNCH: _launch_fails,
 }

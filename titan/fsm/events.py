@@ -103,7 +103,7 @@ class AttemptFinished(Event, frozen=True, tag="attempt.finished"):
 class AttemptRevoked(Event, frozen=True, tag="attempt.revoked"):
     """The attempt is no longer live although it may still be running: its worker must kill it.
 
-    `cause`: cancelled, lost, retracted.
+    `cause`: cancelled, lost, left, drained, retracted.
     """
 
     attempt: AttemptId
@@ -129,6 +129,12 @@ class WorkerExpired(Event, frozen=True, tag="worker.expired"):
     """The worker is gone."""
 
     worker: WorkerId
+
+
+class PoolChanged(Event, frozen=True, tag="pool.changed"):
+    """A pool, or something it launched, changed: the leader should look at it again."""
+
+    pool: str
 
 
 class KeyChanged(Event, frozen=True, tag="kv.changed"):
@@ -197,6 +203,7 @@ AnyEvent = (
     | WorkerJoined
     | WorkerChanged
     | WorkerExpired
+    | PoolChanged
     | KeyChanged
     | ProgressReported
     | LockChanged

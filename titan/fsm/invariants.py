@@ -14,6 +14,7 @@ from titan.fsm.invariants_coordination import validate_locks, validate_mail
 from titan.fsm.kin import subrun_of
 from titan.fsm.occupancy import occupy
 from titan.fsm.policy import decode_spec, policy_of
+from titan.fsm.records.pools import AWAITED, JOINED, LAUNCH_STATES
 from titan.fsm.records.unsettled import CancellingJob
 from titan.fsm.standing import is_over, run_state
 from titan.fsm.state import Job, JobState, Run, State, Timer, Worker, is_ready
@@ -60,6 +61,7 @@ def validate(state: State) -> None:
     validate_mail(state)
     _validate_families(state, counted)
     _validate_pipelines(state)
+    _validate_pools(state, counted)
     assert all(run.jobs for run in state.runs.values()), "a run has no jobs"
 
 
@@ -244,7 +246,12 @@ def _validate_worker(
     assert worker.used == used, f"{name} says it uses {worker.used}, its attempts use {used}"
     assert list(worker.live) == sorted(worker.live), f"{name} lost the order of its attempts"
     assert worker.mode in MODES, f"{name} is '{worker.mode}'"
+    if worker.drain_due_ms:
+        assert worker.mode == "draining", f"{name} is to be cleared out though it stays"
+        due_ms = counted.get((timers.DRAIN, (worker.id,)))
+        assert due_ms == worker.drain_due_ms, f"{name} is cleared out at {due_ms}"
     if not worker.online:
+        assert not worker.drain_due_ms, f"{name} is gone and waits to be cleared out"
         assert not worker.live, f"{name} is gone and still holds {list(worker.live)}"
         due_ms = counted.get((timers.WORKER, (worker.id,)))
         assert due_ms == worker.expired_ms + limits.WORKER_FORGET_MS, f"{name} is never forgotten"
@@ -336,6 +343,27 @@ def _validate_pipelines(state: State) -> None:
         assert len(numbers) <= limits.PIPELINE_VERSIONS_MAX, f"pipeline '{name}': too many"
         size += sum(version.size for version in saved.versions.values())
     assert state.pipelines_bytes == size, f"{size} bytes, not {state.pipelines_bytes}"
+
+
+def _validate_pools(state: State, counted: dict[tuple[str, tuple[str, ...]], int]) -> None:
+    for name, pool in state.pools.items():
+        assert name == pool.name, f"pool {name} is filed wrongly"
+        mine = [launch for launch in state.launches.values() if launch.pool == name]
+        assert mine or not pool.is_removed, f"pool {name} was removed and is still here"
+        assert pool.provider == "webhook" or not pool.secret, f"pool {name} has a secret"
+    for launch in state.launches.values():
+        name = f"launch {launch.id} of pool {launch.pool}"
+        assert launch.pool in state.pools, f"{name} has no pool"
+        assert launch.state in LAUNCH_STATES, f"{name} is '{launch.state}'"
+        worker = state.workers.get(launch.worker)
+        if launch.state == JOINED:
+            assert worker is not None, f"{name} has lost its worker"
+            assert worker.online, f"{name} has a worker that is gone"
+            assert worker.launch == launch.id, f"{name}: its worker is of '{worker.launch}'"
+        elif launch.state in AWAITED:
+            assert not launch.worker, f"{name} has worker {launch.worker} already"
+            due_ms = counted.get((timers.LAUNCH, (launch.id,)))
+            assert due_ms == launch.due_ms, f"{name} fails at {due_ms}"
 
 
 def _validate_timers(state: State) -> None:

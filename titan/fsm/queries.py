@@ -61,6 +61,10 @@ class ListWorkers(Query, frozen=True, kw_only=True, tag="workers"):
     """Workers by id → list[WorkerView]."""
 
 
+class ListPools(Query, frozen=True, kw_only=True, tag="pools"):
+    """Pools by name → list[PoolView]."""
+
+
 class KvGet(Query, frozen=True, kw_only=True, tag="kv.get"):
     """One key → KvView, or None when it is absent."""
 
@@ -155,6 +159,7 @@ AnyQuery = (
     | ListLocks
     | GetClaim
     | PeekSignal
+    | ListPools
     | GetBlob
     | ListGates
     | GetGate
@@ -260,6 +265,31 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
     resources: dict[str, int]
     running: int
     jobs: list[str]  # "run/job" of what it holds, at most a page
+    ephemeral: bool = False  # leaves when it has been idle for long
+    pool: str = ""  # that started it
+    used: dict[str, int] = {}  # of its resources
+
+
+class PoolView(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool as people see it; its secret is nobody's to see."""
+
+    name: str
+    provider: str
+    capabilities: tuple[str, ...]
+    slots: int
+    resources: dict[str, int]
+    workers_min: int
+    workers_max: int
+    idle_ms: int
+    cooldown_ms: int
+    register_ms: int
+    url: str
+    permanent: bool
+    state: str  # active, or removed while its workers leave
+    workers: int  # that have registered
+    starting: int  # launches whose worker has not registered yet
+    failures: int  # launches in a row that came to nothing
+    last_error: str
 
 
 class KvView(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from titan.errors import Fatal
 from titan.fsm.rebuild import rebuild
 from titan.fsm.records.locks import Lock
 from titan.fsm.records.pipelines import Kin, PipelineVersion, SavedPipeline
+from titan.fsm.records.pools import Launch, Pool
 from titan.fsm.records.signals import Mailboxes
 from titan.fsm.records.unsettled import Unsettled
 from titan.fsm.state import Attempt, Blob, Job, KvItem, Run, Session, Stage, State, Timer, Worker
@@ -127,6 +128,8 @@ def _others(state: State) -> Iterator[bytes | SavedBlock]:
         ("kin", state.kin),
         ("unsettled", state.unsettled),
         ("locks", state.locks),
+        ("pools", state.pools),
+        ("launches", state.launches),
     ):
         for part in _parts(rows):
             yield _block(section, part)
@@ -256,6 +259,8 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
         ("unsettled", dict[RunId, Unsettled]),
         ("locks", dict[str, Lock]),
         ("mail", dict[RunId, Mailboxes]),
+        ("pools", dict[str, Pool]),
+        ("launches", dict[str, Launch]),
         ("stage", Stage),
         ("staged", JobsBlock),
         ("kv", dict[str, KvItem]),

@@ -15,6 +15,7 @@ import msgspec
 from titan.fsm.records.gates import Gate
 from titan.fsm.records.locks import Lock
 from titan.fsm.records.pipelines import Kin, SavedPipeline
+from titan.fsm.records.pools import Launch, Pool
 from titan.fsm.records.signals import Mailboxes
 from titan.fsm.records.unsettled import Unsettled
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
@@ -172,6 +173,11 @@ class Worker(msgspec.Struct, kw_only=True):
     joined_ms: int = 0
     expired_ms: int = 0
     version: str = ""
+    ephemeral: bool = False  # leaves when it has been idle for long
+    idle_ms: int = 0  # for how long; 0: its pool says, or the default
+    launch: str = ""  # the launch that it came of
+    pool: str = ""  # the pool of that launch
+    drain_due_ms: int = 0  # when a drain kills what still runs; 0: never
     # index
     live: dict[AttemptId, None] = msgspec.field(default_factory=dict)  # in order of assignment
     used: dict[str, int] = msgspec.field(default_factory=dict)  # resources but slots; no zeroes
@@ -232,7 +238,7 @@ class Timer(NamedTuple):
 
     due_ms: int
     seq: int
-    kind: str  # forget | gate | job | kin | kv | lock | queue | session | stage | worker
+    kind: str  # one of those in `timers.py`
     key: tuple[str, ...]
 
 
@@ -267,6 +273,8 @@ class State(msgspec.Struct, kw_only=True):
     )  # ended runs, oldest end first: jobs
     pipelines: dict[str, SavedPipeline] = msgspec.field(default_factory=dict)
     kin: dict[RunId, Kin] = msgspec.field(default_factory=dict)  # sub-runs to look at (`kin.py`)
+    pools: dict[str, Pool] = msgspec.field(default_factory=dict)
+    launches: dict[str, Launch] = msgspec.field(default_factory=dict)  # oldest first
     forget_due_ms: int = 0  # when `retention.py` looks at them again; 0: never
     timers: list[Timer] = msgspec.field(default_factory=list)  # a heap; stale ones are skipped
     timers_sweep_at: int = 1024  # stale timers are swept out when the heap is this long

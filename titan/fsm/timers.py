@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from titan import limits
+from titan.fsm.records.pools import AWAITED
 from titan.fsm.state import JobState, State, Timer
 from titan.ids import JobId, RunId, WorkerId
 
@@ -24,6 +25,8 @@ SESSION: Final = "session"  # a client may have been silent too long; key: the c
 STAGE: Final = "stage"  # a submission was never completed; key: run
 FORGET: Final = "forget"  # finished runs may be too many or too old; no key
 WORKER: Final = "worker"  # a lost worker is forgotten; key: the worker
+DRAIN: Final = "drain"  # a draining worker's time is up; key: the worker
+LAUNCH: Final = "launch"  # a launched worker has not come; key: the launch
 
 _PUSH_COST: Final = 8  # pushing one costs about as much as passing so many when all are heaped anew
 _SWEEP_MIN: Final = 1024  # below it a sweep saves nothing
@@ -127,6 +130,16 @@ def _worker_ms(state: State, key: tuple[str, ...]) -> int:
     return worker.expired_ms + limits.WORKER_FORGET_MS
 
 
+def _drain_ms(state: State, key: tuple[str, ...]) -> int:
+    worker = state.workers.get(WorkerId(key[0]))
+    return worker.drain_due_ms if worker else 0
+
+
+def _launch_ms(state: State, key: tuple[str, ...]) -> int:
+    launch = state.launches.get(key[0])
+    return launch.due_ms if launch and launch.state in AWAITED else 0
+
+
 _AWAITED_MS: Final[dict[str, Callable[[State, tuple[str, ...]], int]]] = {
     FORGET: _forget_ms,
     GATE: _gate_ms,
@@ -138,4 +151,6 @@ _AWAITED_MS: Final[dict[str, Callable[[State, tuple[str, ...]], int]]] = {
     SESSION: _session_ms,
     STAGE: _stage_ms,
     WORKER: _worker_ms,
+    DRAIN: _drain_ms,
+    LAUNCH: _launch_ms,
 }

@@ -33,14 +33,17 @@ from titan.fsm.queries import (
     ListJobs,
     ListLocks,
     ListPipelines,
+    ListPools,
     ListRuns,
     ListWorkers,
     PeekSignal,
+    PoolView,
     Query,
     RunView,
     WorkerView,
 )
 from titan.fsm.reasons import Reasons
+from titan.fsm.records.pools import AWAITED, JOINED, Pool
 from titan.fsm.state import Job, JobState, KvItem, Run, State, Worker
 from titan.ids import JobId, RunId, strip_v1_prefix
 from titan.limits import LIST_PAGE_MAX
@@ -115,6 +118,39 @@ def worker_view(state: State, worker: Worker) -> WorkerView:
         resources=dict(worker.resources),
         running=len(worker.live),
         jobs=[f"{attempt.run}/{attempt.job}" for attempt in held],
+        ephemeral=worker.ephemeral,
+        pool=worker.pool,
+        used=dict(sorted(worker.used.items())),
+    )
+
+
+def _without_query(url: str) -> str:
+    """What follows the question mark of a webhook is often what lets one call it."""
+    place, mark, _ = url.partition("?")
+    return f"{place}?…" if mark else place
+
+
+def pool_view(state: State, pool: Pool) -> PoolView:
+    """A pool as people see it."""
+    mine = [launch.state for launch in state.launches.values() if launch.pool == pool.name]
+    return PoolView(
+        name=pool.name,
+        provider=pool.provider,
+        capabilities=pool.capabilities,
+        slots=pool.slots,
+        resources=dict(pool.resources),
+        workers_min=pool.workers_min,
+        workers_max=pool.workers_max,
+        idle_ms=pool.idle_ms,
+        cooldown_ms=pool.cooldown_ms,
+        register_ms=pool.register_ms,
+        url=_without_query(pool.url),
+        permanent=pool.permanent,
+        state="removed" if pool.is_removed else "active",
+        workers=mine.count(JOINED),
+        starting=sum(one in AWAITED for one in mine),
+        failures=pool.failures,
+        last_error=pool.last_error,
     )
 
 
@@ -225,6 +261,10 @@ def _list_workers(state: State, _query: ListWorkers) -> list[WorkerView]:
     return [worker_view(state, state.workers[worker]) for worker in sorted(state.workers)]
 
 
+def _list_pools(state: State, _query: ListPools) -> list[PoolView]:
+    return [pool_view(state, state.pools[name]) for name in sorted(state.pools)]
+
+
 def _kv_get(state: State, query: KvGet) -> KvView | None:
     item = state.kv.get(query.key)
     return None if item is None else kv_view(query.key, item)
@@ -254,6 +294,7 @@ _READERS: Final[dict[type[Query], Callable[[State, Any], Any]]] = {
     ListPipelines: list_pipelines,
     GetPipeline: get_pipeline,
     ListWorkers: _list_workers,
+    ListPools: _list_pools,
     KvGet: _kv_get,
     KvList: _kv_list,
     ListLocks: coordination.list_locks,

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from titan.fsm import attempts, timers
-from titan.fsm.commands import ExpireWorker, JoinWorker, SetWorkerMode
+from titan.fsm import attempts, pools, timers
+from titan.fsm.commands import ExpireWorker, JoinWorker, RetireWorker, SetWorkerMode
 from titan.fsm.events import WorkerChanged, WorkerExpired, WorkerJoined
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Applied, Outcome, Rejected
-from titan.fsm.state import State, Worker
-from titan.limits import NAME_CHARS_MAX, SLOTS_PER_WORKER_MAX, WORKER_FORGET_MS, WORKERS_MAX
+from titan.fsm.policy import decode_spec
+from titan.fsm.state import Attempt, State, Worker
+from titan.limits import (
+    DURATION_MS_MAX,
+    NAME_CHARS_MAX,
+    SLOTS_PER_WORKER_MAX,
+    WORKER_FORGET_MS,
+    WORKERS_MAX,
+)
 
 MODES: Final = ("open", "cordoned", "draining")
 
@@ -53,8 +60,12 @@ def join_worker(state: State, cmd: JoinWorker, at: Stamp) -> Outcome:
     worker.slots = cmd.slots
     worker.resources = cmd.resources
     worker.version = cmd.version
+    worker.ephemeral = cmd.ephemeral
+    worker.idle_ms = cmd.idle_ms
     worker.online = True
     worker.expired_ms = 0
+    if cmd.launch:
+        pools.joined(turn, worker, cmd.launch)
     turn.events.append(WorkerJoined(worker.id))
     return turn.done()
 
@@ -68,7 +79,9 @@ def _why_not(state: State, cmd: JoinWorker) -> Rejected | None:
         return Rejected("invalid", "a worker cannot offer less than nothing")
     if cmd.worker not in state.workers and len(state.workers) >= WORKERS_MAX:
         return Rejected("too_large", f"the cluster already knows {WORKERS_MAX} workers")
-    return None
+    if not 0 <= cmd.idle_ms <= DURATION_MS_MAX:
+        return Rejected("invalid", "an idle time is 0 or more")
+    return pools.refuses(state, cmd.launch, cmd.worker) if cmd.launch else None
 
 
 def _begin_new_life(turn: Turn, worker: Worker, cmd: JoinWorker) -> None:
@@ -84,6 +97,7 @@ def _begin_new_life(turn: Turn, worker: Worker, cmd: JoinWorker) -> None:
         worker.mode = (
             "open"  # it has left, as it was told to; it is here because it was started again
         )
+        worker.drain_due_ms = 0
 
 
 @handles(ExpireWorker)
@@ -102,24 +116,83 @@ def expire_worker(state: State, cmd: ExpireWorker, at: Stamp) -> Outcome:
     turn = Turn(state, at)
     worker.online = False
     worker.expired_ms = at.now_ms
+    worker.drain_due_ms = 0
+    has_left = cmd.cause == "left"
     turn.events.append(WorkerExpired(worker.id))
     for number in list(worker.live):
-        attempts.release(turn, state.attempts[number], cause="lost")
-    timers.set_timer(state, timers.WORKER, worker.id, due_ms=at.now_ms + WORKER_FORGET_MS)
+        attempts.release(turn, state.attempts[number], cause="left" if has_left else "lost")
+    pools.worker_gone(turn, worker)
+    if has_left and worker.ephemeral:
+        del state.workers[worker.id]  # it was not to last: nobody waits for its return
+    else:
+        timers.set_timer(state, timers.WORKER, worker.id, due_ms=at.now_ms + WORKER_FORGET_MS)
     return turn.done()
+
+
+# --- whether they take work -------------------------------------------------------------------------
 
 
 @handles(SetWorkerMode)
 def set_worker_mode(state: State, cmd: SetWorkerMode, at: Stamp) -> Outcome:
-    """Open, cordon or drain a worker."""
+    """Open, cordon or drain a worker. A drain may have a limit, and a second one may change it."""
     if cmd.mode not in MODES:
         return Rejected("invalid", f"a worker is {', '.join(MODES[:-1])} or {MODES[-1]}")
+    timeout_ms = cmd.timeout_ms
+    if timeout_ms is not None and (cmd.mode != "draining" or not 0 <= timeout_ms < DURATION_MS_MAX):
+        return Rejected("invalid", "only a drain has a time limit, and that is 0 or more")
     worker = state.workers.get(cmd.worker)
     if worker is None:
         return Rejected("unknown_worker", f"there is no worker {cmd.worker}")
-    if worker.mode == cmd.mode:
+    if worker.mode == cmd.mode and timeout_ms is None:
         return Applied()
     turn = Turn(state, at)
     worker.mode = cmd.mode
+    worker.drain_due_ms = 0
+    turn.events.append(WorkerChanged(worker.id))
+    if cmd.mode == "draining":
+        _drain(turn, worker, timeout_ms=timeout_ms)
+    return turn.done()
+
+
+def _drain(turn: Turn, worker: Worker, *, timeout_ms: int | None) -> None:
+    """Move at once what does not end by itself; all else has until the limit, if there is one."""
+    if timeout_ms == 0:
+        clear_out(turn, worker)
+        return
+    for number in list(worker.live):
+        attempt = turn.state.attempts[number]
+        if not _ends_by_itself(turn.state, attempt):
+            attempts.release(turn, attempt, cause="drained")
+    if timeout_ms is not None and worker.online:
+        worker.drain_due_ms = turn.at.now_ms + timeout_ms
+        timers.set_timer(turn.state, timers.DRAIN, worker.id, due_ms=worker.drain_due_ms)
+
+
+def _ends_by_itself(state: State, attempt: Attempt) -> bool:
+    """Whether a drain may wait for the attempt. A service runs until somebody stops it."""
+    return decode_spec(state.runs[attempt.run].jobs[attempt.job]).type != "service"
+
+
+def clear_out(turn: Turn, worker: Worker) -> None:
+    """Take everything from a draining worker: its jobs go elsewhere and spend no retry."""
+    worker.drain_due_ms = 0
+    for number in list(worker.live):
+        attempts.release(turn, turn.state.attempts[number], cause="drained")
+
+
+@handles(RetireWorker)
+def retire_worker(state: State, cmd: RetireWorker, at: Stamp) -> Outcome:
+    """Let an ephemeral worker go that has nothing to do: what was true when it was asked may not be now."""
+    worker = state.workers.get(cmd.worker)
+    if worker is None or worker.incarnation != cmd.incarnation:
+        return Rejected("unknown_worker", f"there is no such worker {cmd.worker}")
+    if not worker.ephemeral:
+        return Rejected("permanent", f"worker {cmd.worker} is permanent")
+    if worker.live:
+        return Rejected("worker_busy", f"worker {cmd.worker} holds {len(worker.live)} attempts")
+    if not worker.online or worker.mode == "draining":
+        return Applied()
+    turn = Turn(state, at)
+    worker.mode = "draining"
     turn.events.append(WorkerChanged(worker.id))
     return turn.done()

@@ -21,6 +21,7 @@ class MasterConfig(msgspec.Struct, frozen=True, kw_only=True):
     insecure: bool = False  # allow addresses beyond this machine without TLS
     rtt_budget_ms: int = 0  # 0: the default of titan.consensus
     snapshot_entries: int = 0  # a snapshot when the log is so long; 0: the same default
+    is_supervised: bool = False  # part of `titan up`: the workers it has launched end with it
 
     @property
     def founders(self) -> tuple[str, ...]:

@@ -22,8 +22,9 @@ from titan.errors import (
 )
 from titan.fsm.commands import VERSION, decode_client_command
 from titan.fsm.outcomes import Rejected
-from titan.fsm.queries import ListWorkers, Query, decode_query
+from titan.fsm.queries import GetJob, ListWorkers, Query, decode_query
 from titan.fsm.views import read
+from titan.ids import JobId, RunId
 from titan.master.blobs import BlobKeeper
 from titan.master.logs import LogReader
 from titan.master.members import Members
@@ -32,6 +33,7 @@ from titan.master.proposer import Answer, Proposer, Settled
 from titan.master.replica import Replica
 from titan.master.routes import LEADER_WAIT_S, Routes
 from titan.master.watches import Watches
+from titan.sched.verdicts import Why
 from titan.wire.channel import Stream
 from titan.wire.connection import Connection
 from titan.wire.handler import Refusing
@@ -40,10 +42,12 @@ from titan.wire.messages import (
     BlobList,
     BlobMissing,
     ClusterInfo,
+    ExplainJob,
     Follow,
     GetBlob,
     GetCluster,
     GetSnapshot,
+    JobExplained,
     MasterInfo,
     Message,
     PutBlob,
@@ -80,6 +84,7 @@ class Gateway:
         watches: Watches,
         own_info: Callable[[], MasterInfo],
         members: Members,
+        why: Callable[[RunId, JobId], Why],
     ) -> None:
         self._raft = raft
         self._replica = replica
@@ -90,6 +95,7 @@ class Gateway:
         self._watches = watches
         self._own_info = own_info
         self._members = members
+        self._why = why
         self._routes = Routes(raft=raft, proposer=proposer, peers=peers)
 
     # --- calls --------------------------------------------------------------------------------
@@ -152,6 +158,18 @@ class Gateway:
     def _answer(self, query: Query, *, age_ms: int) -> ReadDone:
         state = self._replica.state
         return ReadDone(index=state.index, value=_encode(read(state, query)), age_ms=age_ms)
+
+    async def explain(self, message: ExplainJob, *, forwarded: bool) -> Message:
+        """Why a job waits: the planner knows, and it is the leader's."""
+        return await self._routes.at_leader(
+            message, lambda: self._explain_here(message), forwarded=forwarded
+        )
+
+    async def _explain_here(self, message: ExplainJob) -> Message:
+        await self._raft.read_index(timeout_s=READ_TIMEOUT_S)
+        state = self._replica.state
+        view = read(state, GetJob(job=message.job, run=message.run))
+        return JobExplained(index=state.index, why=_encode(self._why(view.run, view.id)))
 
     async def cluster(self) -> ClusterInfo:
         """The masters as this one sees them."""
@@ -230,6 +248,8 @@ class ClientHandler(Refusing):
                 return self._gateway.read(message, forwarded=self._forwarded)
             case BlobMissing():
                 return self._gateway.missing(message)
+            case ExplainJob():
+                return self._gateway.explain(message, forwarded=self._forwarded)
             case GetCluster():
                 if self._forwarded:
                     return self._gateway.own_info()

@@ -35,6 +35,9 @@ from titan.master.logs import LogReader
 from titan.master.members import Joining, Members, hand_over
 from titan.master.peers import Peers, hello_of_master
 from titan.master.proposer import Proposer
+from titan.master.providers.local import LocalProvider, end_launched, launched_home
+from titan.master.providers.strays import Strays
+from titan.master.providers.webhook import WebhookProvider
 from titan.master.reigns import Reigns
 from titan.master.replica import Replica
 from titan.master.sessions import Session
@@ -82,6 +85,7 @@ class Master:
             self._raft, now_ms=clock.now_ms, unsettled=lambda: self._replica.state.unsettled
         )
         self._peers = Peers(self._others, hello=self._greeting)
+        self._local = LocalProvider(launched_home(config.data_dir), masters=self._all)
         self._reigns = Reigns(
             self._raft,
             self._replica,
@@ -89,6 +93,7 @@ class Master:
             address=config.listen,
             masters=config.founders,
             now_ms=clock.now_ms,
+            providers={"local": self._local, "webhook": WebhookProvider(masters=self._all)},
         )
         self._blobs = BlobKeeper(
             BlobStore(config.data_dir / "blobs"),
@@ -143,6 +148,7 @@ class Master:
             watches=Watches(self._replica, heard_ms_ago=lambda: self._raft.status.heard_ms_ago),
             own_info=self._own_info,
             members=members,
+            why=self._reigns.why,
         )
 
     def _make_http(self) -> Http:
@@ -184,6 +190,7 @@ class Master:
             tasks["join"] = joining.run()
         if self._is_real:  # the collector belongs to the process, and virtual time has no lag
             tasks["lag"] = self._lag.run()
+            tasks["strays"] = Strays(self._local, self._raft, self._replica).run()
             tasks["garbage"] = keep_garbage_small(may_pause=lambda: not self._proposer.reigns)
         return tasks
 
@@ -192,6 +199,8 @@ class Master:
         leader = await hand_over(self._raft, timeout_s=LEAVE_TIMEOUT_S)
         if leader:
             log.info("handed the leadership over to %s", leader)
+        if self._config.is_supervised:
+            await asyncio.to_thread(end_launched, self._config.data_dir)
 
     def _all(self) -> tuple[str, ...]:
         status = self._raft.status

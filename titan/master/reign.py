@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from titan.errors import TitanError
+from titan.errors import NotLeader, TitanError
 from titan.fsm.commands import (
     AdvanceTime,
     AssignAttempt,
@@ -24,12 +24,16 @@ from titan.fsm.commands import (
 from titan.fsm.events import AnyEvent, AttemptAssigned, AttemptRevoked, WorkerChanged, WorkerExpired
 from titan.fsm.outcomes import Applied
 from titan.fsm.state import State
-from titan.ids import AttemptId, WorkerId
+from titan.ids import AttemptId, JobId, RunId, WorkerId
+from titan.master.autoscaler import Autoscaler
 from titan.master.proposer import Answer, Proposer, Settled
+from titan.master.providers.base import Provider
 from titan.master.replica import Replica
 from titan.master.sessions import Sessions
+from titan.sched import explain
 from titan.sched.liveness import Leases, online_workers
 from titan.sched.planner import Planner
+from titan.sched.verdicts import Why
 from titan.wire.messages import Retract
 
 log = logging.getLogger(__name__)
@@ -50,6 +54,8 @@ class Reign:
         epoch: int,
         masters: tuple[str, ...],
         now_ms: Callable[[], int],
+        providers: Mapping[str, Provider] | None = None,
+        address: str = "",
     ) -> None:
         self.epoch = epoch
         self.is_on = False
@@ -63,6 +69,13 @@ class Reign:
         self._plan_scheduled = False
         self._expiring: set[WorkerId] = set()
         self.sessions = Sessions(self, masters=masters)
+        self.autoscaler = Autoscaler(
+            state=lambda: self.state,
+            submit=self.submit,
+            providers=providers or {},
+            address=address,
+            now_ms=now_ms,
+        )
         self.planner: Planner | None = None
         self.leases: Leases | None = None
 
@@ -94,6 +107,7 @@ class Reign:
         finally:
             stop_listening()
             self._end()
+            await self.autoscaler.close()
 
     async def _keep_watch(self) -> None:
         while True:
@@ -102,6 +116,7 @@ class Reign:
             self._wake_planner()
             self._retract()
             self._advance_if_overdue()
+            self._scale()
 
     def _end(self) -> None:
         self.is_on = False
@@ -141,6 +156,7 @@ class Reign:
             elif isinstance(event, WorkerExpired) and self.leases is not None:
                 self.leases.forget(event.worker)
         if events:
+            self.autoscaler.observe(events)
             self.planner.observe(events)
             self._schedule_plan()
         self._arm_timer()
@@ -185,6 +201,25 @@ class Reign:
         assert self.planner is not None
         for one in self.planner.retractions(now_ms=self._now_ms()):
             self.sessions.tell(one.worker, Retract(attempt=one.attempt, epoch=self.epoch))
+
+    def why(self, run: RunId, job: JobId) -> Why:
+        """Why the job waits: asks the planner. The run and the job exist."""
+        if self.planner is None:
+            raise NotLeader
+        found = self.state.runs[run]
+        return explain.why(
+            self.state,
+            self.planner,
+            found,
+            found.jobs[job],
+            now_ms=self._now_ms(),
+            standings=self.autoscaler.standings,
+        )
+
+    def _scale(self) -> None:
+        assert self.planner is not None
+        if self.is_on:
+            self.autoscaler.look(self.planner)
 
     # --- workers (flow 12) --------------------------------------------------------------------
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from titan.consensus.api import Raft, RaftStatus
 from titan.errors import NotLeader, TitanError
+from titan.ids import JobId, RunId
 from titan.master.proposer import Proposer
+from titan.master.providers.base import Provider
 from titan.master.reign import Reign
 from titan.master.replica import Replica
+from titan.sched.verdicts import Why
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +35,7 @@ class Reigns:
         address: str,
         masters: tuple[str, ...],
         now_ms: Callable[[], int],
+        providers: Mapping[str, Provider] | None = None,
     ) -> None:
         self._raft = raft
         self._replica = replica
@@ -39,6 +43,7 @@ class Reigns:
         self._address = address
         self._masters = masters
         self._now_ms = now_ms
+        self._providers = providers
         self._changed = asyncio.Event()
         self.current: Reign | None = None
         raft.on_status(lambda _: self._changed.set())
@@ -64,6 +69,8 @@ class Reigns:
             epoch=status.term,
             masters=self._masters,
             now_ms=self._now_ms,
+            providers=self._providers,
+            address=self._address,
         )
         reigning = asyncio.create_task(
             self.current.run(address=self._address), name=f"reign {status.term}"
@@ -90,6 +97,10 @@ class Reigns:
             changed = asyncio.create_task(self._changed.wait(), name="leadership change")
             await asyncio.wait({changed, reigning}, return_when=asyncio.FIRST_COMPLETED)
             changed.cancel()
+
+    def why(self, run: RunId, job: JobId) -> Why:
+        """Why a job waits, as the planner of the current reign sees it."""
+        return self.need().why(run, job)
 
     def need(self) -> Reign:
         """The current reign; raises `NotLeader` when there is none."""

@@ -11,13 +11,14 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from titan.errors import Conflict, ConnectionLost, NotLeader, TitanError
+from titan.errors import Conflict, ConnectionLost, NotLeader, TitanError, Unavailable
 from titan.fsm.commands import (
     Command,
     ExpireWorker,
     FinishAttempt,
     JoinWorker,
     ReleaseAttempt,
+    SetWorkerMode,
 )
 from titan.fsm.outcomes import Rejected
 from titan.fsm.state import Attempt, State
@@ -36,6 +37,7 @@ from titan.wire.messages import (
     Goodbye,
     Heartbeat,
     LeaveNow,
+    Leaving,
     Message,
     Register,
     Registered,
@@ -90,6 +92,8 @@ class Session(Refusing):
                 self._sessions.on_ended(self, message)
             case AttemptReleased():
                 self._sessions.on_released(self, message)
+            case Leaving():
+                self._sessions.on_leaving(self, message)
             case Goodbye():
                 self._sessions.on_goodbye(self)
             case _:
@@ -137,18 +141,7 @@ class Sessions:
         self._refuse_double(session, message)
         session.worker, session.incarnation = message.worker, message.incarnation
         self._by_worker[message.worker] = session
-        settled = await self._reign.propose(
-            JoinWorker(
-                worker=message.worker,
-                incarnation=message.incarnation,
-                name=message.name,
-                capabilities=message.capabilities,
-                slots=message.slots,
-                resources=message.resources,
-                holds=message.holds,
-                version=message.version,
-            )
-        )
+        settled = await self._reign.propose(self._join(message))
         if isinstance(settled.outcome, Rejected):
             if settled.outcome.code == _STALE_EPOCH:
                 raise NotLeader
@@ -166,6 +159,24 @@ class Sessions:
             heartbeat_ms=HEARTBEAT_MS,
             masters=self._masters,
         )
+
+    def _join(self, message: Register) -> JoinWorker:
+        join = JoinWorker(
+            worker=message.worker,
+            incarnation=message.incarnation,
+            name=message.name,
+            capabilities=message.capabilities,
+            slots=message.slots,
+            resources=message.resources,
+            holds=message.holds,
+            version=message.version,
+            ephemeral=message.ephemeral,
+            idle_ms=message.idle_ms,
+            launch=message.launch,
+        )
+        if join.needs_version() > self._state.version:
+            raise Unavailable("not every master knows ephemeral workers yet")
+        return join
 
     def _refuse_double(self, session: Session, message: Register) -> None:
         old = self._by_worker.get(message.worker)
@@ -239,6 +250,12 @@ class Sessions:
             again()
         else:
             answer.add_done_callback(settled)
+
+    def on_leaving(self, session: Session, message: Leaving) -> None:
+        """The worker was told to stop: it gets nothing more, and what it queues goes elsewhere."""
+        record = self._state.workers.get(session.worker)
+        if record is not None and record.mode != "draining":
+            self._insist(session, SetWorkerMode(worker=session.worker, mode="draining"))
 
     def on_goodbye(self, session: Session) -> None:
         """The worker leaves; nothing runs on it any more."""

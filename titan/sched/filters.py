@@ -5,6 +5,8 @@ Placement and `explain` share them, so that what is explained is what is done.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from titan.sched.need import Need
 from titan.sched.seat import Seat
 
@@ -54,3 +56,24 @@ def lacks_room(seat: Seat, need: Need) -> str:
 def lacks_slots(seat: Seat, need: Need) -> str:
     """`slots` when too few are free now; a job that takes no slot always finds enough."""
     return "slots" if need.slots and need.slots > seat.slots - seat.used else ""
+
+
+class Refusal(NamedTuple):
+    """The first filter that refuses a worker, and what it says."""
+
+    filter: str  # closed, tags, size, room or slots
+    code: str
+
+
+def trace(seat: Seat, need: Need) -> Refusal | None:
+    """All of the filters in the order in which they bind; None when every one lets the worker pass."""
+    for name, code in (
+        ("closed", closed(seat)),
+        ("tags", lacks_tags(seat.capabilities, need.requirement)),
+        ("size", too_small(seat, need)),
+        ("room", lacks_room(seat, need)),
+        ("slots", lacks_slots(seat, need)),
+    ):
+        if code:
+            return Refusal(name, code)
+    return None

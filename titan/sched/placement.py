@@ -39,9 +39,11 @@ class Placement:
         self._queue = queue
         self._lane: Lane | None = None  # what the pool's members were set aside for
         self._pool: Pool | None = None
+        self.gave_way = False  # whether the last look left a place to a more urgent job
 
     def choose(self, lane: Lane, head: Ready, *, typical_us: int | None) -> Seat | None:
         """The worker for the job, or None when no usable worker has room for it."""
+        self.gave_way = False
         if lane.prefers:
             pinned = pinned_seat(self._fleet, lane)
             if pinned is not None:
@@ -59,6 +61,7 @@ class Placement:
 
     def has_place(self, seat: Seat, lane: Lane, head: Ready, *, typical_us: int | None) -> bool:
         """Whether this worker, known to be usable and capable, can have the job now."""
+        self.gave_way = False
         need = lane.need
         if filters.lacks_room(seat, need):
             return False
@@ -94,5 +97,6 @@ class Placement:
         for room in rooms:
             for other in room.values():
                 if self._queue.head(other) < head and not filters.too_small(seat, other.need):
+                    self.gave_way = True
                     return True
         return False

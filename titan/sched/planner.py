@@ -30,7 +30,7 @@ from titan.fsm.events import (
 from titan.fsm.state import Attempt, Job, Run, State, is_ready
 from titan.ids import AttemptId, JobId, RunId, WorkerId
 from titan.limits import INTAKE_PER_PLAN_MAX, REFUSED_REST_MS
-from titan.sched.durations import Durations, is_short
+from titan.sched.durations import Durations, is_short, prefill_depth
 from titan.sched.fleet import Fleet
 from titan.sched.intake import Intake
 from titan.sched.need import need_of
@@ -56,6 +56,8 @@ class Planner:
         self._intake = Intake()
         self._set_aside: dict[RunId, list[JobId]] = {}  # jobs of runs that have to be settled first
         self._has_more = False
+        self._gave_way: dict[int, Lane] = {}  # parked for the sake of a more urgent job, by number
+        self._may_go_on = False  # one such job has been placed or withdrawn
         self._now_ms = 0
         self._reactions: dict[type[Event], Callable[[Any], None]] = {
             JobReady: self._on_job,
@@ -77,6 +79,13 @@ class Planner:
             if not run.ended_ms:
                 self._intake.add(run.id, list(run.jobs))
         self._take_in()
+
+    @classmethod
+    def twin(cls, state: State, *, durations: Durations) -> Planner:
+        """One that plans over `state` and knows nothing of it yet: `rehearsal.py` fills it."""
+        made = cls(State(), durations=durations)
+        made._state = state
+        return made
 
     # --- what the leader tells -----------------------------------------------------------------
 
@@ -198,6 +207,7 @@ class Planner:
             return None
         if settling.is_closed(self._state, head.run):
             self.queue.discard(head.seq)
+            self._may_go_on = True
             self._set_aside.setdefault(head.run, []).append(head.job)
             return None
         return run, job
@@ -208,8 +218,11 @@ class Planner:
         typical_us = self.durations.typical_us(run.name)
         seat = self._placement.choose(lane, head, typical_us=typical_us)
         if seat is None:
-            lane.park(self._placement.waiting_room(lane))
+            lane.park(self._placement.waiting_room(lane), head=head)
+            if self._placement.gave_way:
+                self._gave_way[lane.number] = lane
             return None
+        self._may_go_on = True
         self.queue.discard(head.seq)
         key = (head.run, head.job)
         self._in_flight[key] = seat.id
@@ -231,9 +244,18 @@ class Planner:
                     if self._has_place(seat, lane):
                         self.queue.wake(lane)
 
+        if self._may_go_on:
+            gave_way, self._gave_way, self._may_go_on = self._gave_way, {}, False
+            for lane in gave_way.values():
+                if lane.size:
+                    self.queue.wake(lane)
+
     def _has_place(self, seat: Seat, lane: Lane) -> bool:
         head = self.queue.head(lane)
-        return self._placement.has_place(seat, lane, head, typical_us=self._typical_us(head.run))
+        found = self._placement.has_place(seat, lane, head, typical_us=self._typical_us(head.run))
+        if self._placement.gave_way:
+            self._gave_way[lane.number] = lane
+        return found
 
     def _typical_us(self, run: RunId) -> int | None:
         found = self._state.runs.get(run)
@@ -267,11 +289,28 @@ class Planner:
     def _enqueue(self, run: Run, job: Job) -> None:
         """Queue the job if it is to be placed; make sure that it is not queued otherwise."""
         if not is_ready(job) or (run.id, job.id) in self._in_flight:
-            self.queue.discard(job.seq)
+            self._withdraw(job)
             return
         entry = Ready(-job.priority, job.seq, run.id, job.id)
         prefers = _parents_worker(run, job) if job.affinity else WorkerId("")
-        self.queue.add(entry, demand=job.demand, prefers=prefers)
+        lane = self.queue.add(entry, demand=job.demand, prefers=prefers)
+        self._look_again(lane)
+
+    def _withdraw(self, job: Job) -> None:
+        known = self.queue.find(job.seq)
+        if known is None:
+            return
+        self.queue.discard(job.seq)
+        self._may_go_on = True
+        self._look_again(known[1])
+
+    def _look_again(self, lane: Lane) -> None:
+        """A parked lane may have another head now, which may wait on a worker where the one before might
+        not: it is more urgent than what that gave way to, or of a run of shorter jobs."""
+        if lane.size and lane.parked_in is not None and lane.need.slots == 1:
+            head = self.queue.head(lane)
+            if head is not lane.parked_with and prefill_depth(self._typical_us(head.run)):
+                self.queue.wake(lane)
 
     def _on_assigned(self, event: AttemptAssigned) -> None:
         key = (event.run, event.job)

@@ -29,7 +29,9 @@ class Ready(NamedTuple):
 class Lane:
     """Ready jobs that ask for exactly the same thing, so what one cannot have none can."""
 
-    __slots__ = ("entered", "entries", "key", "need", "number", "parked_in", "prefers", "size")
+    __slots__ = (
+        "entered", "entries", "key", "need", "number", "parked_in", "parked_with", "prefers", "size",
+    )  # fmt: skip
 
     def __init__(self, key: LaneKey, *, need: Need, number: int) -> None:
         self.key = key
@@ -40,6 +42,7 @@ class Lane:
         self.entered: Ready | None = None  # the head it competes with
         self.size = 0  # live entries
         self.parked_in: dict[int, Lane] | None = None  # the waiting room, while parked
+        self.parked_with: Ready | None = None  # the head that found no room
 
     def wake(self) -> bool:
         """Leave the waiting room; answers whether it was in one."""
@@ -49,8 +52,9 @@ class Lane:
         self.parked_in = None
         return True
 
-    def park(self, room: dict[int, Lane]) -> None:
-        """Wait in `room` until somebody wakes it."""
+    def park(self, room: dict[int, Lane], *, head: Ready) -> None:
+        """Wait in `room`, where there is none for `head`, until somebody wakes it."""
+        self.parked_with = head
         self.parked_in = room
         room[self.number] = self
 
@@ -72,12 +76,12 @@ class ReadyQueue:
         """The queued job with this number and its lane."""
         return self._where.get(seq)
 
-    def add(self, entry: Ready, *, demand: Demand, prefers: WorkerId) -> None:
-        """Queue a job; one that is queued already moves when its place has changed."""
+    def add(self, entry: Ready, *, demand: Demand, prefers: WorkerId) -> Lane:
+        """Queue a job; one that is queued already moves when its place has changed. Answers its lane."""
         known = self._where.get(entry.seq)
         if known is not None:
             if known[0] == entry and known[1].key == (demand, prefers):
-                return
+                return known[1]
             self.discard(entry.seq)
         key = (demand, prefers)
         lane = self.lanes.get(key) or self._open(key)
@@ -86,6 +90,7 @@ class ReadyQueue:
         self._where[entry.seq] = (entry, lane)
         if lane.parked_in is None and lane.entries[0] is entry:
             self._enter(lane)
+        return lane
 
     def discard(self, seq: int) -> None:
         """Take a job out; no effect when it is not queued."""
@@ -122,6 +127,14 @@ class ReadyQueue:
         """The lane's most urgent job."""
         self._drop_stale(lane)
         return lane.entries[0]
+
+    def count_ahead_of(self, entry: Ready) -> int:
+        """How many queued jobs are more urgent. Looks at the whole queue."""
+        return sum(other < entry for other, _ in self._where.values())
+
+    def ahead_of(self, entry: Ready) -> list[tuple[Ready, LaneKey]]:
+        """Every queued job that is more urgent, in no order. Looks at the whole queue."""
+        return [(other, lane.key) for other, lane in self._where.values() if other < entry]
 
     def wake(self, lane: Lane) -> None:
         """Let a parked lane compete again."""

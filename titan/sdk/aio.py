@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from titan.fsm.commands import SetWorkerMode
-from titan.fsm.queries import ListWorkers, WorkerView
-from titan.ids import WorkerId
 from titan.sdk.absent import KnowsWhatIsAbsent
+from titan.sdk.fleet import FleetApi
 from titan.sdk.locks import LocksApi
 from titan.sdk.pipelines import PipelinesApi
 from titan.sdk.store import StoreApi
 from titan.wire.messages import ClusterInfo, GetCluster
 
 
-class AsyncClient(PipelinesApi, StoreApi, LocksApi, KnowsWhatIsAbsent):
+class AsyncClient(PipelinesApi, StoreApi, LocksApi, FleetApi, KnowsWhatIsAbsent):
     """A client of a Titan cluster, for one event loop.
 
     `masters`: "host:port,host:port" or a list; else `TITAN_MASTERS`, else `TITAN_HOST` and
@@ -22,14 +20,6 @@ class AsyncClient(PipelinesApi, StoreApi, LocksApi, KnowsWhatIsAbsent):
     Every call is repeated through failovers until `deadline_s` has passed, and takes effect once.
     Close it, or use it in an `async with` block.
     """
-
-    async def list_workers(self) -> list[WorkerView]:
-        """The workers that the cluster knows."""
-        return await self._read(ListWorkers(), list[WorkerView])
-
-    async def set_worker_mode(self, worker: str, mode: str) -> None:
-        """Let a worker take work (`open`), take none (`cordoned`), or finish and leave (`draining`)."""
-        await self._write(SetWorkerMode(worker=WorkerId(worker), mode=mode))
 
     async def cluster_info(self) -> ClusterInfo:
         """The masters, and who leads."""

@@ -12,6 +12,7 @@ from titan.errors import (
     NotFound,
     TitanError,
     UnknownOutcome,
+    UserError,
 )
 from titan.wire.messages import WriteDone
 
@@ -22,6 +23,7 @@ _NOT_FOUND: Final = (
     "unknown_attempt",
     "unknown_gate",
     "unknown_pipeline",
+    "unknown_pool",
 )
 _INVALID: Final = (
     "duplicate_job",
@@ -41,6 +43,7 @@ _HINTS: Final = {
     "mailbox_full": "let a task take the signals that wait, then try again",
     "not_in_task": "titan.sdk.current() works in jobs that a worker started",
     "run_over": "the run has ended: submit a new one, or retry one of its jobs",
+    "pool_full": "raise its maximum: titan pools set NAME --max N",
     "wrong_type": "the key holds a set and not a value, or the other way round",
 }
 
@@ -53,6 +56,8 @@ def refusal(done: WriteDone) -> TitanError | None:
     text = f"{done.why} ({code})" if done.why else code.replace("_", " ")
     if code in _NOT_FOUND:
         return NotFound(text)
+    if code == "invalid":
+        return UserError(done.why)
     if code in _INVALID:
         return InvalidSpec(text, problems=(text,))
     if code == "not_an_approver":

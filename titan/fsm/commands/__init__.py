@@ -53,6 +53,13 @@ from titan.fsm.commands.pipelines import (
     SavePipeline,
     SubmitSaved,
 )
+from titan.fsm.commands.pools import (
+    RecordLaunch,
+    RemovePool,
+    RetireWorker,
+    SetPool,
+    SettleLaunch,
+)
 from titan.fsm.commands.runs import (
     AddJobs,
     CancelJob,
@@ -105,15 +112,20 @@ __all__ = [
     "Proposal",
     "PublishBlob",
     "RaiseVersion",
+    "RecordLaunch",
     "ReleaseAttempt",
     "ReleaseLock",
+    "RemovePool",
     "RenewLock",
     "ReportProgress",
+    "RetireWorker",
     "RetryJob",
     "SavePipeline",
     "SendSignal",
     "SetOutput",
+    "SetPool",
     "SetWorkerMode",
+    "SettleLaunch",
     "StageJobs",
     "SubmitRun",
     "SubmitSaved",
@@ -134,6 +146,9 @@ AnyClientCommand = (
     | CancelJob
     | RetryJob
     | SetWorkerMode
+    | SetPool
+    | RemovePool
+    | RecordLaunch
     | KvPut
     | KvDelete
     | KvCas
@@ -160,6 +175,8 @@ AnyCommand = (
     | ReleaseAttempt
     | JoinWorker
     | ExpireWorker
+    | RetireWorker
+    | SettleLaunch
     | PublishBlob
     | OpenEpoch
     | RaiseVersion

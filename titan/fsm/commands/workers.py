@@ -18,6 +18,13 @@ class JoinWorker(Command, frozen=True, kw_only=True, tag="worker.join"):
     resources: dict[str, int] = {}
     holds: tuple[AttemptId, ...] = ()
     version: str = ""
+    ephemeral: bool = False  # leaves when it has been idle for long
+    idle_ms: int = 0  # for how long; 0: its pool says, or the default
+    launch: str = ""  # the launch that it comes of; refused when that is not awaited
+
+    def needs_version(self) -> int:
+        """2 for what version 1 would not remember."""
+        return 2 if self.ephemeral or self.launch else self.since
 
 
 class ExpireWorker(Command, frozen=True, kw_only=True, tag="worker.expire"):
@@ -33,3 +40,8 @@ class SetWorkerMode(ClientCommand, frozen=True, kw_only=True, tag="worker.mode")
 
     worker: WorkerId
     mode: str
+    timeout_ms: int | None = None  # of `draining`: then what still runs is killed; None: no limit
+
+    def needs_version(self) -> int:
+        """2 for a drain with a limit."""
+        return self.since if self.timeout_ms is None else 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from titan.master.http import cluster, gates, logs, pipelines, runs, store, stream, workers
+from titan.master.http import cluster, gates, logs, pipelines, pools, runs, store, stream, workers
 from titan.master.http.table import Endpoint
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
@@ -12,6 +12,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *gates.ENDPOINTS,
     *logs.ENDPOINTS,
     *pipelines.ENDPOINTS,
+    *pools.ENDPOINTS,
     *runs.ENDPOINTS,
     *store.ENDPOINTS,
     *stream.ENDPOINTS,

@@ -15,9 +15,13 @@ from titan.master.http.table import Call, Endpoint, Page
 
 
 class Mode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`open` takes work, `cordoned` takes no new work, `draining` is to leave."""
+    """`open` takes work, `cordoned` takes no new work, `draining` is to leave.
+
+    `timeout_ms`, of a drain: what still runs then is killed and runs elsewhere; 0 kills at once.
+    """
 
     mode: Literal["open", "cordoned", "draining"]
+    timeout_ms: int | None = None
 
 
 async def list_workers(api: Api, call: Call) -> Page[WorkerView]:
@@ -27,7 +31,9 @@ async def list_workers(api: Api, call: Call) -> Page[WorkerView]:
 
 async def set_mode(api: Api, call: Call) -> Changed:
     """Whether the worker takes work."""
-    command = SetWorkerMode(worker=WorkerId(call.path["worker"]), mode=call.body.mode)
+    body: Mode = call.body
+    worker = WorkerId(call.path["worker"])
+    command = SetWorkerMode(worker=worker, mode=body.mode, timeout_ms=body.timeout_ms)
     return Changed((await api.write(command, key=call.idempotency_key)).index)
 
 

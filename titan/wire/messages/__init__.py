@@ -30,8 +30,10 @@ from titan.wire.messages.blobs import (
     PutBlob,
 )
 from titan.wire.messages.client import (
+    ExplainJob,
     Follow,
     FollowUpdate,
+    JobExplained,
     KeysMark,
     KeyUpdate,
     Read,
@@ -65,6 +67,7 @@ from titan.wire.messages.worker import (
     Heartbeat,
     KillAttempt,
     LeaveNow,
+    Leaving,
     Register,
     Registered,
     Retract,
@@ -85,6 +88,7 @@ __all__ = [
     "BlobMissing",
     "ClusterInfo",
     "Confirmed",
+    "ExplainJob",
     "Follow",
     "FollowUpdate",
     "GetBlob",
@@ -93,11 +97,13 @@ __all__ = [
     "Goodbye",
     "Heartbeat",
     "Hello",
+    "JobExplained",
     "KeyUpdate",
     "KeysMark",
     "KillAttempt",
     "LeaderNamed",
     "LeaveNow",
+    "Leaving",
     "LogEnd",
     "MasterInfo",
     "Message",
@@ -133,6 +139,8 @@ AnyMessage = (
     | WriteDone
     | Read
     | ReadDone
+    | ExplainJob
+    | JobExplained
     | WatchRun
     | RunUpdate
     | WatchKeys
@@ -161,6 +169,7 @@ AnyMessage = (
     | AttemptEnded
     | AttemptReleased
     | Goodbye
+    | Leaving
     | RunAttempt
     | KillAttempt
     | Retract

@@ -48,6 +48,20 @@ class ReadDone(Message, frozen=True, kw_only=True, tag="read.done"):
     age_ms: int = 0
 
 
+class ExplainJob(Message, frozen=True, kw_only=True, tag="job.explain"):
+    """Call → `JobExplained`, by the leader, whose planner it asks. Without a run: of the newest one."""
+
+    job: str
+    run: RunId = RunId("")
+
+
+class JobExplained(Message, frozen=True, kw_only=True, tag="job.explained"):
+    """`why` is the msgpack of `titan.sched.verdicts.Why`, as of `index`."""
+
+    index: int
+    why: bytes
+
+
 class WatchRun(Message, frozen=True, kw_only=True, tag="watch.run"):
     """Channel → `RunUpdate` pieces, the first at once with everything; ends with `Ok` when it is over."""
 

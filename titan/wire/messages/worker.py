@@ -25,6 +25,9 @@ class Register(Message, frozen=True, kw_only=True, tag="worker.register"):
     holds: tuple[AttemptId, ...]
     epoch_seen: int
     version: str
+    ephemeral: bool = False
+    idle_ms: int = 0  # of an ephemeral worker; 0: its pool's, or the default
+    launch: str = ""  # the launch that it comes of
 
 
 class Registered(Message, frozen=True, kw_only=True, tag="worker.registered"):
@@ -61,6 +64,10 @@ class AttemptReleased(Message, frozen=True, kw_only=True, tag="attempt.released"
     """Note. The attempt was never started here and never will be; answers `Retract`."""
 
     attempt: AttemptId
+
+
+class Leaving(Message, frozen=True, kw_only=True, tag="worker.leaving"):
+    """Note. The worker was told to stop, takes nothing more and leaves when what it runs has ended."""
 
 
 class Goodbye(Message, frozen=True, kw_only=True, tag="worker.goodbye"):

@@ -1,0 +1,89 @@
+"""Workers, pools, and why a job waits for them: the client's side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from titan.fsm.commands import RecordLaunch, RemovePool, SetPool, SetWorkerMode
+from titan.fsm.queries import ListPools, ListWorkers, PoolView, WorkerView
+from titan.ids import RunId, WorkerId, new_launch_id
+from titan.sched.verdicts import Why
+from titan.sdk.core import Core
+from titan.spec.values import resources as resources_of
+from titan.wire.messages import ExplainJob, JobExplained
+
+
+class FleetApi(Core):
+    """The part of the client about those who run jobs."""
+
+    async def list_workers(self) -> list[WorkerView]:
+        """The workers that the cluster knows."""
+        return await self._read(ListWorkers(), list[WorkerView])
+
+    async def set_worker_mode(
+        self, worker: str, mode: str, *, timeout_s: float | None = None
+    ) -> None:
+        """Let a worker take work (`open`), take none (`cordoned`), or finish and leave (`draining`).
+
+        `timeout_s`, for draining: what still runs then is killed and runs elsewhere; 0 kills at once.
+        """
+        timeout_ms = None if timeout_s is None else int(timeout_s * 1000)
+        await self._write(SetWorkerMode(worker=WorkerId(worker), mode=mode, timeout_ms=timeout_ms))
+
+    async def list_pools(self) -> list[PoolView]:
+        """The pools that the autoscaler grows and shrinks."""
+        return await self._read(ListPools(), list[PoolView])
+
+    async def set_pool(
+        self,
+        name: str,
+        *,
+        provider: str = "local",
+        capabilities: Iterable[str] = (),
+        slots: int = 1,
+        resources: Mapping[str, float] | None = None,
+        min: int = 0,  # noqa: A002
+        max: int = 1,  # noqa: A002
+        idle_s: float = 300,
+        cooldown_s: float = 5,
+        register_s: float = 60,
+        url: str = "",
+        secret: str = "",
+        permanent: bool = False,
+    ) -> str:
+        """Make a pool, or change one; answers "made" or "changed". See `docs/workers.md`."""
+        answer = await self._write(
+            SetPool(
+                name=name,
+                provider=provider,
+                capabilities=tuple(capabilities),
+                slots=slots,
+                resources=resources_of(dict(resources or {})),
+                workers_min=min,
+                workers_max=max,
+                idle_ms=int(idle_s * 1000),
+                cooldown_ms=int(cooldown_s * 1000),
+                register_ms=int(register_s * 1000),
+                url=url,
+                secret=secret,
+                permanent=permanent,
+            )
+        )
+        return str(answer)
+
+    async def remove_pool(self, name: str) -> None:
+        """Start nothing more for a pool; its ephemeral workers finish and leave."""
+        await self._write(RemovePool(name=name))
+
+    async def launch_workers(self, pool: str, count: int = 1) -> list[str]:
+        """Start workers of a pool now; answers the ids of the launches."""
+        launches = tuple(new_launch_id() for _ in range(count))
+        await self._write(RecordLaunch(pool=pool, launches=launches))
+        return list(launches)
+
+    async def why(self, job: str, run_id: str | None = None) -> Why:
+        """Why a job does not run, and the smallest change that would start it."""
+        answer = await self._ask(ExplainJob(job=job, run=RunId(run_id or "")), JobExplained)
+        return msgspec.msgpack.decode(answer.why, type=Why)
