@@ -51,6 +51,7 @@ SECTIONS: Final[dict[str, tuple[Entry, ...]]] = {
         Entry("runs", "runs", "List runs, newest first."),
         Entry("jobs", "jobs", "List the jobs of a run."),
         Entry("logs", "logs", "Print what a job has written."),
+        Entry("services", "services", "List services; deploy a new version or stop one."),
         Entry("workers", "workers", "List workers; drain, cordon or open one."),
         Entry("cluster", "cluster", "Show the masters and who leads."),
         Entry("store", "store", "Read, write and follow the key-value store."),

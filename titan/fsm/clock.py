@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from titan import limits
-from titan.fsm import carry, jobs, locks, retention, stages, timers
+from titan.fsm import carry, jobs, locks, retention, services, stages, timers
 from titan.fsm.commands import AdvanceTime
 from titan.fsm.events import KeyChanged, WorkerChanged
 from titan.fsm.handling import Stamp, Turn, handles
@@ -46,9 +46,12 @@ def advance_time(state: State, cmd: AdvanceTime, at: Stamp) -> Outcome:  # noqa:
 
 def _is_parked(state: State, timer: Timer) -> bool:
     """Whether the timer is about a job of a run that nothing may touch now: then it waits there."""
-    if timer.kind not in (timers.JOB, timers.QUEUE):
+    if timer.kind not in (timers.JOB, timers.QUEUE, timers.ROLLOUT):
         return False
-    unsettled = state.unsettled.get(RunId(timer.key[0]))
+    run = RunId(timer.key[0])
+    if timer.kind == timers.ROLLOUT:
+        run = state.services[JobId(timer.key[0])].candidate
+    unsettled = state.unsettled.get(run)
     if unsettled is None or unsettled.operation is None:
         return False
     unsettled.parked.append(timer)
@@ -91,6 +94,10 @@ def _session_idles(turn: Turn, key: Key) -> None:
     timers.set_timer(turn.state, timers.SESSION, key[0], due_ms=idle_at_ms)
 
 
+def _rollout_due(turn: Turn, key: Key) -> None:
+    services.rollout_due(turn, JobId(key[0]))
+
+
 def _stage_expires(turn: Turn, key: Key) -> None:
     stages.drop(turn.state, RunId(key[0]))
 
@@ -110,6 +117,7 @@ _FIRE: Final[dict[str, Callable[[Turn, Key], None]]] = {
     timers.QUEUE: _queue_timeout,
     timers.KV: _key_expires,
     timers.LOCK: _claim_ends,
+    timers.ROLLOUT: _rollout_due,
     timers.SESSION: _session_idles,
     timers.STAGE: _stage_expires,
     timers.WORKER: _worker_forgotten,

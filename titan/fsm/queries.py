@@ -56,6 +56,22 @@ class GetJobSpec(Query, frozen=True, kw_only=True, tag="job.spec"):
     job: JobId
 
 
+class ListServices(Query, frozen=True, kw_only=True, tag="services"):
+    """Services that have not ended, oldest run first → list[ServiceView], at most a page."""
+
+    name: str = ""  # exact
+    run: str = ""
+
+
+class GetService(Query, frozen=True, kw_only=True, tag="service"):
+    """The service that others are to use under a name → ServiceView, or not_found.
+
+    The deployed version; else that of the newest run that has a service of this name which has not ended.
+    """
+
+    name: str
+
+
 class ListWorkers(Query, frozen=True, kw_only=True, tag="workers"):
     """Workers by id → list[WorkerView]."""
 
@@ -118,6 +134,8 @@ AnyQuery = (
     | GetJob
     | GetJobSpec
     | GetOutput
+    | ListServices
+    | GetService
     | ListWorkers
     | KvGet
     | KvList
@@ -160,6 +178,26 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     history: tuple[AttemptRecord, ...] = ()
     progress: float | None = None  # 0 to 1, as the running task says; None when it does not
     note: str = ""  # with the progress, for people
+    health: str = ""  # of a service that has not ended: starting, healthy, unhealthy, crash-loop
+    address: str = ""  # host:port of a service that has been started
+
+
+class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
+    """A service as people see it. `version`: current or candidate for deployed ones, else ""."""
+
+    name: str
+    run: RunId
+    run_name: str
+    state: str  # of its job
+    health: str  # starting, healthy, unhealthy, crash-loop
+    address: str  # host:port where it listens, or listened last; "" before its first start
+    worker: WorkerId
+    reason: str
+    restarts: int
+    since_ms: int  # when its health changed last
+    version: str
+    attempt: AttemptId  # the live one, 0 when there is none
+    deadline_ms: int = 0  # of a candidate
 
 
 class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,6 +211,7 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
     resources: dict[str, int]
     running: int
     jobs: list[str]  # "run/job" of what it holds, at most a page
+    host: str = ""  # where its services are reached
 
 
 class KvView(msgspec.Struct, frozen=True, kw_only=True):

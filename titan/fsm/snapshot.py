@@ -19,10 +19,11 @@ import msgspec
 from titan.errors import Fatal
 from titan.fsm.rebuild import rebuild
 from titan.fsm.records.locks import Lock
+from titan.fsm.records.services import Deployment
 from titan.fsm.records.signals import Mailboxes
 from titan.fsm.records.unsettled import Unsettled
 from titan.fsm.state import Attempt, Blob, Job, KvItem, Run, Session, Stage, State, Timer, Worker
-from titan.ids import AttemptId, Digest, RunId, WorkerId
+from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 
 SNAPSHOT_FORMAT: Final = 1
 _JOBS_PER_BLOCK: Final = 4096  # under a megabyte of usual jobs
@@ -103,7 +104,8 @@ def _copied(run: Run) -> Run:
     for job in jobs.values():
         if isinstance(job.children, list):
             job.children = list(job.children)
-    return msgspec.structs.replace(run, jobs=jobs, counts=dict(run.counts))
+    services = {name: copy(service) for name, service in run.services.items()}
+    return msgspec.structs.replace(run, jobs=jobs, counts=dict(run.counts), services=services)
 
 
 def _others(state: State) -> Iterator[bytes]:
@@ -116,6 +118,7 @@ def _others(state: State) -> Iterator[bytes]:
         ("over", state.over),
         ("unsettled", state.unsettled),
         ("locks", state.locks),
+        ("services", state.services),
     ):
         for part in _parts(rows):
             yield _block(section, part)
@@ -236,6 +239,7 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
         ("unsettled", dict[RunId, Unsettled]),
         ("locks", dict[str, Lock]),
         ("mail", dict[RunId, Mailboxes]),
+        ("services", dict[JobId, Deployment]),
         ("stage", Stage),
         ("staged", JobsBlock),
         ("kv", dict[str, KvItem]),

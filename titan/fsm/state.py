@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from titan.fsm.records.locks import Lock
+from titan.fsm.records.services import Deployment, Service
 from titan.fsm.records.signals import Mailboxes
 from titan.fsm.records.unsettled import Unsettled
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
@@ -129,6 +130,8 @@ class Run(msgspec.Struct, kw_only=True, array_like=True):
     # index
     counts: dict[JobState, int] = msgspec.field(default_factory=dict)  # no zeroes
     state: RunState = RunState.PENDING  # `standing.run_state`, so that changes can be told
+    # added later, not an index
+    services: dict[JobId, Service] = msgspec.field(default_factory=dict)  # of its jobs of that type
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -146,6 +149,8 @@ class Attempt(msgspec.Struct, kw_only=True):
     progress_ppm: int = -1  # as the task has told; -1 before it did
     note: str = ""  # with the progress, for people
     claims: dict[str, dict[str, None]] = {}  # its holds and places in queues, by lock
+    port: int = 0  # services: where it is to listen
+    machine: str = ""  # whose port that is
 
 
 class Worker(msgspec.Struct, kw_only=True):
@@ -162,6 +167,9 @@ class Worker(msgspec.Struct, kw_only=True):
     joined_ms: int = 0
     expired_ms: int = 0
     version: str = ""
+    host: str = ""  # where others reach its services
+    machine: str = ""  # workers of one machine share its ports
+    ports: tuple[int, int] = (0, 0)  # first and last that Titan may pick; (0, 0): no services
     # index
     live: dict[AttemptId, None] = msgspec.field(default_factory=dict)  # in order of assignment
     used: dict[str, int] = msgspec.field(default_factory=dict)  # resources but slots; no zeroes
@@ -222,7 +230,7 @@ class Timer(NamedTuple):
 
     due_ms: int
     seq: int
-    kind: str  # forget | job | kv | lock | queue | session | stage | worker
+    kind: str  # forget | job | kv | lock | queue | rollout | session | stage | worker
     key: tuple[str, ...]
 
 
@@ -256,6 +264,7 @@ class State(msgspec.Struct, kw_only=True):
         default_factory=dict
     )  # ended runs, oldest end first: jobs
     forget_due_ms: int = 0  # when `retention.py` looks at them again; 0: never
+    services: dict[JobId, Deployment] = msgspec.field(default_factory=dict)  # by name
     timers: list[Timer] = msgspec.field(default_factory=list)  # a heap; stale ones are skipped
     timers_sweep_at: int = 1024  # stale timers are swept out when the heap is this long
     # index
@@ -263,6 +272,9 @@ class State(msgspec.Struct, kw_only=True):
     staged_bytes: int = 0  # the sizes of all stages
     claims: int = 0  # holders and waiters of all locks
     mail_bytes: int = 0  # of all unread signals
+    ports: dict[str, dict[int, AttemptId]] = msgspec.field(
+        default_factory=dict
+    )  # machine → port → the live attempt that holds it
 
     @property
     def next_due_ms(self) -> int | None:

@@ -20,6 +20,7 @@ from titan.fsm.queries import (
     GetJobSpec,
     GetOutput,
     GetRun,
+    GetService,
     JobView,
     KvGet,
     KvList,
@@ -27,6 +28,7 @@ from titan.fsm.queries import (
     ListJobs,
     ListLocks,
     ListRuns,
+    ListServices,
     ListWorkers,
     PeekSignal,
     Query,
@@ -34,6 +36,7 @@ from titan.fsm.queries import (
     WorkerView,
 )
 from titan.fsm.reasons import Reasons
+from titan.fsm.service_views import get_service, list_services, service_words
 from titan.fsm.state import Job, JobState, KvItem, Run, State, Worker
 from titan.ids import JobId, RunId, strip_v1_prefix
 from titan.limits import LIST_PAGE_MAX
@@ -86,6 +89,7 @@ def job_view(run: Run, job: Job, *, reasons: Reasons) -> JobView:
         history=job.history,
         progress=None if says is None else says.progress_ppm / 1_000_000,
         note="" if says is None else says.note,
+        **service_words(run, job),
     )
 
 
@@ -102,6 +106,7 @@ def worker_view(state: State, worker: Worker) -> WorkerView:
         resources=dict(worker.resources),
         running=len(worker.live),
         jobs=[f"{attempt.run}/{attempt.job}" for attempt in held],
+        host=worker.host,
     )
 
 
@@ -231,6 +236,8 @@ _READERS: Final[dict[type[Query], Callable[[State, Any], Any]]] = {
     GetJob: _get_job,
     GetJobSpec: _get_job_spec,
     GetOutput: _get_output,
+    ListServices: list_services,
+    GetService: get_service,
     ListWorkers: _list_workers,
     KvGet: _kv_get,
     KvList: _kv_list,

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from titan.fsm import attempts, timers
-from titan.fsm.commands import ExpireWorker, JoinWorker, SetWorkerMode
+from titan.config import PORT_MAX
+from titan.fsm import attempts, services, timers
+from titan.fsm.commands import DescribeWorker, ExpireWorker, JoinWorker, SetWorkerMode
 from titan.fsm.events import WorkerChanged, WorkerExpired, WorkerJoined
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Applied, Outcome, Rejected
 from titan.fsm.state import State, Worker
-from titan.limits import NAME_CHARS_MAX, SLOTS_PER_WORKER_MAX, WORKER_FORGET_MS, WORKERS_MAX
+from titan.limits import (
+    HOST_CHARS_MAX,
+    NAME_CHARS_MAX,
+    SLOTS_PER_WORKER_MAX,
+    WORKER_FORGET_MS,
+    WORKERS_MAX,
+)
 
 MODES: Final = ("open", "cordoned", "draining")
 
@@ -119,7 +126,32 @@ def set_worker_mode(state: State, cmd: SetWorkerMode, at: Stamp) -> Outcome:
         return Rejected("unknown_worker", f"there is no worker {cmd.worker}")
     if worker.mode == cmd.mode:
         return Applied()
+    if cmd.mode == "draining":
+        refusal = attempts.why_not_lost(state, services.of_worker(state, worker))
+        if refusal is not None:
+            return refusal
     turn = Turn(state, at)
     worker.mode = cmd.mode
+    turn.events.append(WorkerChanged(worker.id))
+    if cmd.mode == "draining":
+        services.leave_worker(turn, worker)
+    return turn.done()
+
+
+@handles(DescribeWorker)
+def describe_worker(state: State, cmd: DescribeWorker, at: Stamp) -> Outcome:
+    """Note where a worker's services can be reached."""
+    worker = state.workers.get(cmd.worker)
+    if worker is None:
+        return Rejected("unknown_worker", f"there is no worker {cmd.worker}")
+    first, last = cmd.ports
+    if not 0 < first <= last <= PORT_MAX or max(len(cmd.host), len(cmd.machine)) > HOST_CHARS_MAX:
+        return Rejected(
+            "invalid", f"ports are 1 to {PORT_MAX}, names have {HOST_CHARS_MAX} characters"
+        )
+    if (worker.host, worker.machine, worker.ports) == (cmd.host, cmd.machine, cmd.ports):
+        return Applied()
+    turn = Turn(state, at)
+    worker.host, worker.machine, worker.ports = cmd.host, cmd.machine, cmd.ports
     turn.events.append(WorkerChanged(worker.id))
     return turn.done()

@@ -15,6 +15,7 @@ from titan.sched import filters
 from titan.sched.need import Need, need_of
 from titan.sched.placement import pinned_seat
 from titan.sched.planner import Planner
+from titan.sched.queue import Lane
 from titan.sched.seat import Seat
 
 _NAMED_MAX = 3  # parents or workers named in a text; the rest is counted
@@ -24,8 +25,8 @@ class Reason(msgspec.Struct, frozen=True):
     """The binding reason. `change` is what would start the job, "" when nothing is needed or helps.
 
     Codes: unknown, over, running, queued_on_worker, settling, gate, parents, delay, retry, placing,
-    no_workers, capability, size, offline, no_session, cordoned, draining, resting, affinity, resources,
-    slots, next.
+    no_workers, capability, size, port, no_services, offline, no_session, cordoned, draining, resting,
+    affinity, resources, slots, next.
     """
 
     code: str
@@ -53,7 +54,7 @@ def why(state: State, planner: Planner | None, run: RunId, job: JobId, *, now_ms
     worker = planner.proposed_to(run, job)
     if worker is not None:
         return Reason("placing", f"its assignment to worker {worker} is being committed")
-    return _unplaced(planner, known)
+    return _unplaced(planner, known, state.ports)
 
 
 def _bystander(state: State) -> Planner:
@@ -110,9 +111,34 @@ def _not_ready(run: Run, job: Job, *, now_ms: int) -> Reason:
 # --- waiting for a worker ------------------------------------------------------------------------
 
 
-def _unplaced(planner: Planner, job: Job) -> Reason:
+def _service(planner: Planner, lane: Lane, ports: filters.Ports) -> Reason | None:
+    """What only services lack: a worker young enough, or their fixed port."""
+    seats = [planner.fleet.seats[worker] for worker in sorted(planner.fleet.seats)]
+    fit = [
+        seat
+        for seat in seats
+        if not filters.closed(seat)
+        and not filters.lacks_tags(seat.capabilities, lane.need.requirement)
+        and not filters.too_small(seat, lane.need)
+    ]
+    lacks = [filters.lacks_port(seat, lane.port, ports) for seat in fit]
+    if not fit or "" in lacks:
+        return None
+    if "port" not in lacks:
+        return Reason("no_services", f"{len(fit)} capable worker(s), all too old", "newer workers")
+    seat = fit[lacks.index("port")]
+    who = f"attempt {ports[seat.machine][lane.port]}"
+    text = f"port {lane.port} is held by {who} on the machine of worker {seat.id}"
+    return Reason("port", text, f"the end of {who}, or another port")
+
+
+def _unplaced(planner: Planner, job: Job, ports: filters.Ports) -> Reason:
     need = need_of(job.demand)
     queued = planner.queue.find(job.seq)
+    if queued is not None and queued[1].is_of_services:
+        found = _service(planner, queued[1], ports)
+        if found is not None:
+            return found
     pinned = None if queued is None else pinned_seat(planner.fleet, queued[1])
     if pinned is not None:
         lacks = filters.lacks_room(pinned, need) or filters.lacks_slots(pinned, need)

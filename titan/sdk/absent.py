@@ -21,7 +21,6 @@ _ABSENT: Final = {
     "reject": "gates",
     "save_dag": "saved pipelines",
     "set_secret": "secrets",
-    "stop_service": "services",
     "submit_saved_dag": "saved pipelines",
 }
 

@@ -144,7 +144,7 @@ class RunsApi(LogsApi, BlobsApi, SignalsApi):
                 bundle=bundle,
                 parameters=dict(parameters or {}),
                 agent_run_id=agent_run_id or "",
-                owner=_owner(),
+                owner=owner(),
             )
         )
         await self._stage(submission.stages)
@@ -204,7 +204,8 @@ def _check_graph(name: str, specs: tuple[JobSpec, ...], *, open_world: bool = Fa
     problems.raise_if_any()
 
 
-def _owner() -> str:
+def owner() -> str:
+    """Who asks, for people to read."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user id without a name

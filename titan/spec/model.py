@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from titan.ids import Digest, JobId
+from titan.spec.service import HealthSpec, RestartSpec
 
 JOB_TYPES: Final = ("run", "service", "gate", "pipeline")
 V1_JOB_TYPES: Final = {
@@ -24,12 +25,13 @@ V1_JOB_TYPES: Final = {
 TRIGGERS: Final = ("all_success", "all_done", "any_success", "any_failed", "none_failed")
 ISOLATIONS: Final = ("process", "sandbox", "container")
 DEFAULT_CAPABILITY: Final = "GENERAL"
+DEFAULT_TIMEOUT_MS: Final = 86_400_000
 
 
 class JobSpec(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """One vertex of a run. Exactly one of `file`, `argv`, `shell` is set for a `run` job."""
+    """One vertex of a run. Exactly one of `file`, `argv`, `shell` is set for a `run` job or a service."""
 
     id: JobId
     type: str = "run"
@@ -50,7 +52,7 @@ class JobSpec(
     retry_backoff_ms: int = 1000
     retry_backoff_cap_ms: int = 60_000
     no_retry_exit_codes: tuple[int, ...] = ()
-    timeout_ms: int = 86_400_000
+    timeout_ms: int = DEFAULT_TIMEOUT_MS
     queue_timeout_ms: int = 0  # 0: waits for ever
     isolation: str = "process"
     image: str = ""  # of a container
@@ -61,6 +63,9 @@ class JobSpec(
     )
     requirements: tuple[str, ...] = ()  # lines; the worker builds an environment for them
     requirements_file: str = ""  # the same as a path inside the bundle
+    port: int = 0  # services: 0 means that Titan picks one
+    health: HealthSpec | None = None  # services: None asks by TCP
+    restart: RestartSpec | None = None  # services
 
 
 _FIELDS_OF_VERSION_1: Final = 22  # of `JobSpec`, in order

@@ -18,14 +18,11 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "max_wait_seconds": (None, _V1_GATE_WAIT_S),
     "secrets": (None, [], ()),
     "artifacts": (None, {}),
-    "port": (None, 0),
-    "health": (None,),
-    "restart": (None,),
 }
 
 # Field → values of an available field that are not available.
 VALUES: Final[Mapping[str, tuple[str, ...]]] = {
-    "type": ("service", "gate", "pipeline"),
+    "type": ("gate", "pipeline"),
 }
 
 # Fields of the pipeline itself.

@@ -53,11 +53,17 @@ from titan.fsm.commands.runs import (
     StageJobs,
     SubmitRun,
 )
+from titan.fsm.commands.services import (
+    DeployServices,
+    SetServiceHealth,
+    StopService,
+)
 from titan.fsm.commands.signals import (
     AckSignal,
     SendSignal,
 )
 from titan.fsm.commands.workers import (
+    DescribeWorker,
     ExpireWorker,
     JoinWorker,
     SetWorkerMode,
@@ -79,6 +85,8 @@ __all__ = [
     "ClientCommand",
     "Command",
     "CommitEffects",
+    "DeployServices",
+    "DescribeWorker",
     "Effect",
     "Entry",
     "ExpireWorker",
@@ -102,8 +110,10 @@ __all__ = [
     "RetryJob",
     "SendSignal",
     "SetOutput",
+    "SetServiceHealth",
     "SetWorkerMode",
     "StageJobs",
+    "StopService",
     "SubmitRun",
     "decode_client_command",
     "decode_entry",
@@ -122,6 +132,8 @@ AnyClientCommand = (
     | CancelJob
     | RetryJob
     | SetWorkerMode
+    | DeployServices
+    | StopService
     | KvPut
     | KvDelete
     | KvCas
@@ -144,6 +156,8 @@ AnyCommand = (
     | ReleaseAttempt
     | JoinWorker
     | ExpireWorker
+    | DescribeWorker
+    | SetServiceHealth
     | PublishBlob
     | OpenEpoch
     | RaiseVersion

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from titan.fsm.commands.base import ClientCommand, Command
 from titan.ids import AttemptId, WorkerId
 
@@ -33,3 +35,17 @@ class SetWorkerMode(ClientCommand, frozen=True, kw_only=True, tag="worker.mode")
 
     worker: WorkerId
     mode: str
+
+
+class DescribeWorker(Command, frozen=True, kw_only=True, tag="worker.describe"):
+    """Where others reach the services of a worker, and which ports Titan may pick for them.
+
+    Workers of one `machine` share its ports. Follows `JoinWorker` once every master can read it.
+    """
+
+    since: ClassVar[int] = 2
+
+    worker: WorkerId
+    host: str
+    machine: str
+    ports: tuple[int, int]  # first and last

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from titan.master.http import cluster, logs, runs, store, stream, workers
+from titan.master.http import cluster, logs, runs, services, store, stream, workers
 from titan.master.http.table import Endpoint
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *cluster.ENDPOINTS,
     *logs.ENDPOINTS,
     *runs.ENDPOINTS,
+    *services.ENDPOINTS,
     *store.ENDPOINTS,
     *stream.ENDPOINTS,
     *workers.ENDPOINTS,

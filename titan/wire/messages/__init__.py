@@ -69,6 +69,7 @@ from titan.wire.messages.worker import (
     Registered,
     Retract,
     RunAttempt,
+    ServiceHealth,
 )
 
 __all__ = [
@@ -112,6 +113,7 @@ __all__ = [
     "Retract",
     "RunAttempt",
     "RunUpdate",
+    "ServiceHealth",
     "SnapshotTaken",
     "TakeSnapshot",
     "TransferLeadership",
@@ -160,6 +162,7 @@ AnyMessage = (
     | Heartbeat
     | AttemptEnded
     | AttemptReleased
+    | ServiceHealth
     | Goodbye
     | RunAttempt
     | KillAttempt
