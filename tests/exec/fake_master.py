@@ -25,6 +25,7 @@ from titan.wire.messages import (
     Ok,
     Register,
     Registered,
+    ServiceHealth,
     Welcome,
 )
 
@@ -45,6 +46,7 @@ class FakeMaster(Refusing):
         self.results: list[AttemptEnded] = []
         self.released: list[AttemptId] = []
         self.beats: list[Heartbeat] = []
+        self.health: list[ServiceHealth] = []
         self.goodbyes = 0
         self.hellos = 0
         self.fetches: list[int] = []
@@ -105,6 +107,8 @@ class FakeMaster(Refusing):
                 self.released.append(message.attempt)
             case Heartbeat():
                 self.beats.append(message)
+            case ServiceHealth():
+                self.health.append(message)
             case Goodbye():
                 self.goodbyes += 1
 

@@ -22,6 +22,7 @@ from titan.fsm.outcomes import Applied, Rejected
 from titan.fsm.policy import decode_spec
 from titan.ids import JobId, RunId, WorkerId
 from titan.spec.model import JobSpec
+from titan.spec.service import HealthSpec, RestartSpec
 
 R = RunId("r-00000000000000000xyz")
 
@@ -96,7 +97,6 @@ def test_a_run_without_jobs_is_refused(machine: MachineDriver) -> None:
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"type": "service"}, "not_supported"),
         ({"type": "gate"}, "not_supported"),
         ({"type": "pipeline"}, "not_supported"),
         ({"isolation": "container"}, "invalid_job"),
@@ -117,6 +117,15 @@ def test_a_run_without_jobs_is_refused(machine: MachineDriver) -> None:
         ({"delay_ms": -1}, "invalid_job"),
         ({"delay_ms": limits.DURATION_MS_MAX + 1}, "invalid_job"),
         ({"timeout_ms": 0}, "invalid_job"),
+        ({"port": 80}, "invalid_job"),
+        ({"type": "service", "port": 70_000}, "invalid_job"),
+        ({"type": "service", "timeout_ms": 5}, "invalid_job"),
+        ({"type": "service", "health": HealthSpec(kind="prayer")}, "invalid_job"),
+        ({"type": "service", "health": HealthSpec(kind="command")}, "invalid_job"),
+        ({"type": "service", "health": HealthSpec(interval_ms=1)}, "invalid_job"),
+        ({"type": "service", "health": HealthSpec(healthy_after=0)}, "invalid_job"),
+        ({"type": "service", "restart": RestartSpec(backoff_ms=-1)}, "invalid_job"),
+        ({"type": "service", "restart": RestartSpec(limit=-2)}, "invalid_job"),
         ({"env": {"A": "x" * limits.JOB_SPEC_BYTES_MAX}}, "too_large"),
     ],
 )
@@ -131,9 +140,9 @@ def test_a_job_that_cannot_run_is_refused_and_named(
 
 
 def test_what_is_not_supported_is_said_plainly(machine: MachineDriver) -> None:
-    assert machine.apply(submit(job("web", type="service"))) == Rejected(
+    assert machine.apply(submit(job("web", type="gate"))) == Rejected(
         "not_supported",
-        "job 'web' asks for type 'service'; this version runs jobs of type 'run' only",
+        "job 'web' asks for type 'gate'; this version runs jobs of type 'run' and services only",
     )
 
 

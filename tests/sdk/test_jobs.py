@@ -79,11 +79,11 @@ def test_every_mistake_is_told_at_once() -> None:
         TitanJob("a b", command="x", trigger="all_sucess", retries=-1, hitl_message="ok?", port=80)
     assert refused.value.problems == (
         "job 'a b': hitl_message: this version does not run 'hitl_message' yet; remove it",
-        "job 'a b': port: this version does not run 'port' yet; remove it",
         "job 'a b': id: 'a b' must be 1 to 128 characters of A-Z a-z 0-9 . _ -",
         "job 'a b': trigger: 'all_sucess' is not one of all_success, all_done, any_success, "
         "any_failed, none_failed; did you mean 'all_success'?",
         "job 'a b': retries: must be between 0 and 1000, not -1",
+        "job 'a b': port: only a service has 'port'; set type: service",
     )
 
 
