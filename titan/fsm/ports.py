@@ -6,6 +6,9 @@ they are kept by. Whether a stranger uses a port only the worker can see; it loo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from titan.fsm import settling
 from titan.fsm.outcomes import Rejected
 from titan.fsm.records.services import Service
 from titan.fsm.state import Attempt, Demand, Job, State, Worker
@@ -26,6 +29,9 @@ def choose(state: State, worker: Worker, service: Service) -> int | Rejected:
     if not worker.ports[1]:
         return Rejected("no_services", f"worker {worker.id} runs no services: it is too old")
     taken = state.ports.get(worker.machine, {})
+    refusal = _why_not_known(state, taken)
+    if refusal is not None:
+        return refusal
     if service.port:
         if service.port not in taken:
             return service.port
@@ -40,6 +46,17 @@ def choose(state: State, worker: Worker, service: Service) -> int | Rejected:
         if port not in taken:
             return port
     return Rejected("no_port", f"all ports {first} to {last} of worker {worker.id} are taken")
+
+
+def _why_not_known(state: State, taken: Mapping[int, AttemptId]) -> Rejected | None:
+    """Why it must be waited for which ports are taken: some of their holders are being cancelled."""
+    if not state.unsettled:
+        return None
+    for number in taken.values():
+        run = state.runs[state.attempts[number].run]
+        if settling.operation_at(state, run) is not None:
+            return settling.why_not_now(state, run)
+    return None
 
 
 def _held(state: State, worker: Worker, port: int) -> str:
@@ -59,6 +76,8 @@ def refusal_everywhere(state: State, service: Service, demand: Demand, *, name: 
         attempt = holder(state, worker.machine, service.port)
         if attempt is None or attempt.job == name:
             return ""
+        if settling.operation_at(state, state.runs[attempt.run]) is not None:
+            return ""  # it may be about to end
         why = why or _held(state, worker, service.port)
     return why
 

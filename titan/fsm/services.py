@@ -33,6 +33,10 @@ def set_service_health(state: State, cmd: SetServiceHealth, at: Stamp) -> Outcom
     if attempt is None:
         return attempts.NOT_LIVE
     run = state.runs[attempt.run]
+    job = run.jobs[attempt.job]
+    refusal = attempts.why_not_yet(state, run, job) or _why_not_replaced(state, run, job, cmd)
+    if refusal is not None:
+        return refusal
     service = run.services.get(attempt.job)
     if service is None:
         return Rejected("invalid", f"'{attempt.job}' is no service")
@@ -40,10 +44,6 @@ def set_service_health(state: State, cmd: SetServiceHealth, at: Stamp) -> Outcom
         return Applied()
     if cmd.health == STARTING != service.health:
         return Rejected("invalid", f"'{attempt.job}' has started: it is {service.health}")
-    job = run.jobs[attempt.job]
-    refusal = attempts.why_not_yet(state, run, job) or _why_not_replaced(state, run, job, cmd)
-    if refusal is not None:
-        return refusal
     turn = Turn(state, at)
     if service.health != cmd.health:
         service.health_ms = at.now_ms
@@ -157,21 +157,31 @@ def _why_not(state: State, cmd: DeployServices, names: list[JobId]) -> Rejected 
     if len(state.services) + len(names) > SERVICES_DEPLOYED_MAX:
         return Rejected("too_large", f"at most {SERVICES_DEPLOYED_MAX} services are deployed")
     for name in names:
-        known = state.services.get(name)
-        if known is not None and known.candidate:
-            why = (
-                f"service '{name}' is being replaced by run {known.candidate}; stop that one first"
-            )
-            return Rejected("rollout_in_progress", why)
-        live = live_runs(state, name) if known is None else []
-        if len(live) > 1:
-            where = ", ".join(run.id for run in live[:3])
-            why = f"{len(live)} runs have a service '{name}' ({where}); stop all but one of them"
-            return Rejected("ambiguous", why)
-        before = state.runs.get(known.current) if known else next(iter(live), None)
-        refusal = None if before is None else settling.why_not_now(state, before)
+        refusal = _why_not_name(state, name)
         if refusal is not None:
             return refusal
+    return None
+
+
+def _why_not_name(state: State, name: JobId) -> Rejected | None:
+    """Why no new version of this service may begin. Runs that it is about must be settled: one that is
+    being cancelled may look alive."""
+    known = state.services.get(name)
+    if known is None:
+        about = live_runs(state, name)
+    else:
+        about = [state.runs[each] for each in (known.candidate, known.current) if each]
+    for run in about:
+        refusal = settling.why_not_now(state, run)
+        if refusal is not None:
+            return refusal
+    if known is not None and known.candidate:
+        why = f"service '{name}' is being replaced by run {known.candidate}; stop that one first"
+        return Rejected("rollout_in_progress", why)
+    if known is None and len(about) > 1:
+        where = ", ".join(run.id for run in about[:3])
+        why = f"{len(about)} runs have a service '{name}' ({where}); stop all but one of them"
+        return Rejected("ambiguous", why)
     return None
 
 
