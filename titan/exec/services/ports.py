@@ -8,13 +8,10 @@ bind, which is an end like any other.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import socket
 import time
 from typing import Final, NamedTuple
-
-import psutil
 
 from titan.exec import procfs
 from titan.exec.drivers import CannotStart
@@ -22,6 +19,9 @@ from titan.limits import PORT_PATIENCE_S
 
 _LOOK_AGAIN_S: Final = 0.05
 _LOOKS: Final = 3
+_LOOKS_AT_NOBODY: Final = (
+    10  # one that has just closed its descriptors looks as another user's does
+)
 _FAMILIES: Final = ((socket.AF_INET, ""), (socket.AF_INET6, "::"))
 
 
@@ -58,7 +58,8 @@ async def wait_free(port: int) -> None:
     while not is_free(port):
         found = await asyncio.to_thread(holder, port)
         looks = looks + 1 if found is not None and not found.attempt else 0
-        if looks >= _LOOKS or (found is not None and time.monotonic() >= deadline):
+        enough = _LOOKS if found is not None and found.pid else _LOOKS_AT_NOBODY
+        if looks >= enough or (found is not None and time.monotonic() >= deadline):
             raise PortInUse(f"port {port} is in use by {found}")
         await asyncio.sleep(_LOOK_AGAIN_S)
 
@@ -83,18 +84,11 @@ def _may_bind(family: int, address: str, port: int) -> bool:
 
 def holder(port: int) -> Holder | None:
     """Who listens on the port; None when nobody does. Reads all of `/proc`: for a thread."""
-    for connection in psutil.net_connections(kind="tcp"):
-        local = connection.laddr
-        if connection.status == psutil.CONN_LISTEN and local and local.port == port:
-            return _describe(connection.pid or 0)
-    return None
-
-
-def _describe(pid: int) -> Holder:
-    program = "unknown"
-    if pid:
-        with contextlib.suppress(psutil.Error):
-            program = psutil.Process(pid).name()
+    inodes = procfs.listening_sockets(port)
+    if not inodes:
+        return None
+    pid = procfs.holder_of_socket(inodes)
     attempt = procfs.environ_value(pid, b"TITAN_ATTEMPT") if pid else None
     job = procfs.environ_value(pid, b"TITAN_JOB_ID") if attempt else None
+    program = procfs.name_of(pid) or "unknown" if pid else ""
     return Holder(pid, program, (attempt or b"").decode(), (job or b"").decode())
