@@ -12,6 +12,7 @@
     │   ├── TimedOut         the deadline passed
     │   └── DiskFull         the master is read-only until space is freed
     ├── UnknownOutcome       it may or may not have happened; retry with the same ids; exit 75
+    ├── DeployFailed         a new version of a service never became healthy; exit 1
     ├── ProtocolError        the peer does not speak our protocol
     ├── AccessDenied         the peer may not do that; exit 77
     └── Fatal                this process must stop rather than serve wrong answers; exit 70
@@ -121,6 +122,12 @@ class UnknownOutcome(TitanError):
     code = "unknown_outcome"
     retryable = True
     exit_code = 75
+
+
+class DeployFailed(TitanError):
+    """A new version of a service never became healthy; the one before it stays."""
+
+    code = "deploy_failed"
 
 
 class ProtocolError(TitanError):

@@ -139,6 +139,20 @@ ERROR_TEXT_BYTES_MAX: Final = 2 * KIB  # a reason kept in state
 WATCHERS_PER_MASTER_MAX: Final = 10_000
 BLOBS_FETCHED_AT_ONCE: Final = 4  # copies between masters share the disk with the journal
 
+# --- services ------------------------------------------------------------------------------
+SERVICE_STABLE_MS: Final = 10_000  # one that ran for so long did not fail quickly
+CRASH_LOOP_FAILURES: Final = 5  # quick failures in a row after which people should look
+SERVICE_LOSS_QUICK_MS: Final = 60_000  # a worker lost later was not killed by its service
+SERVICES_DEPLOYED_MAX: Final = 10_000  # names that `titan services deploy` keeps track of
+ROLLOUT_MS_MAX: Final = 86_400_000  # nobody waits longer for a new version to become healthy
+PROBE_INTERVAL_MS_MIN: Final = 100  # more often would be load, not knowledge
+PROBES_IN_A_ROW_MAX: Final = 1000
+PROBE_ANSWER_BYTES_MAX: Final = 8 * KIB  # the status line of an HTTP answer is in it
+HOST_CHARS_MAX: Final = 255  # what a name in the DNS may have
+SERVICE_PORTS_FIRST: Final = 31_000  # below the ports that systems give to outgoing connections
+SERVICE_PORTS_LAST: Final = 31_999
+PORT_PATIENCE_S: Final = 10.0  # an attempt that is being killed still holds its port for a moment
+
 # --- disk ----------------------------------------------------------------------------------
 DISK_RESERVE_BYTES: Final = 64 * MIB  # below it a master is read-only and says so
 SEGMENT_BYTES: Final = 64 * MIB

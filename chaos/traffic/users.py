@@ -10,6 +10,7 @@ from chaos.faults.base import World
 from chaos.traffic.kv import Keys, KvTraffic, Store
 from chaos.traffic.locks import LockTraffic
 from chaos.traffic.runs import RunTraffic
+from chaos.traffic.services import service_users
 from titan.sdk import AsyncClient
 
 CLIENT_DEADLINE_S: Final = 8.0
@@ -33,7 +34,7 @@ def start_users(
     """Start everyone; `runs` needs workers."""
     users = [*_keepers(world, seed, rest_ms / 1000), *_lockers(world, seed)]
     if runs:
-        users += _runners(world, seed)
+        users += [*_runners(world, seed), *service_users(world, seed)]
     return [asyncio.create_task(user.run(until), name=user.name) for user in users]
 
 

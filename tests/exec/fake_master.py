@@ -26,6 +26,7 @@ from titan.wire.messages import (
     Ok,
     Register,
     Registered,
+    ServiceHealth,
     Welcome,
 )
 
@@ -46,6 +47,7 @@ class FakeMaster(Refusing):
         self.results: list[AttemptEnded] = []
         self.released: list[AttemptId] = []
         self.beats: list[Heartbeat] = []
+        self.health: list[ServiceHealth] = []
         self.goodbyes = 0
         self.leavings = 0
         self.hellos = 0
@@ -109,6 +111,8 @@ class FakeMaster(Refusing):
                 self.beats.append(message)
             case Leaving():
                 self.leavings += 1
+            case ServiceHealth():
+                self.health.append(message)
             case Goodbye():
                 self.goodbyes += 1
 

@@ -84,7 +84,7 @@ def test_what_cannot_be_executed_is_refused_with_advice(tmp_path: Path) -> None:
 
 
 def test_what_this_worker_has_no_driver_for_is_refused(tmp_path: Path) -> None:
-    assert "type 'service'" in refusal(tmp_path, argv=(b"true",), type="service")
+    assert "type 'gate'" in refusal(tmp_path, argv=(b"true",), type="gate")
     assert "exactly one" in refusal(tmp_path, argv=(b"true",), shell=b"true")
 
 

@@ -11,6 +11,7 @@ from titan.fsm.commands import (
     AdvanceTime,
     AssignAttempt,
     Command,
+    DescribeWorker,
     Entry,
     FinishAttempt,
     JoinWorker,
@@ -112,6 +113,17 @@ class MachineDriver:
         fields = {"incarnation": 1, "name": worker, "capabilities": ("GENERAL",)} | fields
         self.do(JoinWorker(worker=WorkerId(worker), **fields))
         return WorkerId(worker)
+
+    def host(self, worker: str = "w1", *, machine: str = "", **fields: Any) -> WorkerId:
+        """A worker joins that can run services, alone on its machine unless told otherwise."""
+        found = self.join(worker, **{"slots": 4} | fields)
+        ports = (31_000, 31_009)
+        self.do(
+            DescribeWorker(
+                worker=found, host="10.0.0.1", machine=machine or f"m-{worker}", ports=ports
+            )
+        )
+        return found
 
     def assign(self, run: RunId, job_id: str, worker: str = "w1") -> AttemptId:
         """Assign a job; the worker joins if it is unknown."""

@@ -24,6 +24,7 @@ from titan.fsm.state import JobState, State, is_ready
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 from titan.limits import FINISHED_KEEP_MS
 from titan.spec.model import TRIGGERS, Approvers, Input, JobSpec
+from titan.spec.service import RestartSpec
 
 Dice = random.Random
 RUNS = [RunId(f"r-{n}") for n in range(4)]
@@ -33,6 +34,8 @@ WORKERS = [WorkerId(f"w{n}") for n in range(3)]
 
 
 def _spec(dice: Dice, job_id: str, parents: Sequence[str]) -> JobSpec:
+    if dice.random() < 0.2:
+        return _service(dice, job_id, parents)
     return job(
         job_id,
         *parents,
@@ -77,6 +80,20 @@ def _any(dice: Dice, job_id: str, parents: Sequence[str]) -> JobSpec:
     if kind < 0.07:
         return _gate(dice, job_id, parents)
     return _subrun(dice, job_id, parents) if kind < 0.17 else _spec(dice, job_id, parents)
+
+
+def _service(dice: Dice, job_id: str, parents: Sequence[str]) -> JobSpec:
+    return job(
+        job_id,
+        *parents,
+        type="service",
+        trigger=dice.choice(TRIGGERS),
+        port=dice.choice([0, 0, 8080, 31_001]),
+        delay_ms=dice.choice([0, 0, 0, 700]),
+        queue_timeout_ms=dice.choice([0, 0, 0, 3000]),
+        resources={"slots": 0},
+        restart=dice.choice([None, RestartSpec(backoff_ms=400), RestartSpec(limit=1)]),
+    )
 
 
 def _graph(dice: Dice, known: Sequence[str], names: Sequence[str]) -> tuple[JobSpec, ...]:
@@ -233,11 +250,15 @@ def _some_attempt(state: State, dice: Dice) -> AttemptId:
     return AttemptId(dice.randrange(1, state.next_attempt + 1))
 
 
+_CAUSES = ("", "", "", "", "", "", "timeout", "start_failed", "port_in_use", "moved", "unhealthy")
+
+
 def _finish(state: State, dice: Dice) -> Command:
     return c.FinishAttempt(
         attempt=_some_attempt(state, dice),
         exit_code=dice.choice([0, 0, 0, 1, 2, 137]),
-        cause=dice.choice(["", "", "", "", "timeout", "start_failed"]),
+        cause=dice.choice(_CAUSES),
+        duration_us=dice.choice([0, 5_000, 20_000_000]),
         output=b"out",
     )
 
@@ -349,6 +370,42 @@ def _submit_saved(state: State, dice: Dice) -> Command:
     return c.SubmitSaved(run=run, name=dice.choice(PIPELINES), parameters=parameters)
 
 
+def _describe(state: State, dice: Dice) -> Command:
+    worker = dice.choice(WORKERS)
+    machine = dice.choice(["here", worker])
+    return c.DescribeWorker(worker=worker, host="h", machine=machine, ports=(31_000, 31_002))
+
+
+def _some_service(state: State, dice: Dice) -> tuple[RunId, JobId]:
+    found = [
+        (run.id, name)
+        for run in state.runs.values()
+        for name in run.services
+        if not run.jobs[name].state.is_over or dice.random() < 0.1
+    ]
+    return dice.choice(found or [(RUNS[0], JOBS[0])])
+
+
+def _health(state: State, dice: Dice) -> Command:
+    live = [a.id for a in state.attempts.values() if a.port]
+    attempt = dice.choice(live) if live and dice.random() < 0.9 else _some_attempt(state, dice)
+    health = dice.choice(["healthy", "healthy", "healthy", "unhealthy", "starting"])
+    return c.SetServiceHealth(attempt=attempt, health=health, detail=dice.choice(["", "no"]))
+
+
+def _stop(state: State, dice: Dice) -> Command:
+    run, name = _some_service(state, dice)
+    return c.StopService(run=run, job=name)
+
+
+def _deploy(state: State, dice: Dice) -> Command:
+    """Two versions of a few names meet again and again."""
+    names = dice.sample(["web", "db"], dice.choice([1, 1, 2]))
+    jobs = (*[_service(dice, name, []) for name in names], _spec(dice, "other", names[:1]))
+    run = RunId(f"d-{dice.randrange(12)}")
+    return c.DeployServices(run=run, name="d", jobs=jobs, wait_ms=dice.choice([600, 2500, 60_000]))
+
+
 def _publish(state: State, dice: Dice) -> Command:
     holders = tuple(dice.sample(["m1", "m2"], dice.randrange(3)))
     return c.PublishBlob(digest=Digest("ab" * 32), size=dice.choice([3, 3, 4]), holders=holders)
@@ -385,6 +442,10 @@ _MOVES: tuple[tuple[int, Callable[[State, Dice], Command]], ...] = (
     (2, _save),
     (1, _forget_saved),
     (2, _submit_saved),
+    (2, _describe),
+    (6, _health),
+    (1, _stop),
+    (3, _deploy),
 )
 _WEIGHTED = [move for weight, move in _MOVES for _ in range(weight)]
 CLIENTS = ("c1", "c2")
@@ -419,7 +480,7 @@ def _grow(numbers: Sequence[int]) -> list[Entry]:
     write(1, Proposal(c.OpenEpoch(epoch=1, leader="m1", cluster_id="x")))
     write(1, Proposal(c.RaiseVersion(version=c.VERSION)))
     opening = Dice(numbers[0])
-    begin = (_join, _join, _save, _save, _submit)
+    begin = (_join, _join, _describe, _describe, _save, _save, _submit)
     write(1, *[Proposal(move(scout.state, opening)) for move in begin])
     for number in numbers:
         dice = Dice(number)

@@ -22,6 +22,7 @@ from titan.fsm.outcomes import Applied, Rejected
 from titan.fsm.policy import decode_spec
 from titan.ids import JobId, RunId, WorkerId
 from titan.spec.model import JobSpec
+from titan.spec.service import HealthSpec, RestartSpec
 
 R = RunId("r-00000000000000000xyz")
 
@@ -96,7 +97,6 @@ def test_a_run_without_jobs_is_refused(machine: MachineDriver) -> None:
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"type": "service"}, "not_supported"),
         ({"type": "gate"}, "invalid_job"),
         ({"type": "pipeline"}, "invalid_job"),
         ({"hitl_message": "ok?"}, "invalid_job"),
@@ -118,6 +118,15 @@ def test_a_run_without_jobs_is_refused(machine: MachineDriver) -> None:
         ({"delay_ms": -1}, "invalid_job"),
         ({"delay_ms": limits.DURATION_MS_MAX + 1}, "invalid_job"),
         ({"timeout_ms": 0}, "invalid_job"),
+        ({"port": 80}, "invalid_job"),
+        ({"type": "service", "port": 70_000}, "invalid_job"),
+        ({"type": "service", "timeout_ms": 5}, "invalid_job"),
+        ({"type": "service", "health": HealthSpec(kind="prayer")}, "invalid_job"),
+        ({"type": "service", "health": HealthSpec(kind="command")}, "invalid_job"),
+        ({"type": "service", "health": HealthSpec(interval_ms=1)}, "invalid_job"),
+        ({"type": "service", "health": HealthSpec(healthy_after=0)}, "invalid_job"),
+        ({"type": "service", "restart": RestartSpec(backoff_ms=-1)}, "invalid_job"),
+        ({"type": "service", "restart": RestartSpec(limit=-2)}, "invalid_job"),
         ({"env": {"A": "x" * limits.JOB_SPEC_BYTES_MAX}}, "too_large"),
     ],
 )
@@ -129,13 +138,6 @@ def test_a_job_that_cannot_run_is_refused_and_named(
     assert outcome.code == code
     assert "'odd-one'" in outcome.why
     assert not machine.state.runs
-
-
-def test_what_is_not_supported_is_said_plainly(machine: MachineDriver) -> None:
-    assert machine.apply(submit(job("web", type="service"))) == Rejected(
-        "not_supported",
-        "job 'web' asks for type 'service'; this version does not run that yet",
-    )
 
 
 def test_arguments_of_any_characters_survive(machine: MachineDriver) -> None:

@@ -132,7 +132,7 @@ def verdict(outcome: Outcome) -> str:
 
 def essence(state: State) -> dict[str, Any]:
     """All but what tells how many entries and timers there were."""
-    due = sorted((t.due_ms, t.kind, t.key) for t in state.timers if counts(state, t))
+    due = sorted({(t.due_ms, t.kind, t.key) for t in state.timers if counts(state, t)})
     bookkeeping = ("digest", "next_timer_seq", "timers", "timers_sweep_at")
     fields = {name: getattr(state, name) for name in State.__struct_fields__}
     return {name: value for name, value in fields.items() if name not in bookkeeping} | {"due": due}

@@ -8,9 +8,9 @@ from titan.sdk import TitanClient
 
 def test_a_call_that_is_not_built_names_what_is_missing() -> None:
     with TitanClient("127.0.0.1:1") as client:
-        with pytest.raises(UserError, match="no services yet"):
-            client.stop_service("web")  # type: ignore[attr-defined]
-        assert not hasattr(client, "stop_service")
+        with pytest.raises(UserError, match="no secrets yet"):
+            client.set_secret("k", "v")  # type: ignore[attr-defined]
+        assert not hasattr(client, "set_secret")
 
 
 def test_a_name_nobody_knows_is_an_ordinary_attribute_error() -> None:

@@ -78,12 +78,12 @@ def test_every_mistake_is_told_at_once() -> None:
     with pytest.raises(InvalidSpec) as refused:
         TitanJob("a b", command="x", trigger="all_sucess", retries=-1, approvers=0, port=80)
     assert refused.value.problems == (
-        "job 'a b': port: this version does not run 'port' yet; remove it",
         "job 'a b': id: 'a b' must be 1 to 128 characters of A-Z a-z 0-9 . _ -",
         "job 'a b': trigger: 'all_sucess' is not one of all_success, all_done, any_success, "
         "any_failed, none_failed; did you mean 'all_success'?",
         "job 'a b': retries: must be between 0 and 1000, not -1",
         "job 'a b': approvers: must be between 1 and 64, not 0",
+        "job 'a b': port: only a service has 'port'; set type: service",
     )
 
 

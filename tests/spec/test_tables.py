@@ -30,7 +30,16 @@ def test_the_schema_lists_exactly_what_the_loader_reads() -> None:
     assert set(schema["$defs"]["job"]["properties"]) == set(JOB_FIELD)
     assert set(schema["$defs"]["defaults"]["properties"]) == set(DEFAULT_FIELD)
     job = schema["$defs"]["job"]["properties"]
-    assert job["type"]["enum"] == ["run", "gate", "pipeline", "RUN_PAYLOAD", "TASK"]
+    assert job["type"]["enum"] == [
+        "run",
+        "service",
+        "gate",
+        "pipeline",
+        "RUN_PAYLOAD",
+        "TASK",
+        "SERVICE",
+        "DEPLOY_PAYLOAD",
+    ]
     assert job["isolation"]["enum"] == ["process", "sandbox", "container"]
     assert (job["timeout"]["default"], job["retry_backoff_ms"]["default"]) == (86400, 1000)
     assert job["script"]["deprecated"] is True

@@ -242,7 +242,7 @@ jobs:
   - id: a
     file: aa.py
     dependson: [x]
-    type: service
+    type: servce
     priority: high
     retries: -1
   - id: a b
@@ -272,7 +272,8 @@ jobs:
         "p.yaml:3:23: defaults.file: unknown field",
         "p.yaml:6:11: jobs[0].file: no such file: aa.py; did you mean 'a.py'?",
         "p.yaml:7:5: jobs[0].dependson: unknown field; did you mean 'depends_on'?",
-        "p.yaml:8:11: jobs[0].type: this version does not run type 'service' yet",
+        "p.yaml:8:11: jobs[0].type: 'servce' is not one of run, service, gate, pipeline; "
+        "did you mean 'service'?",
         "p.yaml:9:15: jobs[0].priority: must be a whole number, not text",
         "p.yaml:10:14: jobs[0].retries: must be between 0 and 1000, not -1",
         "p.yaml:11:9: jobs[1].id: 'a b' must be 1 to 128 characters of A-Z a-z 0-9 . _ -",
@@ -291,7 +292,7 @@ jobs:
         "p.yaml:26:14: jobs[4].command: must be text, not a list",
         "p.yaml:27:5: jobs[5]: must be a mapping",
         "p.yaml:28:15: jobs[6]: a job has either a file or a command, not both",
-        "p.yaml:28:37: jobs[6].port: this version does not run 'port' yet; remove it",
+        "p.yaml:28:43: jobs[6].port: only a service has 'port'; set type: service",
         "p.yaml:29:5: jobs[7]: has nothing to run: give it a file or a command",
     ]
 

@@ -56,6 +56,7 @@ SECTIONS: Final[dict[str, tuple[Entry, ...]]] = {
         Entry("gates", "gates", "List the gates that wait for people."),
         Entry("logs", "logs", "Print what a job has written."),
         Entry("why", "why", "Say why a job does not run, and what would start it."),
+        Entry("services", "services", "List services; deploy a new version or stop one."),
         Entry("workers", "workers", "List workers; drain, shut down or launch them."),
         Entry("pools", "pools", "Say which workers the cluster may start by itself."),
         Entry("cluster", "cluster", "Show the masters and who leads."),

@@ -9,6 +9,7 @@ import click
 
 from titan.config import split_addresses
 from titan.errors import UserError
+from titan.limits import SERVICE_PORTS_FIRST, SERVICE_PORTS_LAST
 from titan.spec.values import resources
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -73,3 +74,22 @@ def log_level_option() -> Decorator:
 def lifeline_option() -> Decorator:
     """`--die-with-parent`: for processes that another one supervises; not for people."""
     return click.option("--die-with-parent", type=int, default=0, hidden=True, metavar="PID")
+
+
+def service_ports_option() -> Decorator:
+    """`--service-ports 31000-31999`, or one port: first and last."""
+
+    def read(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[int, int]:
+        first, _, last = value.partition("-")
+        if not first.isdecimal() or not (last or first).isdecimal():
+            raise UserError(f"--service-ports {value!r} is not like 31000-31999")
+        return int(first), int(last or first)
+
+    return click.option(
+        "--service-ports",
+        default=f"{SERVICE_PORTS_FIRST}-{SERVICE_PORTS_LAST}",
+        show_default=True,
+        metavar="A-B",
+        callback=read,
+        help="Ports that Titan may pick for services.",
+    )

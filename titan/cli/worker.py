@@ -13,7 +13,13 @@ import click
 
 from titan.cli import output, process
 from titan.cli.isolation import isolation_options
-from titan.cli.options import amounts, lifeline_option, log_level_option, masters_option
+from titan.cli.options import (
+    amounts,
+    lifeline_option,
+    log_level_option,
+    masters_option,
+    service_ports_option,
+)
 from titan.config import DEFAULT_LISTEN
 from titan.limits import SLOTS_PER_WORKER_MAX
 from titan.spec.model import DEFAULT_CAPABILITY
@@ -34,6 +40,9 @@ if TYPE_CHECKING:
 @click.option("--data", required=True, metavar="DIR",
               help="Its id, its outbox, logs and workspaces.",
               type=click.Path(file_okay=False, path_type=Path))  # fmt: skip
+@click.option("--advertise", default="127.0.0.1", show_default=True, metavar="HOST",
+              help="Where others reach the services that run here.")  # fmt: skip
+@service_ports_option()
 @click.option("--name", default="", help="For people.  [default: the host's name]")
 @click.option("--python", default=sys.executable, metavar="PATH",
               help="Runs .py files of jobs that name none.  [default: Titan's own]",
@@ -58,6 +67,8 @@ def worker(
     slots: int | None,
     resources: dict[str, int],
     data: Path,
+    advertise: str,
+    service_ports: tuple[int, int],
     name: str,
     python: str,
     check: bool,
@@ -96,6 +107,8 @@ def worker(
         slots=slots or default_slots(),
         data_dir=data,
         name=name,
+        advertise=advertise,
+        service_ports=service_ports,
         python=python,
         resources=resources,
         ephemeral=ephemeral,

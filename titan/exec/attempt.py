@@ -69,6 +69,11 @@ class Attempt:
         return self.phase in (Phase.STARTING, Phase.RUNNING)
 
     @property
+    def is_service(self) -> bool:
+        """Whether it runs until somebody ends it."""
+        return self.order.spec.type == "service"
+
+    @property
     def due_ms(self) -> int | None:
         """When time alone changes something about it."""
         return self.escalate_ms if self.doom else self.deadline_ms

@@ -10,10 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from titan.config import PORT_MAX
 from titan.errors import UserError
 from titan.exec import host
 from titan.exec.isolation.container import PULL_POLICIES
-from titan.limits import ENVIRONMENTS_MAX, MIB, SLOTS_PER_WORKER_MAX
+from titan.limits import (
+    ENVIRONMENTS_MAX,
+    MIB,
+    SERVICE_PORTS_FIRST,
+    SERVICE_PORTS_LAST,
+    SLOTS_PER_WORKER_MAX,
+)
 from titan.spec.model import DEFAULT_CAPABILITY
 
 GIB: Final = 1024 * MIB
@@ -51,6 +58,11 @@ class WorkerConfig:
     wall_clock_ns: Callable[[], int] = (
         time.time_ns
     )  # only stamps logs: people may have set it wrong
+    advertise: str = "127.0.0.1"  # where others reach its services
+    service_ports: tuple[int, int] = (
+        SERVICE_PORTS_FIRST,
+        SERVICE_PORTS_LAST,
+    )  # Titan may pick these
 
     def __post_init__(self) -> None:
         if not self.masters:
@@ -59,6 +71,13 @@ class WorkerConfig:
             raise UserError(f"slots must be 1 to {SLOTS_PER_WORKER_MAX}, not {self.slots}")
         if self.container_pull not in PULL_POLICIES:
             raise UserError(f"container_pull is one of {', '.join(PULL_POLICIES)}")
+        first, last = self.service_ports
+        if not 0 < first <= last <= PORT_MAX:
+            raise UserError(
+                f"{first}-{last} is no range of ports", hint="e.g. --service-ports 31000-31999"
+            )
+        if not self.advertise or not self.advertise.isprintable() or " " in self.advertise:
+            raise UserError(f"{self.advertise!r} is not a host that others could reach")
         for tag in self.capabilities:
             if not tag or "," in tag or tag != tag.strip():
                 raise UserError(f"{tag!r} is not a capability tag")

@@ -17,6 +17,7 @@ from titan.exec.events import (
     Escalate,
     Event,
     Forget,
+    Hopeless,
     Instruction,
     Kill,
     OutputTooLarge,
@@ -82,6 +83,7 @@ class WorkerCore:
             StartFailed: self._on_start_failed,
             ProcessEnded: self._on_ended,
             OutputTooLarge: self._on_output_too_large,
+            Hopeless: self._on_hopeless,
             TimePassed: self._on_time_passed,
         }
 
@@ -185,9 +187,11 @@ class WorkerCore:
         for queued in list(self._queue):
             del self._queue[queued]
             self._give_back(queued)
-        if not message.drain:
-            for attempt in self._live.values():
+        for attempt in self._live.values():
+            if not message.drain:
                 self._discard(attempt, why="the worker leaves")
+            elif attempt.is_service and not attempt.doom:
+                self._doom(attempt, "moved")  # it would never end by itself
 
     # --- what happens to processes ------------------------------------------------------------
 
@@ -236,6 +240,11 @@ class WorkerCore:
         if attempt is not None and attempt.phase is Phase.RUNNING and not attempt.doom:
             self._doom(attempt, "output_limit")
 
+    def _on_hopeless(self, event: Hopeless) -> None:
+        attempt = self._live.get(event.attempt)
+        if attempt is not None and attempt.phase is Phase.RUNNING and not attempt.doom:
+            self._doom(attempt, "unhealthy")
+
     def _on_time_passed(self, _event: TimePassed) -> None:
         for attempt in self._live.values():
             due_ms = attempt.due_ms
@@ -264,7 +273,7 @@ class WorkerCore:
             self._out.append(Start(attempt.order))
 
     def _deadline_ms(self, attempt: Attempt) -> int | None:
-        timeout_ms = attempt.order.spec.timeout_ms
+        timeout_ms = 0 if attempt.is_service else attempt.order.spec.timeout_ms
         return self._now_ms + timeout_ms if timeout_ms > 0 else None
 
     def _stop_when_empty(self) -> None:

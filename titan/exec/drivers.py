@@ -59,7 +59,7 @@ def command_elsewhere(
 
 
 def _check_work(spec: JobSpec) -> None:
-    if spec.type != "run":
+    if spec.type not in ("run", "service"):
         raise CannotStart(f"this worker does not run jobs of type {spec.type!r}")
     given = [bool(spec.file), bool(spec.argv), bool(spec.shell)]
     if sum(given) != 1:

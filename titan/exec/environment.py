@@ -65,6 +65,8 @@ def of_attempt(
         "TITAN_CAPABILITIES": base["TITAN_CAPABILITIES"],
         OUTPUT_FILE_NAME: str(output),
     }
+    if order.port:
+        own["TITAN_PORT"] = str(order.port)
     merged = {**base, "TMPDIR": str(tmp), **order.env, **order.spec.env, **own}
     for name, value in merged.items():
         if not name or "=" in name or "\0" in name or "\0" in value:

@@ -37,7 +37,8 @@ class StartFailed:
     """The attempt's process could not be started; `detail` is one line for people.
 
     `cause`: start_failed when the declaration is at fault and trying again is pointless;
-    not_prepared when the surroundings were (the bundle could not be had, the disk is full).
+    not_prepared when the surroundings were (the bundle could not be had, the disk is full);
+    port_in_use when a stranger has the port of a service.
     """
 
     attempt: AttemptId
@@ -66,6 +67,13 @@ class OutputTooLarge:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Hopeless:
+    """The attempt's service has been unhealthy for too long."""
+
+    attempt: AttemptId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TimePassed:
     """It is `now_ms`; something may be due."""
 
@@ -81,6 +89,7 @@ Event = (
     | StartFailed
     | ProcessEnded
     | OutputTooLarge
+    | Hopeless
     | TimePassed
 )
 

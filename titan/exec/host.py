@@ -38,6 +38,12 @@ def default_slots() -> int:
     return max(1, cpu_milli() // 1000)
 
 
+def machine_id() -> str:
+    """The same for all workers that share this machine's ports: its boot and its network namespace."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"{boot}/{Path('/proc/self/ns/net').stat().st_ino}"
+
+
 def heartbeat(data_dir: Path, *, started: tuple[AttemptId, ...]) -> Heartbeat:
     """A heartbeat with the machine's load of this moment."""
     return Heartbeat(

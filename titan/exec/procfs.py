@@ -10,6 +10,8 @@ import os
 from functools import lru_cache
 from typing import NamedTuple
 
+_LISTEN = b"0A"  # in the tables of TCP sockets
+
 
 class Stat(NamedTuple):
     """The fields of `/proc/PID/stat` that tell where a process belongs."""
@@ -70,6 +72,42 @@ def environ_value(pid: int, name: bytes) -> bytes | None:
 def marked(name: bytes, value: bytes) -> list[int]:
     """Every process that was executed with the environment variable `name` set to `value`."""
     return [pid for pid in _all_pids() if environ_value(pid, name) == value]
+
+
+def name_of(pid: int) -> str:
+    """The program's name as the kernel knows it, "" when the process is gone."""
+    return _read(f"/proc/{pid}/comm").decode(errors="replace").strip()
+
+
+def listening_sockets(port: int) -> list[bytes]:
+    """The inodes of the TCP sockets of this network namespace that listen on the port."""
+    found: list[bytes] = []
+    wanted = b":%04X" % port
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in _read(table).splitlines()[1:]:
+            fields = line.split()
+            if len(fields) > 9 and fields[1].endswith(wanted) and fields[3] == _LISTEN:
+                found.append(fields[9])
+    return found
+
+
+def holder_of_socket(inodes: list[bytes]) -> int:
+    """A process that has one of these sockets open; 0 when none is known to this user."""
+    wanted = {f"socket:[{inode.decode()}]" for inode in inodes}
+    for pid in _all_pids():
+        folder = f"/proc/{pid}/fd"
+        try:
+            descriptors = os.listdir(folder)  # noqa: PTH208 - as below
+        except OSError:
+            continue
+        for descriptor in descriptors:
+            try:
+                target = os.readlink(f"{folder}/{descriptor}")  # noqa: PTH115 - as below
+            except OSError:
+                continue
+            if target in wanted:
+                return pid
+    return 0
 
 
 def ancestors(pid: int) -> list[int]:

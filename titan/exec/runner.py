@@ -13,23 +13,31 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from titan.errors import TitanError
-from titan.exec import environment
+from titan.exec import drivers, environment
 from titan.exec.bundles import BundleCache
 from titan.exec.drivers import CannotStart
-from titan.exec.events import Event, ProcessEnded, ProcessStarted, StartFailed
+from titan.exec.events import Event, Hopeless, ProcessEnded, ProcessStarted, StartFailed
 from titan.exec.isolation.fences import Isolation
 from titan.exec.isolation.verdicts import Verdict
 from titan.exec.logs import LogStore
-from titan.exec.tools import Tools
+from titan.exec.services import ports
+from titan.exec.services.prober import Prober
+from titan.exec.services.probes import Unwell
+from titan.exec.tools import ToolFailed, Tools
 from titan.exec.warden_client import Warden
 from titan.exec.workspace import Workspace, Workspaces
 from titan.ids import AttemptId
 from titan.limits import ERROR_TEXT_BYTES_MAX
-from titan.wire.messages import RunAttempt
+from titan.spec.model import JobSpec
+from titan.spec.service import HealthSpec
+from titan.wire.messages import RunAttempt, ServiceHealth
 
 log = logging.getLogger(__name__)
+
+_PROBE_MARGIN_S: Final = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +47,7 @@ class Surroundings:
     python: str
     base_env: dict[str, str]
     masters: Callable[[], tuple[str, ...]]
+    advertise: str  # where services are reached
     wall_clock_ns: Callable[[], int] = time.time_ns
 
 
@@ -55,6 +64,8 @@ class Runner:
         surroundings: Surroundings,
         isolation: Isolation,
         on_warden_lost: Callable[[], None],
+        on_health: Callable[[ServiceHealth], None],
+        on_broken: Callable[[BaseException], None],
     ) -> None:
         self._feed = feed
         self._workspaces = workspaces
@@ -62,6 +73,9 @@ class Runner:
         self._bundles = bundles
         self._around = surroundings
         self._on_warden_lost = on_warden_lost
+        self.on_health = on_health
+        self.on_broken = on_broken
+        self._prober = Prober(self, host=surroundings.advertise)
         self._held: dict[AttemptId, Workspace] = {}
         self._files: dict[AttemptId, Path] = {}  # where their output goes
         self._running: set[AttemptId] = set()
@@ -69,6 +83,7 @@ class Runner:
         self._looks: set[asyncio.Task[None]] = set()  # at ends that do not tell all at once
         self._preparing: dict[AttemptId, asyncio.Task[None]] = {}
         self._removals: set[asyncio.Task[None]] = set()
+        self._services: dict[AttemptId, RunAttempt] = {}
         self.started: list[AttemptId] = []  # since the last heartbeat took them
         self._warden = Warden(self)
         self._tools = Tools(self._warden, folder=isolation.private / "tools")
@@ -83,7 +98,7 @@ class Runner:
 
     def start(self, order: RunAttempt) -> None:
         """Prepare and spawn; at once when there is nothing to wait for."""
-        if not order.bundle and not self._fences.takes_time(order.spec):
+        if not order.bundle and not order.port and not self._fences.takes_time(order.spec):
             self._make_and_spawn(order)
             return
         task = asyncio.create_task(self._prepare(order), name=f"prepare attempt {order.attempt}")
@@ -115,11 +130,43 @@ class Runner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._prober.close()
         try:
             await self._warden.close()
         finally:
             await self._fences.close()
             await asyncio.gather(*self._removals, return_exceptions=True)
+
+    # --- health -------------------------------------------------------------------------------
+
+    @property
+    def health(self) -> tuple[ServiceHealth, ...]:
+        """What has been told of the services that run."""
+        return tuple(self._prober.told)
+
+    async def run_probe(self, attempt: AttemptId, health: HealthSpec) -> int:
+        """Run a probe's command beside the service, as the service is run; its exit code.
+
+        It is killed when the caller stops waiting. Its output goes nowhere.
+        """
+        order, workspace = self._services[attempt], self._held[attempt]
+        env = self._env(order, workspace)
+        spec = JobSpec(id=order.spec.id, argv=health.argv, shell=health.shell)
+        try:
+            argv = drivers.command(spec, cwd=workspace.cwd, env=env, python=self._around.python)
+        except CannotStart as error:
+            raise Unwell(f"the health command cannot run: {error}") from None
+        timeout_s = health.timeout_ms / 1000 + _PROBE_MARGIN_S  # the asker gives up before
+        try:
+            return await self._tools.run(
+                argv, env=env, log=Path(os.devnull), timeout_s=timeout_s, cwd=workspace.cwd
+            )
+        except ToolFailed as error:
+            raise Unwell(str(error)) from None
+
+    def on_hopeless(self, attempt: AttemptId) -> None:
+        """A service has been unhealthy for too long."""
+        self._feed(Hopeless(attempt=attempt))
 
     # --- preparing ----------------------------------------------------------------------------
 
@@ -131,6 +178,8 @@ class Runner:
             self._could_not_start(order.attempt, _one_line(error), cause=_cause(error))
 
     async def _prepare(self, order: RunAttempt) -> None:
+        if order.port:
+            await ports.wait_free(order.port)
         workspace = self._make(order)
         if order.bundle:
             await self._fill(order, workspace)
@@ -162,14 +211,17 @@ class Runner:
         self._files[order.attempt] = self._logs.begin(order.run, order.spec.id, order.attempt)
         return workspace
 
-    def _spawn(self, order: RunAttempt, workspace: Workspace) -> None:
-        env = environment.of_attempt(
+    def _env(self, order: RunAttempt, workspace: Workspace) -> dict[bytes, bytes]:
+        return environment.of_attempt(
             order,
             base=self._around.base_env,
             masters=",".join(self._around.masters()),
             tmp=workspace.tmp,
             output=workspace.output,
         )
+
+    def _spawn(self, order: RunAttempt, workspace: Workspace) -> None:
+        env = self._env(order, workspace)
         launch = self._fences.launch(order, workspace, env=env)
         if self._fences.needs_look(order.attempt):
             self._warden.set_farewell(*self._fences.farewell())
@@ -181,6 +233,8 @@ class Runner:
             log=self._files[order.attempt],
             how=launch.how,
         )
+        if order.port:
+            self._services[order.attempt] = order
 
     def _could_not_start(
         self, attempt: AttemptId, detail: str, *, cause: str = "start_failed"
@@ -194,6 +248,8 @@ class Runner:
         self._signalled.discard(attempt)
         now_ms = self._around.wall_clock_ns() // 1_000_000
         self._logs.end(attempt, now_ms=now_ms, size_bytes=log_bytes)
+        if self._services.pop(attempt, None) is not None:
+            self._prober.ended(attempt)
         workspace = self._held.pop(attempt, None)
         if workspace is not None and not self._workspaces.give_back(workspace):
             task = asyncio.create_task(
@@ -212,6 +268,8 @@ class Runner:
         self._running.add(attempt)
         self.started.append(attempt)
         self._feed(ProcessStarted(attempt=attempt))
+        if attempt in self._services:
+            self._prober.began(self._services[attempt])
 
     def on_start_failed(self, attempt: AttemptId, errno: int, text: str) -> None:
         """The process could not be made."""
@@ -262,6 +320,8 @@ class Runner:
 
 def _cause(error: BaseException) -> str:
     """Only what the declaration is to blame for is hopeless; the rest may work elsewhere or later."""
+    if isinstance(error, ports.PortInUse):
+        return error.code
     return "start_failed" if isinstance(error, (CannotStart, ValueError)) else "not_prepared"
 
 

@@ -19,6 +19,7 @@ from titan.limits import TOOL_OUTPUT_BYTES_MAX
 
 _GONE_PATIENCE_S: Final = 10.0  # a killed process is reaped well within it
 _NOT_STARTED: Final = -1
+_ROOT: Final = Path("/")
 
 
 class Spawner(Protocol):
@@ -58,7 +59,13 @@ class Tools:
             left.unlink()
 
     async def run(
-        self, argv: Sequence[str], *, env: Mapping[str, str], log: Path, timeout_s: float
+        self,
+        argv: Sequence[str | bytes],
+        *,
+        env: Mapping[str, str] | Mapping[bytes, bytes],
+        log: Path,
+        timeout_s: float,
+        cwd: Path = _ROOT,
     ) -> int:
         """Run a program to its end; its exit code. Cancelling kills it. Raises `ToolFailed`."""
         self._last -= 1
@@ -67,7 +74,7 @@ class Tools:
         self._spawner.spawn(
             key,
             argv=[os.fsencode(word) for word in argv],
-            cwd=Path("/"),
+            cwd=cwd,
             env={os.fsencode(name): os.fsencode(value) for name, value in env.items()},
             log=log,
         )
@@ -132,5 +139,5 @@ def reason_in(text: str) -> str:
     return (errors or lines[-1:] or ["it said nothing"])[0]
 
 
-def _name(argv: Sequence[str]) -> str:
-    return " ".join(argv[:4])
+def _name(argv: Sequence[str | bytes]) -> str:
+    return " ".join(map(os.fsdecode, argv[:4]))

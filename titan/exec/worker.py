@@ -65,6 +65,7 @@ from titan.wire.messages import (
     Registered,
     Retract,
     RunAttempt,
+    ServiceHealth,
 )
 
 log = logging.getLogger(__name__)
@@ -167,6 +168,7 @@ class Worker:
                     capabilities=self._offered,
                 ),
                 masters=lambda: self._session.masters,
+                advertise=config.advertise,
                 wall_clock_ns=config.wall_clock_ns,
             ),
             isolation=Isolation(
@@ -179,6 +181,8 @@ class Worker:
                 has_left=data.root / "containers",
             ),
             on_warden_lost=self._on_warden_lost,
+            on_health=self._on_health,
+            on_broken=self._on_broken,
         )
         self._is_open = True
 
@@ -197,6 +201,13 @@ class Worker:
 
     def _on_warden_lost(self) -> None:
         self._fatal = Fatal("the warden died, so its processes were killed and this worker leaves")
+        self._over.set()
+
+    def _on_health(self, told: ServiceHealth) -> None:
+        self._session.send(told)  # what nobody hears now is told after the next registration
+
+    def _on_broken(self, error: BaseException) -> None:
+        self._fatal = Fatal(f"a part of this worker has a defect: {error!r}")
         self._over.set()
 
     # --- events in, instructions out ----------------------------------------------------------
@@ -292,6 +303,9 @@ class Worker:
             ephemeral=self._config.ephemeral,
             idle_ms=self._config.idle_ms,
             launch=self._config.launch,
+            host=self._config.advertise,
+            machine=host.machine_id(),
+            ports=self._config.service_ports,
         )
 
     def heartbeat(self) -> Heartbeat:
@@ -305,6 +319,8 @@ class Worker:
         self._runner.started = list(self._runner.running)
         for result in self._outbox:
             self._session.send(result)
+        for health in self._runner.health:
+            self._session.send(health)
 
     def on_message(self, message: Message) -> None:
         """The leader said something."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from titan.fsm import jobs, locks, settling
+from titan.fsm import jobs, locks, ports, service_life, settling
 from titan.fsm.commands import AssignAttempt, FinishAttempt, ReleaseAttempt
 from titan.fsm.events import AttemptAssigned, AttemptFinished, AttemptRevoked
 from titan.fsm.handling import Stamp, Turn, handles
@@ -34,15 +34,17 @@ from titan.limits import (
     LOSSES_IN_A_ROW_MAX,
     OUTPUT_BYTES_MAX,
     PREFILL_PER_SLOT_MAX,
+    SERVICE_LOSS_QUICK_MS,
 )
 
 _RELEASE_CAUSES = ("retracted", "lost")
-_NOT_LIVE = Rejected("attempt_not_live", "the attempt has ended or was superseded")
+NOT_LIVE = Rejected("attempt_not_live", "the attempt has ended or was superseded")
 
 
 @handles(AssignAttempt)
 def assign_attempt(state: State, cmd: AssignAttempt, at: Stamp) -> Outcome:
-    """Give a ready job to a worker. Answers the id of the attempt."""
+    """Give a ready job to a worker. Answers the id of the attempt; 0 when that shows that a service
+    cannot have its port anywhere, which ends it."""
     run = state.runs.get(cmd.run)
     if run is None:
         return Rejected("unknown_run", f"there is no run {cmd.run}")
@@ -57,11 +59,19 @@ def assign_attempt(state: State, cmd: AssignAttempt, at: Stamp) -> Outcome:
     worker = state.workers.get(cmd.worker)
     if worker is None:
         return Rejected("unknown_worker", f"there is no worker {cmd.worker}")
+    turn = Turn(state, at)
+    port_refusal = service_life.gives_up_on_port(state, run, job)
+    if port_refusal:
+        service_life.fail_unplaced(turn, run, job, reason=port_refusal)
+        return turn.done(0)
     refusal = _why_not(worker, job.demand)
     if refusal is not None:
         return refusal
-    turn = Turn(state, at)
-    attempt = _open(turn, run, job, worker=worker)
+    port = service_life.place(state, run, job, worker)
+    if isinstance(port, Rejected):
+        return port
+    attempt = _open(turn, run, job, worker=worker, port=port)
+    service_life.begin(turn, run, job, attempt=attempt, worker=worker)
     jobs.start(turn, run, job, attempt=attempt)
     jobs.refresh_run(turn, run)
     return turn.done(attempt.id)
@@ -89,7 +99,7 @@ def _why_not(worker: Worker, demand: Demand) -> Rejected | None:
     return None
 
 
-def _open(turn: Turn, run: Run, job: Job, *, worker: Worker) -> Attempt:
+def _open(turn: Turn, run: Run, job: Job, *, worker: Worker, port: int) -> Attempt:
     state, at = turn.state, turn.at
     attempt = Attempt(
         id=AttemptId(state.next_attempt),
@@ -100,6 +110,8 @@ def _open(turn: Turn, run: Run, job: Job, *, worker: Worker) -> Attempt:
         incarnation=worker.incarnation,
         number=job.attempts + 1,
         assigned_ms=at.now_ms,
+        port=port,
+        machine=worker.machine if port else "",
     )
     state.next_attempt += 1
     state.attempts[attempt.id] = attempt
@@ -114,10 +126,10 @@ def finish_attempt(state: State, cmd: FinishAttempt, at: Stamp) -> Outcome:
     """Accept how a live attempt ended, and decide what that means for its job."""
     attempt = state.attempts.get(cmd.attempt)
     if attempt is None:
-        return _NOT_LIVE
+        return NOT_LIVE
     run = state.runs[attempt.run]
     job = run.jobs[attempt.job]
-    refusal = _why_not_yet(state, run, job)
+    refusal = why_not_yet(state, run, job)
     if refusal is not None:
         return refusal
     cause = cmd.cause
@@ -137,7 +149,11 @@ def finish_attempt(state: State, cmd: FinishAttempt, at: Stamp) -> Outcome:
         AttemptFinished(attempt.id, run.id, job.id, attempt.worker, cmd.exit_code, cmd.duration_us)
     )
     job.exit_code = cmd.exit_code
-    if cmd.exit_code == 0 and not cause:
+    if service_life.service_of(run, job) is not None:
+        reason = _why_failed(job, cause=cause, detail=_clip(cmd.detail))
+        ran_ms = cmd.duration_us // 1000
+        service_life.attempt_ended(turn, run, job, cause=cause, reason=reason, ran_ms=ran_ms)
+    elif cmd.exit_code == 0 and not cause:
         job.output = cmd.output if output is None else output
         jobs.end(turn, run, job, to=JobState.COMPLETED)
         jobs.settle(turn, run, [job])
@@ -147,10 +163,10 @@ def finish_attempt(state: State, cmd: FinishAttempt, at: Stamp) -> Outcome:
     return turn.done()
 
 
-def _why_not_yet(state: State, run: Run, job: Job) -> Rejected | None:
+def why_not_yet(state: State, run: Run, job: Job) -> Rejected | None:
     """Why the end of the job's live attempt must wait, or comes too late."""
     if isinstance(settling.operation_at(state, run), CancellingRun):
-        return _NOT_LIVE  # it is being cancelled, though its turn to be told may not have come
+        return NOT_LIVE  # it is being cancelled, though its turn to be told may not have come
     return settling.why_not_job(state, run, job)
 
 
@@ -193,6 +209,10 @@ def _why_failed(job: Job, *, cause: str, detail: str) -> str:
         what = "ran out of memory"
     elif cause == "not_prepared":
         what = "could not be prepared"
+    elif cause == "port_in_use":
+        what = "its port is in use"
+    elif cause == "unhealthy":
+        what = "unhealthy for too long"
     elif cause:
         what = cause
     else:
@@ -207,9 +227,9 @@ def release_attempt(state: State, cmd: ReleaseAttempt, at: Stamp) -> Outcome:
         return Rejected("invalid", f"an attempt is released as {' or '.join(_RELEASE_CAUSES)}")
     attempt = state.attempts.get(cmd.attempt)
     if attempt is None:
-        return _NOT_LIVE
+        return NOT_LIVE
     run = state.runs[attempt.run]
-    refusal = _why_not_yet(state, run, run.jobs[attempt.job])
+    refusal = why_not_yet(state, run, run.jobs[attempt.job])
     if refusal is not None:
         return refusal
     turn = Turn(state, at)
@@ -226,7 +246,11 @@ def release(turn: Turn, attempt: Attempt, *, cause: str) -> None:
     run = turn.state.runs[attempt.run]
     job = run.jobs[attempt.job]
     revoke(turn, attempt, cause=cause)
-    if cause == "lost" and _lost_in_a_row(job) % LOSSES_IN_A_ROW_MAX == 0:
+    service = service_life.service_of(run, job)
+    if service is not None:
+        service.machine = ""  # its process may live on there: another port is sure to be free
+    losses = _lost_in_a_row(job, quick_ms=0 if service is None else SERVICE_LOSS_QUICK_MS)
+    if cause == "lost" and losses and losses % LOSSES_IN_A_ROW_MAX == 0:
         reason = f"its worker was lost {LOSSES_IN_A_ROW_MAX} times in a row while it ran"
         jobs.end(turn, run, job, to=JobState.FAILED, reason=reason)
         jobs.settle(turn, run, [job])
@@ -235,10 +259,11 @@ def release(turn: Turn, attempt: Attempt, *, cause: str) -> None:
     jobs.refresh_run(turn, run)
 
 
-def _lost_in_a_row(job: Job) -> int:
+def _lost_in_a_row(job: Job, *, quick_ms: int) -> int:
+    """How many attempts in a row were lost, up to the last; within `quick_ms` of their start unless 0."""
     lost = 0
     for record in reversed(job.history):
-        if record.cause != "lost":
+        if record.cause != "lost" or 0 < quick_ms < record.ended_ms - record.assigned_ms:
             break
         lost += 1
     return lost
@@ -268,6 +293,10 @@ def _close(
     del state.attempts[attempt.id]
     del worker.live[attempt.id]
     vacate(worker.used, job)
+    ports.vacate(state, attempt)
+    service = service_life.service_of(state.runs[attempt.run], job)
+    if service is not None:
+        service_life.down(turn, service, detail=detail)
     job.live = AttemptId(0)
     record = AttemptRecord(
         attempt.id,

@@ -14,6 +14,7 @@ from titan.fsm.jobs import Endings
 from titan.fsm.outcomes import Applied, Outcome, Rejected
 from titan.fsm.records.unsettled import CancellingJob, CancellingRun
 from titan.fsm.state import Job, JobState, Run, State
+from titan.fsm.triggers import has_settled
 
 
 @handles(CancelRun)
@@ -102,14 +103,16 @@ def _cancel_children(
     """
     known, parents, at, used = run.jobs, work.parents, 0, 0
     while at < len(parents) and used < steps:
-        children, first = known[parents[at]].children, work.child
+        parent = known[parents[at]]
+        children, first = parent.children, work.child
         last = min(len(children), first + steps - used)
+        is_untold = not has_settled(run, parent)
         for name in children[first:last]:
             child = known[name]
             if not child.state.is_over:
                 _cancel(turn, run, child, endings)
                 parents.append(name)
-            if child.waiting_for:
+            if child.waiting_for and is_untold:
                 child.waiting_for -= 1
         used += last - first + 1
         work.child = last

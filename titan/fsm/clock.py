@@ -15,6 +15,7 @@ from titan.fsm import (
     locks,
     pools,
     retention,
+    services,
     stages,
     subruns,
     timers,
@@ -75,8 +76,11 @@ def _is_parked(state: State, timer: Timer) -> bool:
         unsettled = kin.keeper(state, RunId(timer.key[0]))
         if unsettled is None:
             return False
-    elif timer.kind in (timers.JOB, timers.QUEUE, timers.GATE):
-        unsettled = state.unsettled.get(RunId(timer.key[0]))
+    elif timer.kind in (timers.JOB, timers.QUEUE, timers.GATE, timers.ROLLOUT):
+        run = RunId(timer.key[0])
+        if timer.kind == timers.ROLLOUT:
+            run = state.services[JobId(timer.key[0])].candidate
+        unsettled = state.unsettled.get(run)
         if unsettled is None or unsettled.operation is None:
             return False
     else:
@@ -127,6 +131,10 @@ def _session_idles(turn: Turn, key: Key) -> None:
     timers.set_timer(turn.state, timers.SESSION, key[0], due_ms=idle_at_ms)
 
 
+def _rollout_due(turn: Turn, key: Key) -> None:
+    services.rollout_due(turn, JobId(key[0]))
+
+
 def _stage_expires(turn: Turn, key: Key) -> None:
     stages.drop(turn.state, RunId(key[0]))
 
@@ -158,6 +166,7 @@ _FIRE: Final[dict[str, Callable[[Turn, Key], None]]] = {
     timers.QUEUE: _queue_timeout,
     timers.KV: _key_expires,
     timers.LOCK: _claim_ends,
+    timers.ROLLOUT: _rollout_due,
     timers.SESSION: _session_idles,
     timers.STAGE: _stage_expires,
     timers.WORKER: _worker_forgotten,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from titan import limits
+from titan.config import PORT_MAX
 from titan.fsm.outcomes import Rejected
 from titan.fsm.policy import encode_spec
 from titan.fsm.state import Demand, Job
@@ -18,7 +19,15 @@ from titan.ids import is_job_id
 from titan.spec import isolation
 from titan.spec.gates import has_gate
 from titan.spec.isolation import capability_for
-from titan.spec.model import DEFAULT_CAPABILITY, JOB_TYPES, TRIGGERS, UNATTENDED, JobSpec
+from titan.spec.model import (
+    DEFAULT_CAPABILITY,
+    DEFAULT_TIMEOUT_MS,
+    JOB_TYPES,
+    TRIGGERS,
+    UNATTENDED,
+    JobSpec,
+)
+from titan.spec.service import DEFAULT_HEALTH, DEFAULT_RESTART, HEALTH_KINDS, NO_LIMIT
 
 PLAIN: Final = Demand((DEFAULT_CAPABILITY,), (("slots", 1),))
 
@@ -81,17 +90,10 @@ def make_jobs(specs: Sequence[JobSpec]) -> list[Job] | Rejected:
 def _why_not(spec: JobSpec) -> Rejected | None:
     if not is_job_id(spec.id):
         return Rejected("invalid_job", f"'{spec.id[:200]}' is no job id: [A-Za-z0-9._-]{{1,128}}")
-    if spec.type not in ("run", *UNATTENDED):
-        return _why_not_kind(spec)
-    problem = problem_of(spec) if spec.type in UNATTENDED else _problem(spec)
-    return Rejected("invalid_job", f"job '{spec.id}': {problem}") if problem else None
-
-
-def _why_not_kind(spec: JobSpec) -> Rejected:
     if spec.type not in JOB_TYPES:
         return Rejected("invalid_job", f"job '{spec.id}': there is no type '{spec.type[:100]}'")
-    what = f"type '{spec.type}'; this version does not run that yet"
-    return Rejected("not_supported", f"job '{spec.id}' asks for {what}")
+    problem = problem_of(spec) if spec.type in UNATTENDED else _problem(spec)
+    return Rejected("invalid_job", f"job '{spec.id}': {problem}") if problem else None
 
 
 def _problem(spec: JobSpec) -> str:
@@ -109,7 +111,34 @@ def _problem(spec: JobSpec) -> str:
         return "resources have names and are not negative"
     if len(spec.depends_on) > limits.PARENTS_PER_JOB_MAX:
         return f"at most {limits.PARENTS_PER_JOB_MAX} parents"
-    return _problem_of_times(spec) or isolation.problem_of(spec)
+    return _problem_of_service(spec) or _problem_of_times(spec) or isolation.problem_of(spec)
+
+
+def _problem_of_service(spec: JobSpec) -> str:
+    if spec.type != "service":
+        has_any = spec.port or spec.health is not None or spec.restart is not None
+        return "only a service has port, health and restart" if has_any else ""
+    if not 0 <= spec.port <= PORT_MAX:
+        return f"port is 0 to {PORT_MAX}"
+    if spec.timeout_ms != DEFAULT_TIMEOUT_MS:
+        return "a service has no timeout_ms"
+    health, restart = spec.health or DEFAULT_HEALTH, spec.restart or DEFAULT_RESTART
+    if health.kind not in HEALTH_KINDS:
+        return f"there is no health '{health.kind[:100]}'"
+    if (health.kind == "command") != (bool(health.argv) + bool(health.shell) == 1):
+        return "health by command has exactly one of argv and shell, and no other health has"
+    counts = (health.healthy_after, health.unhealthy_after)
+    if min(counts) < 1 or max(counts) > limits.PROBES_IN_A_ROW_MAX:
+        return f"health needs 1 to {limits.PROBES_IN_A_ROW_MAX} answers in a row"
+    if health.interval_ms < limits.PROBE_INTERVAL_MS_MIN or health.timeout_ms < 1:
+        return (
+            f"health has an interval_ms of at least {limits.PROBE_INTERVAL_MS_MIN} and a timeout_ms"
+        )
+    times = (health.interval_ms, health.timeout_ms, health.start_period_ms)
+    waits = (restart.backoff_ms, restart.backoff_cap_ms, restart.unhealthy_ms)
+    if not 0 <= min(*times, *waits) <= max(*times, *waits) <= limits.DURATION_MS_MAX:
+        return f"times of health and restart are 0 to {limits.DURATION_MS_MAX}"
+    return "" if NO_LIMIT <= restart.limit <= limits.RETRIES_MAX else "restart has no such limit"
 
 
 def _problem_of_times(spec: JobSpec) -> str:

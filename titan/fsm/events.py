@@ -103,7 +103,7 @@ class AttemptFinished(Event, frozen=True, tag="attempt.finished"):
 class AttemptRevoked(Event, frozen=True, tag="attempt.revoked"):
     """The attempt is no longer live although it may still be running: its worker must kill it.
 
-    `cause`: cancelled, lost, left, drained, retracted.
+    `cause`: cancelled, lost, left, drained, retracted; of services also stopped, replaced.
     """
 
     attempt: AttemptId

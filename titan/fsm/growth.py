@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from titan.fsm import jobs
+from titan.fsm.policy import service_policy_of
+from titan.fsm.records.services import Service
 from titan.fsm.state import Job, JobState, Run, State
 from titan.ids import JobId
 
@@ -19,8 +21,12 @@ def grow(state: State, run: Run, new: Sequence[Job]) -> None:
         job.seq = seq
         seq += 1
         run.jobs[job.id] = job
+        if b"service" in job.spec:  # a tenth of the cost of decoding every one of them
+            _note_service(run, job)
     state.next_job_seq = seq
-    nobody_ended = len(run.counts) == (JobState.PENDING in run.counts)
+    nobody_ended = len(run.counts) == (JobState.PENDING in run.counts) and not any(
+        service.released for service in run.services.values()
+    )
     shared: dict[tuple[JobId, ...], tuple[JobId, ...]] = {}
     for job in new:
         if job.parents:
@@ -28,6 +34,12 @@ def grow(state: State, run: Run, new: Sequence[Job]) -> None:
             job.waiting_for = len(job.parents) if nobody_ended else jobs.waiting_for(run, job)
     if new:
         run.counts[JobState.PENDING] = run.counts.get(JobState.PENDING, 0) + len(new)
+
+
+def _note_service(run: Run, job: Job) -> None:
+    policy = service_policy_of(job)
+    if policy.type == "service":
+        run.services[job.id] = Service(port=policy.port)
 
 
 def _connect(run: Run, job: Job, *, shared: dict[tuple[JobId, ...], tuple[JobId, ...]]) -> None:

@@ -16,9 +16,10 @@ from titan.fsm.occupancy import occupy
 from titan.fsm.policy import decode_spec, policy_of
 from titan.fsm.records.pools import AWAITED, JOINED, LAUNCH_STATES
 from titan.fsm.records.unsettled import CancellingJob
+from titan.fsm.service_invariants import validate_services
 from titan.fsm.standing import is_over, run_state
 from titan.fsm.state import Job, JobState, Run, State, Timer, Worker, is_ready
-from titan.fsm.triggers import Verdict, assess, fires_early
+from titan.fsm.triggers import Verdict, as_parent, assess, fires_early, has_settled
 from titan.fsm.unattended import asks_for_worker
 from titan.fsm.workers import MODES
 from titan.ids import JobId, RunId
@@ -62,6 +63,7 @@ def validate(state: State) -> None:
     _validate_families(state, counted)
     _validate_pipelines(state)
     _validate_pools(state, counted)
+    validate_services(state, counted)
     assert all(run.jobs for run in state.runs.values()), "a run has no jobs"
 
 
@@ -154,8 +156,10 @@ def _untold(state: State, run: Run) -> dict[JobId, list[JobId]] | None:
     if unsettled is None:
         return {}
     operation = unsettled.operation
+    silent: list[JobId] = []
     if isinstance(operation, CancellingJob):
         lines = [(operation.parents, operation.child)]
+        silent = [name for name in operation.parents if has_settled(run, run.jobs[name])]
     elif operation is not None:
         return None
     else:
@@ -163,6 +167,8 @@ def _untold(state: State, run: Run) -> dict[JobId, list[JobId]] | None:
     untold: dict[JobId, list[JobId]] = {}
     for parents, told in lines:
         for place, name in enumerate(parents):
+            if name in silent:
+                continue  # its children heard of it when it was healthy
             for child in run.jobs[name].children[0 if place else told :]:
                 untold.setdefault(child, []).append(name)
     return untold
@@ -170,7 +176,7 @@ def _untold(state: State, run: Run) -> dict[JobId, list[JobId]] | None:
 
 def _validate_waiting(run: Run, job: Job, *, untold: Sequence[JobId]) -> None:
     """What the job waits for, given what it has heard."""
-    known = [run.jobs[name].state for name in job.parents if name not in untold]
+    known = [as_parent(run, run.jobs[name]) for name in job.parents if name not in untold]
     if any(fires_early(job.trigger, state) for state in known):
         waiting = 0
     else:
@@ -197,7 +203,8 @@ def _validate_unsettled(state: State) -> None:
         for telling in tellings:
             assert telling.parents, f"{name}: a telling is over"
             for parent in telling.parents:
-                assert run.jobs[parent].state.is_over, _about(run, run.jobs[parent], "is told of")
+                told = as_parent(run, run.jobs[parent])
+                assert told.is_over, _about(run, run.jobs[parent], "is told of")
 
 
 def _validate_job_timers(

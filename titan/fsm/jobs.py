@@ -9,15 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from titan.fsm import kin, retention, settling, timers
+from titan.fsm import deployments, kin, retention, settling, timers
 from titan.fsm.events import JobChanged, JobReady, JobWithdrawn, RunChanged
 from titan.fsm.handling import Turn
 from titan.fsm.policy import Policy, backoff_ms, may_be_timed, policy_of
+from titan.fsm.records.services import Service
 from titan.fsm.records.unsettled import Telling
 from titan.fsm.standing import is_over, run_state
 from titan.fsm.state import Attempt, Job, JobState, Run, is_ready
 from titan.fsm.telling import EVENTS_EACH_MAX, tell_changed, tell_ready
-from titan.fsm.triggers import Verdict, assess, fires_early, verdict_at_end, why_never
+from titan.fsm.triggers import (
+    Verdict,
+    as_parent,
+    assess,
+    fires_early,
+    has_settled,
+    verdict_at_end,
+    why_never,
+)
 from titan.fsm.unattended import asks_for_worker
 from titan.ids import JobId
 
@@ -86,10 +95,10 @@ def retry_later(turn: Turn, run: Run, job: Job, *, policy: Policy) -> None:
     _resume(turn, run, job, policy=policy, delay_ms=delay_ms)
 
 
-def give_back(turn: Turn, run: Run, job: Job) -> None:
-    """RUNNING → PENDING, ready at once: its attempt came to nothing through no fault of its own."""
+def give_back(turn: Turn, run: Run, job: Job, *, delay_ms: int = 0) -> None:
+    """RUNNING → PENDING, ready at once or later: its attempt came to nothing, and that costs no retry."""
     _move(turn, run, job, to=JobState.PENDING)
-    _resume(turn, run, job, policy=policy_of(job), delay_ms=0)
+    _resume(turn, run, job, policy=policy_of(job), delay_ms=delay_ms)
 
 
 def _resume(turn: Turn, run: Run, job: Job, *, policy: Policy, delay_ms: int) -> None:
@@ -173,6 +182,9 @@ class Reopenings:
         job.reason = ""
         job.started_ms = job.ended_ms = 0
         job.output = b""
+        services = self._run.services
+        if job.id in services:
+            services[job.id] = Service(port=services[job.id].port)
 
     def done(self) -> None:
         """Count and tell."""
@@ -210,6 +222,12 @@ def _hold(turn: Turn, run: Run, job: Job, *, policy: Policy, delay_ms: int) -> N
     timers.set_timer(turn.state, timers.JOB, run.id, job.id, due_ms=job.not_before_ms)
 
 
+def hold_again(turn: Turn, run: Run, job: Job, *, delay_ms: int) -> None:
+    """A job that is ready or held is held from now on."""
+    withdraw(turn, run, job)
+    _hold(turn, run, job, policy=policy_of(job), delay_ms=delay_ms)
+
+
 def make_ready(turn: Turn, run: Run, job: Job, *, policy: Policy) -> None:
     """Nothing but a worker is missing."""
     job.not_before_ms = 0
@@ -243,7 +261,7 @@ def waiting_for(run: Run, job: Job) -> int:
     """`Job.waiting_for`, counted afresh from the job's parents."""
     waiting = 0
     for name in job.parents:
-        state = run.jobs[name].state
+        state = as_parent(run, run.jobs[name])
         if fires_early(job.trigger, state):
             return 0
         if not state.is_over:
@@ -256,7 +274,18 @@ def settle(turn: Turn, run: Run, ended: Iterable[Job]) -> None:
 
     What is beyond this entry's budget, or would overtake what is under way already, follows later.
     """
-    telling = Telling(turn.at.now_ms, [job.id for job in ended if job.children])
+    _settle(turn, run, [job.id for job in ended if job.children and not has_settled(run, job)])
+
+
+def settle_early(turn: Turn, run: Run, parent: Job) -> None:
+    """The parent counts as COMPLETED from now on although it goes on: a service became healthy."""
+    assert not has_settled(run, parent)
+    run.services[parent.id].released = True
+    _settle(turn, run, [parent.id] if parent.children else [])
+
+
+def _settle(turn: Turn, run: Run, parents: list[JobId]) -> None:
+    telling = Telling(turn.at.now_ms, parents)
     unsettled = turn.state.unsettled.get(run.id)
     if unsettled is not None:
         settling.join(turn, unsettled, telling)
@@ -282,7 +311,7 @@ def tell_children(turn: Turn, run: Run, telling: Telling, *, steps: int) -> None
             at += 1
         used += len(batch)
         never = _tell(turn, run, parent, batch)
-        parents.extend([job.id for job in never if job.children])
+        parents.extend([job.id for job in never if job.children and not has_settled(run, job)])
     del parents[:at]
     turn.at.budget.left -= used
 
@@ -290,7 +319,7 @@ def tell_children(turn: Turn, run: Run, telling: Telling, *, steps: int) -> None
 def _tell(turn: Turn, run: Run, parent: Job, children: Sequence[JobId]) -> list[Job]:
     """Those of the children that are skipped because of how the parent ended. What a trigger says is
     asked once for all children alike, since there may be thousands of them."""
-    known, state = run.jobs, parent.state
+    known, state = run.jobs, as_parent(run, parent)
     verdict, asked, asked_last = Verdict.WAITS, "", False
     free: list[Job] = []
     never: list[Job] = []
@@ -359,6 +388,8 @@ def place(turn: Turn, run: Run, jobs: Iterable[Job]) -> None:
 
 def refresh_run(turn: Turn, run: Run) -> None:
     """Bring the run's own state up to date after its jobs changed; last in every turn at a run."""
+    if run.services:
+        deployments.follow_ends(turn, run)
     over = is_over(run)
     state = run_state(run)
     if over:

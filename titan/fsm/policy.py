@@ -9,6 +9,7 @@ import msgspec
 
 from titan.fsm.state import Job
 from titan.spec.model import JobSpec
+from titan.spec.service import RestartSpec
 
 
 class Policy(msgspec.Struct, frozen=True, gc=False):
@@ -23,8 +24,17 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
     type: str = "run"
 
 
+class ServicePolicy(msgspec.Struct, frozen=True, gc=False):
+    """What a service's declaration says about where it listens and how it is started again."""
+
+    type: str = "run"
+    port: int = 0
+    restart: RestartSpec | None = None
+
+
 _encoder = msgspec.msgpack.Encoder()
 _policy_decoder = msgspec.msgpack.Decoder(Policy)
+_service_decoder = msgspec.msgpack.Decoder(ServicePolicy)
 _spec_decoder = msgspec.msgpack.Decoder(JobSpec)
 
 
@@ -52,6 +62,11 @@ def may_be_timed(job: Job) -> bool:
 def policy_of(job: Job) -> Policy:
     """The job's delays and retries."""
     return _policy_decoder.decode(job.spec)
+
+
+def service_policy_of(job: Job) -> ServicePolicy:
+    """The job's port and restarts, if it is a service."""
+    return _service_decoder.decode(job.spec)
 
 
 def backoff_ms(attempt: int, *, base_ms: int, cap_ms: int) -> int:

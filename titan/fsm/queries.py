@@ -57,6 +57,22 @@ class GetJobSpec(Query, frozen=True, kw_only=True, tag="job.spec"):
     job: JobId
 
 
+class ListServices(Query, frozen=True, kw_only=True, tag="services"):
+    """Services that have not ended, oldest run first → list[ServiceView], at most a page."""
+
+    name: str = ""  # exact
+    run: str = ""
+
+
+class GetService(Query, frozen=True, kw_only=True, tag="service"):
+    """The service that others are to use under a name → ServiceView, or not_found.
+
+    The deployed version; else that of the newest run that has a service of this name which has not ended.
+    """
+
+    name: str
+
+
 class ListWorkers(Query, frozen=True, kw_only=True, tag="workers"):
     """Workers by id → list[WorkerView]."""
 
@@ -153,6 +169,8 @@ AnyQuery = (
     | GetJob
     | GetJobSpec
     | GetOutput
+    | ListServices
+    | GetService
     | ListWorkers
     | KvGet
     | KvList
@@ -206,6 +224,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""  # with the progress, for people
     decisions: tuple[DecisionView, ...] = ()  # a gate: who decided what and when, all rounds
     subrun: RunId = RunId("")  # a saved pipeline: the run that does its work
+    health: str = ""  # of a service that has not ended: starting, healthy, unhealthy, crash-loop
+    address: str = ""  # host:port of a service that has been started
 
 
 class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,6 +274,24 @@ class PipelineView(msgspec.Struct, frozen=True, kw_only=True):
     jobs: tuple[JobSpec, ...] = ()
 
 
+class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
+    """A service as people see it. `version`: current or candidate for deployed ones, else ""."""
+
+    name: str
+    run: RunId
+    run_name: str
+    state: str  # of its job
+    health: str  # starting, healthy, unhealthy, crash-loop
+    address: str  # host:port where it listens, or listened last; "" before its first start
+    worker: WorkerId
+    reason: str
+    restarts: int
+    since_ms: int  # when its health changed last
+    version: str
+    attempt: AttemptId  # the live one, 0 when there is none
+    deadline_ms: int = 0  # of a candidate
+
+
 class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
     """A worker as people see it. `state`: online, cordoned, draining, lost."""
 
@@ -268,6 +306,7 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
     ephemeral: bool = False  # leaves when it has been idle for long
     pool: str = ""  # that started it
     used: dict[str, int] = {}  # of its resources
+    host: str = ""  # where its services are reached
 
 
 class PoolView(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,8 +7,11 @@ from datetime import UTC, datetime
 from titan.fsm import settling
 from titan.fsm.kin import subrun_of
 from titan.fsm.policy import decode_spec, policy_of
+from titan.fsm.ports import refusal_everywhere
 from titan.fsm.records.gates import APPROVE
+from titan.fsm.service_life import shown_health
 from titan.fsm.state import Demand, Job, JobState, Run, State, Worker
+from titan.fsm.triggers import as_parent
 from titan.fsm.unattended import asks_for_worker
 
 _NAMES_SHOWN = 5
@@ -27,6 +30,10 @@ class Reasons:
             return job.reason
         if job.state is JobState.WAITING:
             return _people(run, job)
+        if run.services and job.id in run.services:
+            words = service_reason(self.state, run, job)
+            if words:
+                return words
         if job.state is not JobState.PENDING:
             below = subrun_of(run, job)
             return f"runs as {below}" if below else ""
@@ -43,7 +50,7 @@ class Reasons:
 
 
 def _parents(run: Run, job: Job) -> str:
-    names = [name for name in job.parents if not run.jobs[name].state.is_over]
+    names = [name for name in job.parents if not as_parent(run, run.jobs[name]).is_over]
     shown = ", ".join(names[:_NAMES_SHOWN])
     more = len(names) - _NAMES_SHOWN
     return f"waits for {shown} and {more} more" if more > 0 else f"waits for {shown}"
@@ -58,9 +65,14 @@ def _people(run: Run, job: Job) -> str:
     return f"waits for approval, has {given} of {spec.approvers.count}{asked}"
 
 
+def clock(at_ms: int) -> str:
+    """A committed time for people."""
+    when = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return when.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
 def _held(job: Job) -> str:
-    when = datetime.fromtimestamp(job.not_before_ms / 1000, UTC)
-    until = when.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    until = clock(job.not_before_ms)
     if not job.retries_used:
         is_due = not asks_for_worker(job) and not policy_of(job).delay_ms
         return "is about to begin" if is_due else f"delayed until {until}"
@@ -92,3 +104,22 @@ def _could_ever_fit(worker: Worker, demand: Demand) -> bool:
         amount <= (worker.slots if name == "slots" else worker.resources.get(name, 0))
         for name, amount in demand.resources
     )
+
+
+# --- services -------------------------------------------------------------------------------------
+
+
+def service_reason(state: State, run: Run, job: Job) -> str:
+    """How a service stands while it runs, or why it has to wait; "" when it waits as any job does."""
+    service = run.services[job.id]
+    if job.live:
+        words = f"{shown_health(service)} at {service.address}"
+        return f"{words}: {service.detail}" if service.detail else words
+    if job.waiting_for:
+        return ""
+    if job.not_before_ms and not service.restarts and not job.attempts:
+        return ""  # its declared delay
+    if job.not_before_ms:
+        words = f"{job.reason or 'restarts'}; starts again at {clock(job.not_before_ms)}"
+        return f"{shown_health(service)}: {words}" if service.quick_failures else words
+    return refusal_everywhere(state, service, job.demand, name=job.id) if service.port else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from titan.fsm import jobs
+from titan.fsm import jobs, ports
 from titan.fsm.declare import PLAIN
 from titan.fsm.occupancy import occupy
 from titan.fsm.stages import note_roots
@@ -54,6 +54,7 @@ def rebuild(state: State) -> None:
     for attempt in state.attempts.values():
         worker = state.workers[attempt.worker]
         worker.live[attempt.id] = None
+        ports.occupy(state, attempt)
         occupy(worker.used, state.runs[attempt.run].jobs[attempt.job])
 
 
@@ -69,6 +70,7 @@ def _rebuild_families(state: State) -> None:
 def _rebuild_run(run: Run, *, share: Callable[[Any], Any], is_settled: bool) -> None:
     run.jobs = {job.id: job for job in run.jobs.values()}  # one string for key and id
     run.counts = {}
+    run.services = {run.jobs[name].id: service for name, service in run.services.items()}
     for job in run.jobs.values():
         job.demand = share(job.demand)
         job.children = ()

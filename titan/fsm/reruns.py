@@ -15,7 +15,7 @@ from titan.fsm.jobs import Reopenings
 from titan.fsm.outcomes import Outcome, Rejected
 from titan.fsm.records.unsettled import Retrying
 from titan.fsm.state import Job, JobState, Run, State
-from titan.fsm.triggers import Verdict, assess, why_never
+from titan.fsm.triggers import Verdict, as_parent, assess, why_never
 
 _BAD: Final = (JobState.SKIPPED, JobState.CANCELLED, JobState.FAILED, JobState.DEAD)
 
@@ -161,7 +161,7 @@ class _Piece:
         if job.trigger == "all_success":  # nearly all jobs, and there may be 100,000 of them
             waiting, known = 0, self._run.jobs
             for name in job.parents:
-                state = known[name].state
+                state = as_parent(self._run, known[name])
                 if state is not JobState.COMPLETED:
                     if state.is_over:
                         return None

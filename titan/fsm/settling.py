@@ -30,6 +30,7 @@ from titan.fsm.handling import Turn
 from titan.fsm.outcomes import SETTLING, Rejected
 from titan.fsm.records.unsettled import CancellingJob, CancellingRun, Operation, Telling, Unsettled
 from titan.fsm.state import Job, Run, State
+from titan.fsm.triggers import as_parent
 from titan.ids import AttemptId, RunId
 
 _SUPERSEDED: Final = Rejected("attempt_not_live", "the attempt that asks was superseded")
@@ -91,7 +92,9 @@ def why_waits(state: State, run: Run, job: Job) -> str:
     unsettled = state.unsettled.get(run.id)
     if unsettled is None:
         return ""
-    is_untold = job.waiting_for and all(run.jobs[name].state.is_over for name in job.parents)
+    is_untold = job.waiting_for and all(
+        as_parent(run, run.jobs[name]).is_over for name in job.parents
+    )
     return about(unsettled) if is_untold or is_closed(state, run.id) else ""
 
 

@@ -21,10 +21,11 @@ from titan.fsm.rebuild import rebuild
 from titan.fsm.records.locks import Lock
 from titan.fsm.records.pipelines import Kin, PipelineVersion, SavedPipeline
 from titan.fsm.records.pools import Launch, Pool
+from titan.fsm.records.services import Deployment
 from titan.fsm.records.signals import Mailboxes
 from titan.fsm.records.unsettled import Unsettled
 from titan.fsm.state import Attempt, Blob, Job, KvItem, Run, Session, Stage, State, Timer, Worker
-from titan.ids import AttemptId, Digest, RunId, WorkerId
+from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 
 SNAPSHOT_FORMAT: Final = 1
 _JOBS_PER_BLOCK: Final = 4096  # under a megabyte of usual jobs
@@ -114,7 +115,10 @@ def _copied(run: Run) -> Run:
     for job in jobs.values():
         if isinstance(job.children, list):
             job.children = list(job.children)
-    return msgspec.structs.replace(run, jobs=jobs, counts=dict(run.counts), gates=dict(run.gates))
+    services = {name: copy(service) for name, service in run.services.items()}
+    return msgspec.structs.replace(
+        run, jobs=jobs, counts=dict(run.counts), gates=dict(run.gates), services=services
+    )
 
 
 def _others(state: State) -> Iterator[bytes | SavedBlock]:
@@ -130,6 +134,7 @@ def _others(state: State) -> Iterator[bytes | SavedBlock]:
         ("locks", state.locks),
         ("pools", state.pools),
         ("launches", state.launches),
+        ("services", state.services),
     ):
         for part in _parts(rows):
             yield _block(section, part)
@@ -261,6 +266,7 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
         ("mail", dict[RunId, Mailboxes]),
         ("pools", dict[str, Pool]),
         ("launches", dict[str, Launch]),
+        ("services", dict[JobId, Deployment]),
         ("stage", Stage),
         ("staged", JobsBlock),
         ("kv", dict[str, KvItem]),

@@ -16,6 +16,7 @@ from titan.fsm.records.gates import Gate
 from titan.fsm.records.locks import Lock
 from titan.fsm.records.pipelines import Kin, SavedPipeline
 from titan.fsm.records.pools import Launch, Pool
+from titan.fsm.records.services import Deployment, Service
 from titan.fsm.records.signals import Mailboxes
 from titan.fsm.records.unsettled import Unsettled
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
@@ -132,7 +133,7 @@ class Run(msgspec.Struct, kw_only=True, array_like=True):
     # index
     counts: dict[JobState, int] = msgspec.field(default_factory=dict)  # no zeroes
     state: RunState = RunState.PENDING  # `standing.run_state`, so that changes can be told
-    # not index
+    # added later, not an index
     gates: dict[JobId, Gate] = {}  # those that have waited at least once
     pipeline: str = ""  # the saved pipeline that it was made of
     pipeline_version: int = 0
@@ -140,6 +141,7 @@ class Run(msgspec.Struct, kw_only=True, array_like=True):
     parent_job: JobId = JobId("")
     root: RunId = RunId("")  # the run at the top; a sub-run is kept as long as that one is
     depth: int = 0  # how many runs are above it
+    services: dict[JobId, Service] = msgspec.field(default_factory=dict)  # of its jobs of that type
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -157,6 +159,8 @@ class Attempt(msgspec.Struct, kw_only=True):
     progress_ppm: int = -1  # as the task has told; -1 before it did
     note: str = ""  # with the progress, for people
     claims: dict[str, dict[str, None]] = {}  # its holds and places in queues, by lock
+    port: int = 0  # services: where it is to listen
+    machine: str = ""  # whose port that is
 
 
 class Worker(msgspec.Struct, kw_only=True):
@@ -178,6 +182,9 @@ class Worker(msgspec.Struct, kw_only=True):
     launch: str = ""  # the launch that it came of
     pool: str = ""  # the pool of that launch
     drain_due_ms: int = 0  # when a drain kills what still runs; 0: never
+    host: str = ""  # where others reach its services
+    machine: str = ""  # workers of one machine share its ports
+    ports: tuple[int, int] = (0, 0)  # first and last that Titan may pick; (0, 0): no services
     # index
     live: dict[AttemptId, None] = msgspec.field(default_factory=dict)  # in order of assignment
     used: dict[str, int] = msgspec.field(default_factory=dict)  # resources but slots; no zeroes
@@ -276,6 +283,7 @@ class State(msgspec.Struct, kw_only=True):
     pools: dict[str, Pool] = msgspec.field(default_factory=dict)
     launches: dict[str, Launch] = msgspec.field(default_factory=dict)  # oldest first
     forget_due_ms: int = 0  # when `retention.py` looks at them again; 0: never
+    services: dict[JobId, Deployment] = msgspec.field(default_factory=dict)  # by name
     timers: list[Timer] = msgspec.field(default_factory=list)  # a heap; stale ones are skipped
     timers_sweep_at: int = 1024  # stale timers are swept out when the heap is this long
     # index
@@ -290,6 +298,9 @@ class State(msgspec.Struct, kw_only=True):
     staged_bytes: int = 0  # the sizes of all stages
     claims: int = 0  # holders and waiters of all locks
     mail_bytes: int = 0  # of all unread signals
+    ports: dict[str, dict[int, AttemptId]] = msgspec.field(
+        default_factory=dict
+    )  # machine → port → the live attempt that holds it
 
     @property
     def next_due_ms(self) -> int | None:

@@ -21,6 +21,7 @@ JOB: Final = "job"  # a delay or a back-off ends; key: run, job
 QUEUE: Final = "queue"  # a ready job was not assigned in time; key: run, job
 KV: Final = "kv"  # a key reaches its time to live; key: the key
 LOCK: Final = "lock"  # a hold of a lock or a place in its queue ends; key: lock, claim
+ROLLOUT: Final = "rollout"  # a new version of a service is not healthy in time; key: the name
 SESSION: Final = "session"  # a client may have been silent too long; key: the client
 STAGE: Final = "stage"  # a submission was never completed; key: run
 FORGET: Final = "forget"  # finished runs may be too many or too old; no key
@@ -109,6 +110,11 @@ def _lock_ms(state: State, key: tuple[str, ...]) -> int:
     return claim.due_ms if claim else 0
 
 
+def _rollout_ms(state: State, key: tuple[str, ...]) -> int:
+    known = state.services.get(JobId(key[0]))
+    return known.deadline_ms if known else 0
+
+
 def _session_ms(state: State, key: tuple[str, ...]) -> int:
     session = state.sessions.get(key[0])
     return session.expires_ms if session else 0
@@ -148,6 +154,7 @@ _AWAITED_MS: Final[dict[str, Callable[[State, tuple[str, ...]], int]]] = {
     QUEUE: _queue_ms,
     KV: _kv_ms,
     LOCK: _lock_ms,
+    ROLLOUT: _rollout_ms,
     SESSION: _session_ms,
     STAGE: _stage_ms,
     WORKER: _worker_ms,

@@ -20,6 +20,19 @@ class Verdict(enum.Enum):
     NEVER = "never"
 
 
+def as_parent(run: Run, job: Job) -> JobState:
+    """The state of a job as its children see it: a service that was healthy once counts as COMPLETED."""
+    if run.services and has_settled(run, job):
+        return JobState.COMPLETED
+    return job.state
+
+
+def has_settled(run: Run, job: Job) -> bool:
+    """Whether the job's children were told before it has ended."""
+    service = run.services.get(job.id)
+    return service is not None and service.released
+
+
 _FAILURES = (JobState.FAILED, JobState.DEAD)
 
 
@@ -69,12 +82,13 @@ def assess(run: Run, job: Job, *, as_pending: Container[JobId] = ()) -> Assessme
     waiting, culprit, last, early = 0, None, None, False
     for name in job.parents:
         parent = run.jobs[name]
-        if not parent.state.is_over or name in as_pending:
+        state = as_parent(run, parent)
+        if not state.is_over or name in as_pending:
             waiting += 1
             continue
         last = parent
-        early = early or fires_early(job.trigger, parent.state)
-        if culprit is None and is_ruled_out(job.trigger, parent.state):
+        early = early or fires_early(job.trigger, state)
+        if culprit is None and is_ruled_out(job.trigger, state):
             culprit = parent
     if early:
         return Assessment(Verdict.HOLDS, 0)

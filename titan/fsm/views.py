@@ -25,6 +25,7 @@ from titan.fsm.queries import (
     GetOutput,
     GetPipeline,
     GetRun,
+    GetService,
     JobView,
     KvGet,
     KvList,
@@ -35,6 +36,7 @@ from titan.fsm.queries import (
     ListPipelines,
     ListPools,
     ListRuns,
+    ListServices,
     ListWorkers,
     PeekSignal,
     PoolView,
@@ -44,6 +46,7 @@ from titan.fsm.queries import (
 )
 from titan.fsm.reasons import Reasons
 from titan.fsm.records.pools import AWAITED, JOINED, Pool
+from titan.fsm.service_views import get_service, list_services, service_words
 from titan.fsm.state import Job, JobState, KvItem, Run, State, Worker
 from titan.ids import JobId, RunId, strip_v1_prefix
 from titan.limits import LIST_PAGE_MAX
@@ -102,6 +105,7 @@ def job_view(run: Run, job: Job, *, reasons: Reasons) -> JobView:
         note="" if says is None else says.note,
         decisions=decision_views(run, job.id) if run.gates else (),
         subrun=subrun_of(run, job),
+        **service_words(run, job),
     )
 
 
@@ -121,6 +125,7 @@ def worker_view(state: State, worker: Worker) -> WorkerView:
         ephemeral=worker.ephemeral,
         pool=worker.pool,
         used=dict(sorted(worker.used.items())),
+        host=worker.host,
     )
 
 
@@ -293,6 +298,8 @@ _READERS: Final[dict[type[Query], Callable[[State, Any], Any]]] = {
     GetGate: get_gate,
     ListPipelines: list_pipelines,
     GetPipeline: get_pipeline,
+    ListServices: list_services,
+    GetService: get_service,
     ListWorkers: _list_workers,
     ListPools: _list_pools,
     KvGet: _kv_get,

@@ -7,15 +7,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from titan.fsm import attempts, pools, timers
-from titan.fsm.commands import ExpireWorker, JoinWorker, RetireWorker, SetWorkerMode
+from titan.config import PORT_MAX
+from titan.fsm import attempts, pools, services, timers
+from titan.fsm.commands import (
+    DescribeWorker,
+    ExpireWorker,
+    JoinWorker,
+    RetireWorker,
+    SetWorkerMode,
+)
 from titan.fsm.events import WorkerChanged, WorkerExpired, WorkerJoined
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Applied, Outcome, Rejected
-from titan.fsm.policy import decode_spec
-from titan.fsm.state import Attempt, State, Worker
+from titan.fsm.state import State, Worker
 from titan.limits import (
     DURATION_MS_MAX,
+    HOST_CHARS_MAX,
     NAME_CHARS_MAX,
     SLOTS_PER_WORKER_MAX,
     WORKER_FORGET_MS,
@@ -145,6 +152,11 @@ def set_worker_mode(state: State, cmd: SetWorkerMode, at: Stamp) -> Outcome:
         return Rejected("unknown_worker", f"there is no worker {cmd.worker}")
     if worker.mode == cmd.mode and timeout_ms is None:
         return Applied()
+    if cmd.mode == "draining":
+        moved = worker.live if timeout_ms == 0 else services.of_worker(state, worker)
+        refusal = attempts.why_not_lost(state, moved)
+        if refusal is not None:
+            return refusal
     turn = Turn(state, at)
     worker.mode = cmd.mode
     worker.drain_due_ms = 0
@@ -159,18 +171,10 @@ def _drain(turn: Turn, worker: Worker, *, timeout_ms: int | None) -> None:
     if timeout_ms == 0:
         clear_out(turn, worker)
         return
-    for number in list(worker.live):
-        attempt = turn.state.attempts[number]
-        if not _ends_by_itself(turn.state, attempt):
-            attempts.release(turn, attempt, cause="drained")
+    services.leave_worker(turn, worker)
     if timeout_ms is not None and worker.online:
         worker.drain_due_ms = turn.at.now_ms + timeout_ms
         timers.set_timer(turn.state, timers.DRAIN, worker.id, due_ms=worker.drain_due_ms)
-
-
-def _ends_by_itself(state: State, attempt: Attempt) -> bool:
-    """Whether a drain may wait for the attempt. A service runs until somebody stops it."""
-    return decode_spec(state.runs[attempt.run].jobs[attempt.job]).type != "service"
 
 
 def clear_out(turn: Turn, worker: Worker) -> None:
@@ -194,5 +198,24 @@ def retire_worker(state: State, cmd: RetireWorker, at: Stamp) -> Outcome:
         return Applied()
     turn = Turn(state, at)
     worker.mode = "draining"
+    turn.events.append(WorkerChanged(worker.id))
+    return turn.done()
+
+
+@handles(DescribeWorker)
+def describe_worker(state: State, cmd: DescribeWorker, at: Stamp) -> Outcome:
+    """Note where a worker's services can be reached."""
+    worker = state.workers.get(cmd.worker)
+    if worker is None:
+        return Rejected("unknown_worker", f"there is no worker {cmd.worker}")
+    first, last = cmd.ports
+    if not 0 < first <= last <= PORT_MAX or max(len(cmd.host), len(cmd.machine)) > HOST_CHARS_MAX:
+        return Rejected(
+            "invalid", f"ports are 1 to {PORT_MAX}, names have {HOST_CHARS_MAX} characters"
+        )
+    if (worker.host, worker.machine, worker.ports) == (cmd.host, cmd.machine, cmd.ports):
+        return Applied()
+    turn = Turn(state, at)
+    worker.host, worker.machine, worker.ports = cmd.host, cmd.machine, cmd.ports
     turn.events.append(WorkerChanged(worker.id))
     return turn.done()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from titan.fsm.state import Attempt, State
+from titan.fsm.service_views import address_for
+from titan.fsm.state import Attempt, Job, Run, State
 from titan.spec.model import JobSpec
 from titan.wire.messages import KillAttempt, RunAttempt
 
@@ -18,7 +19,9 @@ _decode_spec = msgspec.msgpack.Decoder(JobSpec).decode
 def run_message(state: State, attempt: Attempt, *, epoch: int) -> RunAttempt:
     """The order to run a live attempt."""
     run = state.runs[attempt.run]
-    spec = _decode_spec(run.jobs[attempt.job].spec)
+    job = run.jobs[attempt.job]
+    spec = _decode_spec(job.spec)
+    env = {f"TITAN_PARAM_{name}": _text(value) for name, value in run.parameters.items()}
     return RunAttempt(
         attempt=attempt.id,
         fence=attempt.fence,
@@ -27,8 +30,24 @@ def run_message(state: State, attempt: Attempt, *, epoch: int) -> RunAttempt:
         number=attempt.number,
         spec=spec,
         bundle=spec.bundle or run.bundle,
-        env={f"TITAN_PARAM_{name}": _text(value) for name, value in run.parameters.items()},
+        env=env | service_env(state, run, job) if run.services else env,
+        port=attempt.port,
     )
+
+
+def service_env(state: State, run: Run, job: Job) -> dict[str, str]:
+    """Where the services that the job depends on are now: TITAN_SERVICE_<NAME>=host:port."""
+    found = {}
+    for name in job.parents:
+        if name in run.services and (address := address_for(state, run, name)):
+            found[variable_of(name)] = address
+    return found
+
+
+def variable_of(service: str) -> str:
+    """The name of the variable that tells a service's address."""
+    plain = "".join(char if char.isalnum() else "_" for char in service.upper())
+    return f"TITAN_SERVICE_{plain}"
 
 
 def kill_message(attempt: int, *, epoch: int, reason: str) -> KillAttempt:

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Final
 from titan.errors import Conflict, ConnectionLost, NotLeader, TitanError, Unavailable
 from titan.fsm.commands import (
     Command,
+    DescribeWorker,
     ExpireWorker,
     FinishAttempt,
     JoinWorker,
     ReleaseAttempt,
+    SetServiceHealth,
     SetWorkerMode,
 )
 from titan.fsm.outcomes import Rejected
@@ -41,6 +43,7 @@ from titan.wire.messages import (
     Message,
     Register,
     Registered,
+    ServiceHealth,
 )
 
 if TYPE_CHECKING:
@@ -94,6 +97,8 @@ class Session(Refusing):
                 self._sessions.on_released(self, message)
             case Leaving():
                 self._sessions.on_leaving(self, message)
+            case ServiceHealth():
+                self._sessions.on_health(self, message)
             case Goodbye():
                 self._sessions.on_goodbye(self)
             case _:
@@ -152,7 +157,7 @@ class Sessions:
             self._state, message.worker, incarnation=message.incarnation, holds=message.holds
         )
         # The reply is written when this coroutine returns; orders must follow it.
-        asyncio.get_running_loop().call_soon(self._activate, session, todo.redispatch)
+        asyncio.get_running_loop().call_soon(self._activate, session, todo.redispatch, message)
         return Registered(
             epoch=self._reign.epoch,
             live=todo.live,
@@ -191,15 +196,27 @@ class Sessions:
         old.is_open = False
         old.connection.close(ConnectionLost("the worker has connected anew"))
 
-    def _activate(self, session: Session, redispatch: Iterable[Attempt]) -> None:
+    def _activate(self, session: Session, redispatch: Iterable[Attempt], message: Register) -> None:
         if self._by_worker.get(session.worker) is not session or not self._reign.is_on:
             return
         session.is_open = True
         for attempt in redispatch:
             if attempt.id in self._state.attempts:
                 session.tell(run_message(self._state, attempt, epoch=self._reign.epoch))
+        self._describe(session, message)
         self._reign.on_session_up(session.worker)
         self.ask_to_leave_if_draining(session.worker)
+
+    def _describe(self, session: Session, message: Register) -> None:
+        """Commit where its services are reached; a worker without ports is too old for any."""
+        if message.ports[1]:
+            describe = DescribeWorker(
+                worker=message.worker,
+                host=message.host,
+                machine=message.machine,
+                ports=message.ports,
+            )
+            self._insist(session, describe)
 
     # --- what workers say ---------------------------------------------------------------------
 
@@ -224,6 +241,13 @@ class Sessions:
         """The worker gave an attempt back before it started."""
         self._insist(session, ReleaseAttempt(attempt=message.attempt, cause="retracted"))
 
+    def on_health(self, session: Session, message: ServiceHealth) -> None:
+        """Commit a change. One that comes late is of an attempt that ended, and is refused."""
+        health = SetServiceHealth(
+            attempt=message.attempt, health=message.health, detail=message.detail
+        )
+        self._insist(session, health)
+
     def _insist(
         self, session: Session, command: Command, *, then: Callable[[], None] = lambda: None
     ) -> None:
@@ -243,6 +267,9 @@ class Sessions:
             if session.is_open:
                 self._insist(session, command, then=then)
 
+        if command.since > self._state.version:
+            again()  # some master could not read it: the upgrade is not finished
+            return
         try:
             answer = self._reign.submit(command)
         except TitanError as error:

@@ -176,7 +176,7 @@ def _newcomers(need: Need, ahead: Sequence[tuple[Ready, LaneKey]]) -> Iterator[C
     """A worker for this job alone; then one that also holds those that go first and would be put there."""
     yield _newcomer(need, slots=max(1, need.slots), resources=dict(need.others), first=0)
     slots, resources, first = need.slots, dict(need.others), 0
-    for _, (demand, _) in ahead:
+    for _, (demand, _, _) in ahead:
         other = need_of(demand)
         if filters.lacks_tags(_tags(need), other.requirement):
             continue

@@ -22,6 +22,7 @@ from titan.sched.changes import amounts, candidates, some
 from titan.sched.need import Need, need_of
 from titan.sched.placement import pinned_seat
 from titan.sched.planner import Planner
+from titan.sched.queue import Lane
 from titan.sched.rehearsal import Rehearsals
 from titan.sched.seat import Seat
 from titan.sched.verdicts import Change, PoolVerdict, Verdict, Why
@@ -57,6 +58,9 @@ def why(
         return _answer(run, job, _Binding("unread", text, Change(kind="nothing", text="a moment")))
     need = need_of(job.demand)
     entry, lane = queued
+    lacking = _service(planner, lane, state.ports) if lane.is_of_services else None
+    if lacking is not None:
+        return _answer(run, job, lacking)
     rehearsals = Rehearsals(state, planner, queued=(entry, lane.key), now_ms=now_ms)
     pinned = pinned_seat(planner.fleet, lane)
     binding = _binding(planner, need, pinned=pinned, ahead=rehearsals.ahead_count)
@@ -212,6 +216,28 @@ def _parents(run: Run, job: Job) -> _Binding:
 
 
 # --- waiting for a worker ------------------------------------------------------------------------
+
+
+def _service(planner: Planner, lane: Lane, ports: filters.Ports) -> _Binding | None:
+    """What only services lack: a worker young enough, or their fixed port."""
+    fit = [
+        seat
+        for seat in _seats(planner)
+        if not filters.closed(seat)
+        and not filters.lacks_tags(seat.capabilities, lane.need.requirement)
+        and not filters.too_small(seat, lane.need)
+    ]
+    lacks = [filters.lacks_port(seat, lane.port, ports) for seat in fit]
+    if not fit or "" in lacks:
+        return None
+    if "port" not in lacks:
+        change = Change(kind="worker", text="newer workers")
+        return _Binding("no_services", f"{len(fit)} capable worker(s), all too old", change)
+    seat = fit[lacks.index("port")]
+    who = f"attempt {ports[seat.machine][lane.port]}"
+    text = f"port {lane.port} is held by {who} on the machine of worker {seat.id}"
+    change = Change(kind="port", text=f"the end of {who}, or another port")
+    return _Binding("port", text, change)
 
 
 def _seats(planner: Planner) -> list[Seat]:

@@ -5,10 +5,14 @@ Placement and `explain` share them, so that what is explained is what is done.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from titan.ids import AttemptId
 from titan.sched.need import Need
 from titan.sched.seat import Seat
+
+Ports = Mapping[str, Mapping[int, AttemptId]]  # machine → port → who holds it; `State.ports`
 
 
 def closed(seat: Seat) -> str:
@@ -51,6 +55,13 @@ def lacks_room(seat: Seat, need: Need) -> str:
         if amount > seat.free.get(name, 0):
             return name
     return ""
+
+
+def lacks_port(seat: Seat, port: int, ports: Ports) -> str:
+    """`no_services` when the worker is too old to have any, `port` when another one holds a fixed port."""
+    if not seat.offers_services:
+        return "no_services"
+    return "port" if port and port in ports.get(seat.machine, {}) else ""
 
 
 def lacks_slots(seat: Seat, need: Need) -> str:

@@ -211,6 +211,14 @@ class Fleet:
             self._reindex(seat)
             self.freed[worker] = None
 
+    def free_machine(self, worker: WorkerId) -> None:
+        """A port came free on the worker's machine, which all workers there share."""
+        seat = self.seats.get(worker)
+        if seat is not None:
+            for other in self.seats.values():
+                if other.machine == seat.machine:
+                    self.freed[other.id] = None
+
     def try_on(self, seat: Seat, hold: Hold) -> None:
         """Take room for the length of one calculation; `take_off` must follow."""
         seat.take(hold)

@@ -20,8 +20,9 @@ def pinned_seat(fleet: Fleet, lane: Lane) -> Seat | None:
     """The worker that the lane's jobs must wait for; None when any worker will do.
 
     The preferred worker counts while it is usable: open, capable, and large enough when idle.
+    Services only like a worker; they wait for none.
     """
-    if not lane.prefers:
+    if not lane.prefers or lane.is_of_services:
         return None
     seat = fleet.seats.get(lane.prefers)
     if seat is None or filters.closed(seat):
@@ -34,9 +35,10 @@ def pinned_seat(fleet: Fleet, lane: Lane) -> Seat | None:
 class Placement:
     """Chooses among the workers of a fleet for the lanes of a queue."""
 
-    def __init__(self, fleet: Fleet, queue: ReadyQueue) -> None:
+    def __init__(self, fleet: Fleet, queue: ReadyQueue, *, ports: filters.Ports) -> None:
         self._fleet = fleet
         self._queue = queue
+        self._ports = ports
         self._lane: Lane | None = None  # what the pool's members were set aside for
         self._pool: Pool | None = None
         self.gave_way = False  # whether the last look left a place to a more urgent job
@@ -44,6 +46,8 @@ class Placement:
     def choose(self, lane: Lane, head: Ready, *, typical_us: int | None) -> Seat | None:
         """The worker for the job, or None when no usable worker has room for it."""
         self.gave_way = False
+        if lane.is_of_services:
+            return self._choose_for_service(lane, head)
         if lane.prefers:
             pinned = pinned_seat(self._fleet, lane)
             if pinned is not None:
@@ -59,12 +63,38 @@ class Placement:
             need, below=FULL * (1 + depth), queued=True, veto=lambda s: self._is_awaited(s, head)
         )
 
+    def _choose_for_service(self, lane: Lane, head: Ready) -> Seat | None:
+        liked = self._fleet.seats.get(lane.prefers)
+        if (
+            liked is not None
+            and not filters.closed(liked)
+            and not filters.lacks_tags(liked.capabilities, lane.need.requirement)
+            and not filters.too_small(liked, lane.need)
+            and self.has_place(liked, lane, head, typical_us=None)
+        ):
+            return liked
+        below = FULL if lane.need.slots else SATURATED + 1
+        return self._open(lane).pick(
+            lane.need,
+            below=below,
+            queued=False,
+            veto=lambda seat: bool(filters.lacks_port(seat, lane.port, self._ports)),
+        )
+
+    def anyone(self, lane: Lane) -> Seat | None:
+        """Some worker that takes work and is capable, whatever is free on it; by id."""
+        members = self._fleet.pool(lane.need.shape).members
+        return next((members[one] for one in sorted(members) if not members[one].is_closed), None)
+
     def has_place(self, seat: Seat, lane: Lane, head: Ready, *, typical_us: int | None) -> bool:
         """Whether this worker, known to be usable and capable, can have the job now."""
         self.gave_way = False
         need = lane.need
         if filters.lacks_room(seat, need):
             return False
+        if lane.is_of_services:
+            lacks = filters.lacks_port(seat, lane.port, self._ports)
+            return not lacks and not filters.lacks_slots(seat, need)
         if not filters.lacks_slots(seat, need):
             return True
         if need.slots != 1 or seat.load >= FULL * (1 + prefill_depth(typical_us)):

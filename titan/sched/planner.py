@@ -27,6 +27,7 @@ from titan.fsm.events import (
     WorkerExpired,
     WorkerJoined,
 )
+from titan.fsm.service_life import gives_up_on_port
 from titan.fsm.state import Attempt, Job, Run, State, is_ready
 from titan.ids import AttemptId, JobId, RunId, WorkerId
 from titan.limits import INTAKE_PER_PLAN_MAX, REFUSED_REST_MS
@@ -50,7 +51,7 @@ class Planner:
         self.fleet = Fleet()
         self.durations = durations or Durations()
         self._state = state
-        self._placement = Placement(self.fleet, self.queue)
+        self._placement = Placement(self.fleet, self.queue, ports=state.ports)
         self._retractions = Retractions(self.fleet)
         self._in_flight: dict[JobKey, WorkerId] = {}
         self._intake = Intake()
@@ -215,8 +216,10 @@ class Planner:
     def _place_head(self, lane: Lane, run: Run, job: Job) -> AssignAttempt | None:
         """Place the lane's most urgent job, or park the lane when there is no room for it."""
         head = self.queue.head(lane)
-        typical_us = self.durations.typical_us(run.name)
+        typical_us = None if lane.is_of_services else self.durations.typical_us(run.name)
         seat = self._placement.choose(lane, head, typical_us=typical_us)
+        if seat is None and lane.port > 0 and gives_up_on_port(self._state, run, job):
+            seat = self._placement.anyone(lane)  # the proposal will show that there is no such port
         if seat is None:
             lane.park(self._placement.waiting_room(lane), head=head)
             if self._placement.gave_way:
@@ -292,6 +295,10 @@ class Planner:
             self._withdraw(job)
             return
         entry = Ready(-job.priority, job.seq, run.id, job.id)
+        service = run.services.get(job.id) if run.services else None
+        if service is not None:
+            self.queue.add(entry, demand=job.demand, prefers=job.worker, port=service.port)
+            return
         prefers = _parents_worker(run, job) if job.affinity else WorkerId("")
         lane = self.queue.add(entry, demand=job.demand, prefers=prefers)
         self._look_again(lane)
@@ -324,12 +331,15 @@ class Planner:
 
     def _on_finished(self, event: AttemptFinished) -> None:
         run = self._state.runs.get(event.run)
-        if run is not None:
+        if run is not None and event.job not in run.services:
             self.durations.observe(run.name, event.duration_us)
         self._on_ended(event)
 
     def _on_ended(self, event: AttemptFinished | AttemptRevoked) -> None:
         self.fleet.release(event.worker, event.attempt)
+        run = self._state.runs.get(event.run)
+        if run is not None and event.job in run.services:
+            self.fleet.free_machine(event.worker)
         self._retractions.forget(event.attempt)
 
     def _hold(self, attempt: Attempt) -> None:
@@ -344,7 +354,8 @@ class Planner:
         job = None if run is None else run.jobs.get(attempt.job)
         if run is None or job is None:
             return None
-        short = is_short(self.durations.typical_us(run.name))
+        is_service = job.id in run.services
+        short = not is_service and is_short(self.durations.typical_us(run.name))
         return Hold(
             job=(run.id, job.id),
             need=need_of(job.demand),

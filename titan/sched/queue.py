@@ -8,13 +8,14 @@ the queue still knows it. Order between runs is submission order within a priori
 from __future__ import annotations
 
 import heapq
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from titan.fsm.state import Demand
 from titan.ids import JobId, RunId, WorkerId
 from titan.sched.need import Need, Shape, need_of
 
-LaneKey = tuple[Demand, WorkerId]
+LaneKey = tuple[Demand, WorkerId, int]
+NO_SERVICE: Final = -1  # in place of a port
 
 
 class Ready(NamedTuple):
@@ -30,7 +31,8 @@ class Lane:
     """Ready jobs that ask for exactly the same thing, so what one cannot have none can."""
 
     __slots__ = (
-        "entered", "entries", "key", "need", "number", "parked_in", "parked_with", "prefers", "size",
+        "entered", "entries", "key", "need", "number", "parked_in", "parked_with", "port", "prefers",
+        "size",
     )  # fmt: skip
 
     def __init__(self, key: LaneKey, *, need: Need, number: int) -> None:
@@ -38,11 +40,17 @@ class Lane:
         self.need = need
         self.number = number
         self.prefers: WorkerId = key[1]
+        self.port = key[2]  # that services must have; 0 when any will do
         self.entries: list[Ready] = []  # a heap with stale entries
         self.entered: Ready | None = None  # the head it competes with
         self.size = 0  # live entries
         self.parked_in: dict[int, Lane] | None = None  # the waiting room, while parked
         self.parked_with: Ready | None = None  # the head that found no room
+
+    @property
+    def is_of_services(self) -> bool:
+        """Services go where they were if there is room, else elsewhere; they never wait on a worker."""
+        return self.port != NO_SERVICE
 
     def wake(self) -> bool:
         """Leave the waiting room; answers whether it was in one."""
@@ -76,14 +84,16 @@ class ReadyQueue:
         """The queued job with this number and its lane."""
         return self._where.get(seq)
 
-    def add(self, entry: Ready, *, demand: Demand, prefers: WorkerId) -> Lane:
+    def add(
+        self, entry: Ready, *, demand: Demand, prefers: WorkerId, port: int = NO_SERVICE
+    ) -> Lane:
         """Queue a job; one that is queued already moves when its place has changed. Answers its lane."""
+        key = (demand, prefers, port)
         known = self._where.get(entry.seq)
         if known is not None:
-            if known[0] == entry and known[1].key == (demand, prefers):
+            if known[0] == entry and known[1].key == key:
                 return known[1]
             self.discard(entry.seq)
-        key = (demand, prefers)
         lane = self.lanes.get(key) or self._open(key)
         heapq.heappush(lane.entries, entry)
         lane.size += 1

@@ -11,7 +11,12 @@ import msgspec
 
 from titan.fsm.state import State, Worker
 from titan.ids import WorkerId
-from titan.limits import REHEARSALS_MAX, REHEARSED_MAX
+from titan.limits import (
+    REHEARSALS_MAX,
+    REHEARSED_MAX,
+    SERVICE_PORTS_FIRST,
+    SERVICE_PORTS_LAST,
+)
 from titan.sched.planner import Planner
 from titan.sched.queue import LaneKey, Ready
 from titan.sched.verdicts import Change
@@ -47,7 +52,8 @@ class Rehearsals:
         entry = self._entry
         if change.kind == "priority":
             entry = entry._replace(urgency=-change.priority)
-        twin.queue.add(entry, demand=self._key[0], prefers=self._key[1])
+        demand, prefers, port = self._key
+        twin.queue.add(entry, demand=demand, prefers=prefers, port=port)
         wait_ms = change.after_ms if change.kind == "rest" else 0
         now_ms = self._now_ms + wait_ms
         found = twin.plan(now_ms=now_ms, limit=len(self.ahead) + 1)
@@ -63,8 +69,8 @@ class Rehearsals:
                 twin.fleet.reserve(copy, hold)
             if seat.rests_until_ms:
                 twin.fleet.rest(seat.id, until_ms=seat.rests_until_ms)
-        for entry, (demand, prefers) in self.ahead:
-            twin.queue.add(entry, demand=demand, prefers=prefers)
+        for entry, (demand, prefers, port) in self.ahead:
+            twin.queue.add(entry, demand=demand, prefers=prefers, port=port)
         return twin
 
 
@@ -95,4 +101,6 @@ def _newcomer(change: Change) -> Worker:
         capabilities=change.capabilities,
         slots=change.slots,
         resources=dict(change.resources),
+        machine=NEWCOMER,
+        ports=(SERVICE_PORTS_FIRST, SERVICE_PORTS_LAST),
     )

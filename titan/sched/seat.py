@@ -35,9 +35,9 @@ class Seat:
     """Capacity of one worker. `Fleet` alone changes it."""
 
     __slots__ = (
-        "capabilities", "count", "count_max", "free", "held", "id", "load", "mode", "online", "pools",
-        "reserved", "rests_until_ms", "serial", "session", "slots", "slow", "started", "totals",
-        "used", "waiting",
+        "capabilities", "count", "count_max", "free", "held", "id", "load", "machine", "mode",
+        "offers_services", "online", "pools", "reserved", "rests_until_ms", "serial", "session", "slots",
+        "slow", "started", "totals", "used", "waiting",
     )  # fmt: skip
 
     def __init__(self, worker: Worker, *, serial: int, session: bool) -> None:
@@ -50,6 +50,8 @@ class Seat:
         self.mode = worker.mode
         self.online = worker.online
         self.session = session
+        self.machine = worker.machine
+        self.offers_services = worker.ports[1] > 0
         self.rests_until_ms = 0
         self.count = 0  # attempts and proposals
         self.count_max = worker.slots * (1 + PREFILL_PER_SLOT_MAX)

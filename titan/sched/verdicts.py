@@ -30,7 +30,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     `kind`: nothing; time (`after_ms`); parents (`jobs` must end); approve (`jobs`); retry (`jobs`);
     open, connect or rest (`worker`); free (`attempts` must end on `worker`); worker (one more with
-    `capabilities`, `slots`, `resources`); raise_max (`pool`); priority (at least `priority`).
+    `capabilities`, `slots`, `resources`); raise_max (`pool`); port;
+    priority (at least `priority`).
     `proven`: the planner, rehearsed with this change, assigned the job in its next plan.
     """
 
@@ -51,8 +52,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 class Why(msgspec.Struct, frozen=True, kw_only=True):
     """Why a job does not run. `code` names the binding reason, `change` what would start it.
 
-    Codes: over, running, queued_on_worker, settling, gate, parents, delay, retry, placing, next,
-    no_workers, capability, size, offline, no_session, cordoned, draining, resting, affinity,
+    Codes: over, running, queued_on_worker, settling, gate, subrun, parents, delay, retry, placing, next,
+    no_workers, capability, size, port, no_services, offline, no_session, cordoned, draining, resting,
+    affinity,
     attempts, resources, slots, behind, unread.
     """
 

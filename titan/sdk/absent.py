@@ -15,7 +15,6 @@ _ABSENT: Final = {
     "get_artifact": "artifacts",
     "publish_artifact": "artifacts",
     "set_secret": "secrets",
-    "stop_service": "services",
 }
 
 

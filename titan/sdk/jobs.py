@@ -175,6 +175,7 @@ class TitanJob:
 
     def _attrs(self, problems: Any) -> dict[str, Any]:
         from titan.spec import unavailable
+        from titan.spec.service_values import service_faults
 
         given = self.__dict__
         attrs: dict[str, Any] = {}
@@ -195,6 +196,8 @@ class TitanJob:
                 continue
             self._refuse(problems, name, unavailable.value_refusal(field.name, read))
             attrs.update({field.attr: read} if field.attr else read)
+        for fault in service_faults(attrs, needs_port=False):
+            problems.add(fault.message, field=fault.field)
         return attrs
 
     def _given(self, name: str, value: Any) -> Any:

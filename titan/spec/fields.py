@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from titan.limits import DURATION_MS_MAX, RETRIES_MAX
-from titan.spec import gates, inputs, unavailable, values
+from titan.spec import gates, inputs, service_values, unavailable, values
 from titan.spec.isolation import LIMITS
 from titan.spec.model import ISOLATIONS, JOB_TYPES, TRIGGERS, V1_JOB_TYPES
 
@@ -303,6 +303,30 @@ JOB_FIELDS: Final[tuple[Field, ...]] = (
         {"type": "object", "additionalProperties": {"type": _SCALAR_OR_NULL}},
         "Parameters for the saved pipeline.",
         aliases=("parameters",),
+        per_job=False,
+    ),
+    Field(
+        "port",
+        "port",
+        service_values.port,
+        service_values.PORT_SCHEMA,
+        "Services: where it listens, as $TITAN_PORT; 0 means that Titan picks one.",
+        per_job=False,
+    ),
+    Field(
+        "health",
+        "health",
+        service_values.health,
+        service_values.HEALTH_SCHEMA,
+        "Services: tcp, http: /path or command; interval, timeout, start_period, thresholds.",
+        per_job=False,
+    ),
+    Field(
+        "restart",
+        "restart",
+        service_values.restart,
+        service_values.RESTART_SCHEMA,
+        "Services: limit, backoff, backoff_cap, unhealthy, in seconds.",
         per_job=False,
     ),
 )

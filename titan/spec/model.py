@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from titan.ids import Digest, JobId
+from titan.spec.service import HealthSpec, RestartSpec
 
 JOB_TYPES: Final = ("run", "service", "gate", "pipeline")
 UNATTENDED: Final = ("gate", "pipeline")  # these ask for no worker
@@ -25,6 +26,7 @@ V1_JOB_TYPES: Final = {
 TRIGGERS: Final = ("all_success", "all_done", "any_success", "any_failed", "none_failed")
 ISOLATIONS: Final = ("process", "sandbox", "container")
 DEFAULT_CAPABILITY: Final = "GENERAL"
+DEFAULT_TIMEOUT_MS: Final = 86_400_000
 
 Scalar = str | int | float | bool | None
 
@@ -50,8 +52,8 @@ class Approvers(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
 class JobSpec(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """One vertex of a run. Exactly one of `file`, `argv`, `shell` is set for a `run` job, none for a
-    `gate` or a `pipeline`."""
+    """One vertex of a run. Exactly one of `file`, `argv`, `shell` is set for a `run` job or a service,
+    none for a `gate` or a `pipeline`."""
 
     id: JobId
     type: str = "run"
@@ -72,7 +74,7 @@ class JobSpec(
     retry_backoff_ms: int = 1000
     retry_backoff_cap_ms: int = 60_000
     no_retry_exit_codes: tuple[int, ...] = ()
-    timeout_ms: int = 86_400_000
+    timeout_ms: int = DEFAULT_TIMEOUT_MS
     queue_timeout_ms: int = 0  # 0: waits for ever
     isolation: str = "process"
     image: str = ""  # of a container
@@ -93,6 +95,9 @@ class JobSpec(
     pipeline: str = ""
     pipeline_version: int = 0  # 0: the latest when it starts
     parameters: dict[str, Scalar] = {}
+    port: int = 0  # services: 0 means that Titan picks one
+    health: HealthSpec | None = None  # services: None asks by TCP
+    restart: RestartSpec | None = None  # services
 
 
 _FIELDS_OF_VERSION_1: Final = 22  # of `JobSpec`, in order

@@ -14,15 +14,10 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "foreach": (None,),
     "secrets": (None, [], ()),
     "artifacts": (None, {}),
-    "port": (None, 0),
-    "health": (None,),
-    "restart": (None,),
 }
 
 # Field → values of an available field that are not available.
-VALUES: Final[Mapping[str, tuple[str, ...]]] = {
-    "type": ("service",),
-}
+VALUES: Final[Mapping[str, tuple[str, ...]]] = {}
 
 # Fields of the pipeline itself.
 ROOT_FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {"schedule": (None,)}

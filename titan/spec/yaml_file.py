@@ -23,6 +23,7 @@ from titan.spec.fields import DEFAULT_FIELD, JOB_FIELD, ROOT_FIELD, Field
 from titan.spec.layout import lay_out
 from titan.spec.model import UNATTENDED, Input, JobSpec, PipelineSpec
 from titan.spec.problems import Place, Problems, did_you_mean
+from titan.spec.service_values import service_faults
 from titan.spec.values import kind_of
 from titan.spec.yaml_tree import Node, read_tree
 
@@ -128,6 +129,7 @@ class _Reader:
         reads = list(self._jobs(root.get("jobs"), defaults, tree.place))
         is_project = plain.get("project")
         files = self._files(reads, is_project=is_project is not False)
+        self._services(reads)
         self._graph(reads)
         self._problems.raise_if_any()
         spec = PipelineSpec(
@@ -296,6 +298,13 @@ class _Reader:
             self._exists(read, source)
             read.attrs["file"] = placed[source]
         return {placed[source]: source for source in sources}
+
+    def _services(self, reads: list[_Read]) -> None:
+        """What belongs to a service alone, and what a service must have."""
+        for read in reads:
+            for fault in service_faults(read.attrs, needs_port="port" not in read.places):
+                place = read.places.get(fault.field, read.place)
+                self._problems.add(fault.message, field=f"{read.label}.{fault.field}", place=place)
 
     def _in_project(self, read: _Read, attr: str) -> None:
         name = os.path.normpath(read.attrs[attr])

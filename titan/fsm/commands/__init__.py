@@ -68,11 +68,17 @@ from titan.fsm.commands.runs import (
     StageJobs,
     SubmitRun,
 )
+from titan.fsm.commands.services import (
+    DeployServices,
+    SetServiceHealth,
+    StopService,
+)
 from titan.fsm.commands.signals import (
     AckSignal,
     SendSignal,
 )
 from titan.fsm.commands.workers import (
+    DescribeWorker,
     ExpireWorker,
     JoinWorker,
     SetWorkerMode,
@@ -96,6 +102,8 @@ __all__ = [
     "CommitEffects",
     "DecideGate",
     "DeletePipeline",
+    "DeployServices",
+    "DescribeWorker",
     "Effect",
     "Entry",
     "ExpireWorker",
@@ -124,9 +132,11 @@ __all__ = [
     "SendSignal",
     "SetOutput",
     "SetPool",
+    "SetServiceHealth",
     "SetWorkerMode",
     "SettleLaunch",
     "StageJobs",
+    "StopService",
     "SubmitRun",
     "SubmitSaved",
     "decode_client_command",
@@ -149,6 +159,8 @@ AnyClientCommand = (
     | SetPool
     | RemovePool
     | RecordLaunch
+    | DeployServices
+    | StopService
     | KvPut
     | KvDelete
     | KvCas
@@ -177,6 +189,8 @@ AnyCommand = (
     | ExpireWorker
     | RetireWorker
     | SettleLaunch
+    | DescribeWorker
+    | SetServiceHealth
     | PublishBlob
     | OpenEpoch
     | RaiseVersion

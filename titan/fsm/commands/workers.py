@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from titan.fsm.commands.base import ClientCommand, Command
 from titan.ids import AttemptId, WorkerId
 
@@ -45,3 +47,17 @@ class SetWorkerMode(ClientCommand, frozen=True, kw_only=True, tag="worker.mode")
     def needs_version(self) -> int:
         """2 for a drain with a limit."""
         return self.since if self.timeout_ms is None else 2
+
+
+class DescribeWorker(Command, frozen=True, kw_only=True, tag="worker.describe"):
+    """Where others reach the services of a worker, and which ports Titan may pick for them.
+
+    Workers of one `machine` share its ports. Follows `JoinWorker` once every master can read it.
+    """
+
+    since: ClassVar[int] = 2
+
+    worker: WorkerId
+    host: str
+    machine: str
+    ports: tuple[int, int]  # first and last

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from titan.master.http import cluster, gates, logs, pipelines, pools, runs, store, stream, workers
+from titan.master.http import (
+    cluster,
+    gates,
+    logs,
+    pipelines,
+    pools,
+    runs,
+    services,
+    store,
+    stream,
+    workers,
+)
 from titan.master.http.table import Endpoint
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
@@ -14,6 +25,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *pipelines.ENDPOINTS,
     *pools.ENDPOINTS,
     *runs.ENDPOINTS,
+    *services.ENDPOINTS,
     *store.ENDPOINTS,
     *stream.ENDPOINTS,
     *workers.ENDPOINTS,

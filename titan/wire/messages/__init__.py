@@ -72,6 +72,7 @@ from titan.wire.messages.worker import (
     Registered,
     Retract,
     RunAttempt,
+    ServiceHealth,
 )
 
 __all__ = [
@@ -118,6 +119,7 @@ __all__ = [
     "Retract",
     "RunAttempt",
     "RunUpdate",
+    "ServiceHealth",
     "SnapshotTaken",
     "TakeSnapshot",
     "TransferLeadership",
@@ -168,6 +170,7 @@ AnyMessage = (
     | Heartbeat
     | AttemptEnded
     | AttemptReleased
+    | ServiceHealth
     | Goodbye
     | Leaving
     | RunAttempt

@@ -28,6 +28,9 @@ class Register(Message, frozen=True, kw_only=True, tag="worker.register"):
     ephemeral: bool = False
     idle_ms: int = 0  # of an ephemeral worker; 0: its pool's, or the default
     launch: str = ""  # the launch that it comes of
+    host: str = ""  # where others reach its services
+    machine: str = ""  # workers of one machine share its ports
+    ports: tuple[int, int] = (0, 0)  # that Titan may pick for services; (0, 0): it runs none
 
 
 class Registered(Message, frozen=True, kw_only=True, tag="worker.registered"):
@@ -60,6 +63,14 @@ class AttemptEnded(Message, frozen=True, kw_only=True, tag="attempt.ended"):
     output: bytes = b""
 
 
+class ServiceHealth(Message, frozen=True, kw_only=True, tag="service.health"):
+    """Note. The health of a service has changed; repeated after each registration."""
+
+    attempt: AttemptId
+    health: str  # healthy, unhealthy, or starting to say why it still is
+    detail: str = ""
+
+
 class AttemptReleased(Message, frozen=True, kw_only=True, tag="attempt.released"):
     """Note. The attempt was never started here and never will be; answers `Retract`."""
 
@@ -87,7 +98,8 @@ class RunAttempt(Message, frozen=True, kw_only=True, tag="attempt.run"):
     number: int  # 1 for the job's first attempt
     spec: JobSpec
     bundle: Digest = Digest("")  # already resolved: the job's, else the run's
-    env: dict[str, str] = {}  # from the run: TITAN_PARAM_…
+    env: dict[str, str] = {}  # from the run: TITAN_PARAM_…, TITAN_SERVICE_…
+    port: int = 0  # services: where to listen
 
 
 class KillAttempt(Message, frozen=True, kw_only=True, tag="attempt.kill"):
