@@ -146,7 +146,7 @@ def test_a_budget_says_when_and_never_what(steps: int) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_long_life_in_small_steps_is_the_same_life(seed: int) -> None:
-    payloads = long_log(seed, steps=400, steps_each=2)
+    payloads = long_log(seed, steps=500, steps_each=2)
     twins = _compare([decode_entry(payload) for payload in payloads], steps=2)
     assert twins.unsettled > 10, "hardly anything was ever left unsettled"
     assert twins.held_back > 2, "hardly anything ever met it"

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Final
 
 from titan import limits
-from titan.fsm import carry, jobs, locks, retention, stages, timers
+from titan.fsm import blobs, carry, checkpoints, jobs, locks, references, retention, stages, timers
 from titan.fsm.commands import AdvanceTime
 from titan.fsm.events import KeyChanged, WorkerChanged
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Outcome
 from titan.fsm.policy import policy_of
 from titan.fsm.state import JobState, State, Timer
-from titan.ids import JobId, RunId, WorkerId
+from titan.ids import Digest, JobId, RunId, WorkerId
 from titan.limits import SESSION_IDLE_MS, TIMERS_PER_ENTRY_MAX
 
 _TIMER_STEPS: Final = 4  # what firing one takes, in edges
@@ -92,7 +92,9 @@ def _session_idles(turn: Turn, key: Key) -> None:
 
 
 def _stage_expires(turn: Turn, key: Key) -> None:
-    stages.drop(turn.state, RunId(key[0]))
+    stage = stages.drop(turn.state, RunId(key[0]))
+    if stage is not None:
+        references.release(turn, references.of_jobs(stage.run.jobs.values()))
 
 
 def _worker_forgotten(turn: Turn, key: Key) -> None:
@@ -104,7 +106,17 @@ def _runs_forgotten(turn: Turn, key: Key) -> None:  # noqa: ARG001
     retention.forget(turn)
 
 
+def _blob_lapses(turn: Turn, key: Key) -> None:
+    blobs.timer_fired(turn, Digest(key[0]))
+
+
+def _checkpoint_expires(turn: Turn, key: Key) -> None:
+    checkpoints.timer_fired(turn, RunId(key[0]), JobId(key[1]))
+
+
 _FIRE: Final[dict[str, Callable[[Turn, Key], None]]] = {
+    timers.BLOB: _blob_lapses,
+    timers.CHECKPOINT: _checkpoint_expires,
     timers.FORGET: _runs_forgotten,
     timers.JOB: _hold_ends,
     timers.QUEUE: _queue_timeout,

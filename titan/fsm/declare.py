@@ -14,7 +14,7 @@ from titan.fsm.outcomes import Rejected
 from titan.fsm.policy import encode_spec
 from titan.fsm.state import Demand, Job
 from titan.ids import is_job_id
-from titan.spec import isolation
+from titan.spec import globs, isolation
 from titan.spec.isolation import capability_for
 from titan.spec.model import DEFAULT_CAPABILITY, JOB_TYPES, TRIGGERS, JobSpec
 
@@ -103,7 +103,24 @@ def _problem(spec: JobSpec) -> str:
         return "resources have names and are not negative"
     if len(spec.depends_on) > limits.PARENTS_PER_JOB_MAX:
         return f"at most {limits.PARENTS_PER_JOB_MAX} parents"
+    if spec.artifacts_out or spec.artifacts_in:
+        problem = _problem_of_artifacts(spec)
+        if problem:
+            return problem
     return _problem_of_times(spec) or isolation.problem_of(spec)
+
+
+def _problem_of_artifacts(spec: JobSpec) -> str:
+    try:
+        for patterns in (spec.artifacts_out, spec.artifacts_in):
+            globs.check_count(patterns)
+        for pattern in spec.artifacts_out:
+            globs.clean(pattern)
+        for text in spec.artifacts_in:
+            globs.read_input(text)
+    except ValueError:
+        return "artifacts are patterns inside a job's folder, and 'job:pattern' for those it needs"
+    return ""
 
 
 def _problem_of_times(spec: JobSpec) -> str:

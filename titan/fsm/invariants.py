@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from titan import limits
 from titan.fsm import settling, timers
+from titan.fsm.file_invariants import validate_files
 from titan.fsm.invariants_coordination import validate_locks, validate_mail
 from titan.fsm.occupancy import occupy
 from titan.fsm.policy import policy_of
@@ -56,6 +57,7 @@ def validate(state: State) -> None:
     _validate_over(state, counted)
     validate_locks(state, counted)
     validate_mail(state)
+    validate_files(state, counted)
     assert all(run.jobs for run in state.runs.values()), "a run has no jobs"
 
 

@@ -17,14 +17,17 @@ import msgspec
 from titan import limits
 from titan.errors import Fatal
 from titan.fsm import (
+    artifacts,
     attempts,
     blobs,
     cancels,
+    checkpoints,
     clock,
     cluster,
     effects,
     kv,
     locks,
+    logs,
     outputs,
     reruns,
     runs,
@@ -50,14 +53,17 @@ from titan.fsm.sessions import encode_outcome, recall, remember
 from titan.fsm.state import State
 
 HANDLER_FILES: Final = (
+    artifacts,
     attempts,
     blobs,
     cancels,
+    checkpoints,
     clock,
     cluster,
     effects,
     kv,
     locks,
+    logs,
     outputs,
     reruns,
     runs,

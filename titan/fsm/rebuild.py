@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from titan.fsm import jobs
+from titan.fsm import jobs, logs, references
 from titan.fsm.declare import PLAIN
 from titan.fsm.occupancy import occupy
 from titan.fsm.stages import note_roots
@@ -46,6 +46,8 @@ def rebuild(state: State) -> None:
         for box in boxes.values()
         for signal in box
     )
+    logs.rebuild(state)
+    state.blob_refs = references.all_references(state)
     for attempt in state.attempts.values():
         worker = state.workers[attempt.worker]
         worker.live[attempt.id] = None

@@ -2,14 +2,15 @@
 
 Kept are the newest `FINISHED_RUNS_MAX` finished runs, with at most `FINISHED_JOBS_MAX` jobs together, for
 `FINISHED_KEEP_MS` after their end. A live run is never forgotten. One timer looks after all of them and
-forgets a few at a time. Bundles that no run refers to any more stay on disk.
+forgets a few at a time. Blobs that no run refers to any more go as
+`references.py` says.
 """
 
 from __future__ import annotations
 
 from itertools import islice
 
-from titan.fsm import signals, timers
+from titan.fsm import artifacts, checkpoints, logs, references, signals, timers
 from titan.fsm.events import RunForgotten
 from titan.fsm.handling import Turn
 from titan.fsm.state import Run, State
@@ -61,9 +62,18 @@ def forget(turn: Turn) -> None:
         run_is_live(state, run)
         state.unsettled.pop(run.id, None)
         room -= len(run.jobs)
+        _release(turn, run)
         turn.events.append(RunForgotten(run.id))
     state.forget_due_ms = 0
     _look_again(turn)
+
+
+def _release(turn: Turn, run: Run) -> None:
+    """What only this run needs may go: bundles, files, checkpoints, logs."""
+    references.release(turn, references.of_run(run))
+    artifacts.run_is_forgotten(turn, run.id)
+    checkpoints.run_is_forgotten(turn, run.id)
+    logs.run_is_forgotten(turn, run.id)
 
 
 def _look_again(turn: Turn) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from titan.fsm import jobs, settling, stages, timers
+from titan.fsm import jobs, references, settling, stages, timers
 from titan.fsm.batch import Draft, batchable
 from titan.fsm.commands import AddJobs, SubmitRun
 from titan.fsm.declare import make_jobs
@@ -42,12 +42,16 @@ def submit_run(state: State, cmd: SubmitRun, at: Stamp) -> Outcome:
     if refusal is not None:
         return refusal
     turn = Turn(state, at)
-    stages.drop(state, cmd.run)
+    dropped = stages.drop(state, cmd.run)
+    if dropped is not None and dropped is not stage:
+        references.release(turn, references.of_jobs(dropped.run.jobs.values()))
     stages.build(state, stage, made)
     run = stage.run
     run.name = cmd.name
     run.created_ms = at.now_ms
     run.bundle = cmd.bundle
+    if cmd.bundle:
+        references.hold(state, (cmd.bundle,))
     run.parameters = cmd.parameters
     run.agent_run_id = cmd.agent_run_id
     run.owner = cmd.owner

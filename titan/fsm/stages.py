@@ -134,8 +134,9 @@ def take(state: State, *, run: RunId, parts: int) -> Stage | Rejected:
     return stage
 
 
-def drop(state: State, run: RunId) -> None:
-    """Forget the run under construction, if there is one."""
+def drop(state: State, run: RunId) -> Stage | None:
+    """Forget the run under construction, if there is one. The caller releases what it refers to."""
     stage = state.stages.pop(run, None)
     if stage is not None:
         state.staged_bytes -= stage.size
+    return stage

@@ -12,10 +12,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from titan.fsm.records.files import ArtifactKey, Checkpoint, LogPack, TailLog
 from titan.fsm.records.locks import Lock
 from titan.fsm.records.signals import Mailboxes
 from titan.fsm.records.unsettled import Unsettled
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
+from titan.spec.manifest import Manifest
 
 
 class JobState(enum.StrEnum):
@@ -184,6 +186,8 @@ class Blob(msgspec.Struct, kw_only=True):
     size: int
     holders: tuple[str, ...]
     published_ms: int = 0
+    lease_ms: int = 0  # kept until then even when nothing refers to it
+    due_ms: int = 0  # when its timer looks whether it may go; 0: never
 
 
 class Session(msgspec.Struct, kw_only=True):
@@ -222,7 +226,7 @@ class Timer(NamedTuple):
 
     due_ms: int
     seq: int
-    kind: str  # forget | job | kv | lock | queue | session | stage | worker
+    kind: str  # blob | checkpoint | forget | job | kv | lock | queue | session | stage | worker
     key: tuple[str, ...]
 
 
@@ -258,11 +262,22 @@ class State(msgspec.Struct, kw_only=True):
     forget_due_ms: int = 0  # when `retention.py` looks at them again; 0: never
     timers: list[Timer] = msgspec.field(default_factory=list)  # a heap; stale ones are skipped
     timers_sweep_at: int = 1024  # stale timers are swept out when the heap is this long
+    artifact_keys: dict[str, ArtifactKey] = msgspec.field(default_factory=dict)
+    artifacts: dict[RunId, dict[JobId, Manifest]] = msgspec.field(default_factory=dict)
+    checkpoints: dict[RunId, dict[JobId, Checkpoint]] = msgspec.field(default_factory=dict)
+    log_tail: dict[AttemptId, TailLog] = msgspec.field(default_factory=dict)  # oldest end first
+    log_packs: dict[int, LogPack] = msgspec.field(default_factory=dict)  # by number, oldest first
+    next_log_pack: int = 1
     # index
     over_jobs: int = 0  # how many jobs the runs in `over` have
     staged_bytes: int = 0  # the sizes of all stages
     claims: int = 0  # holders and waiters of all locks
     mail_bytes: int = 0  # of all unread signals
+    blob_refs: dict[Digest, int] = msgspec.field(default_factory=dict)  # `references.py`; no zeroes
+    log_tail_bytes: int = 0
+    packs_of: dict[RunId, tuple[int, ...]] = msgspec.field(
+        default_factory=dict
+    )  # retained runs only
 
     @property
     def next_due_ms(self) -> int | None:

@@ -12,8 +12,10 @@ from typing import Final
 
 from titan import limits
 from titan.fsm.state import State, Timer
-from titan.ids import JobId, RunId, WorkerId
+from titan.ids import Digest, JobId, RunId, WorkerId
 
+BLOB: Final = "blob"  # an unreferenced blob's lease ends; key: digest
+CHECKPOINT: Final = "checkpoint"  # of a job that is over; key: run, job
 JOB: Final = "job"  # a delay or a back-off ends; key: run, job
 QUEUE: Final = "queue"  # a ready job was not assigned in time; key: run, job
 KV: Final = "kv"  # a key reaches its time to live; key: the key
@@ -70,6 +72,16 @@ def counts(state: State, timer: Timer) -> bool:
     return _AWAITED_MS[timer.kind](state, timer.key) == timer.due_ms
 
 
+def _blob_ms(state: State, key: tuple[str, ...]) -> int:
+    blob = state.blobs.get(Digest(key[0]))
+    return blob.due_ms if blob else 0
+
+
+def _checkpoint_ms(state: State, key: tuple[str, ...]) -> int:
+    checkpoint = state.checkpoints.get(RunId(key[0]), {}).get(JobId(key[1]))
+    return checkpoint.expires_ms if checkpoint else 0
+
+
 def _job_ms(state: State, key: tuple[str, ...]) -> int:
     job = state.job(RunId(key[0]), JobId(key[1]))
     return job.not_before_ms if job else 0
@@ -113,6 +125,8 @@ def _worker_ms(state: State, key: tuple[str, ...]) -> int:
 
 
 _AWAITED_MS: Final[dict[str, Callable[[State, tuple[str, ...]], int]]] = {
+    BLOB: _blob_ms,
+    CHECKPOINT: _checkpoint_ms,
     FORGET: _forget_ms,
     JOB: _job_ms,
     QUEUE: _queue_ms,

@@ -11,19 +11,23 @@ from typing import Any, Final
 
 from titan.errors import NotFound
 from titan.fsm import views_coordination as coordination
+from titan.fsm.file_views import get_artifact, get_outputs, list_artifacts
 from titan.fsm.policy import decode_spec
 from titan.fsm.queries import (
     BlobView,
+    GetArtifact,
     GetBlob,
     GetClaim,
     GetJob,
     GetJobSpec,
     GetOutput,
+    GetOutputs,
     GetRun,
     JobView,
     KvGet,
     KvList,
     KvView,
+    ListArtifacts,
     ListJobs,
     ListLocks,
     ListRuns,
@@ -238,4 +242,7 @@ _READERS: Final[dict[type[Query], Callable[[State, Any], Any]]] = {
     GetClaim: coordination.get_claim,
     PeekSignal: coordination.peek_signal,
     GetBlob: _get_blob,
+    GetArtifact: get_artifact,
+    ListArtifacts: list_artifacts,
+    GetOutputs: get_outputs,
 }

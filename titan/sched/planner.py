@@ -33,6 +33,7 @@ from titan.limits import INTAKE_PER_PLAN_MAX, REFUSED_REST_MS
 from titan.sched.durations import Durations, is_short
 from titan.sched.fleet import Fleet
 from titan.sched.intake import Intake
+from titan.sched.nearness import nearest
 from titan.sched.need import need_of
 from titan.sched.placement import Placement, pinned_seat
 from titan.sched.queue import Lane, Ready, ReadyQueue
@@ -206,7 +207,8 @@ class Planner:
         """Place the lane's most urgent job, or park the lane when there is no room for it."""
         head = self.queue.head(lane)
         typical_us = self.durations.typical_us(run.name)
-        seat = self._placement.choose(lane, head, typical_us=typical_us)
+        near = nearest(self._state, run, job)
+        seat = self._placement.choose(lane, head, typical_us=typical_us, near=near)
         if seat is None:
             lane.park(self._placement.waiting_room(lane))
             return None

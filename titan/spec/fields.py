@@ -230,6 +230,18 @@ JOB_FIELDS: Final[tuple[Field, ...]] = (
         "Python packages: a list of lines, or the path of a requirements file in the bundle.",
         verbatim=True,
     ),
+    Field(
+        "artifacts",
+        "",
+        values.artifacts,
+        {
+            "type": "object",
+            "properties": {"out": _LIST_OR_ONE, "in": _LIST_OR_ONE},
+            "additionalProperties": False,
+        },
+        "Files between jobs: out are patterns of what it leaves, in are 'job:pattern' of what it needs.",
+        verbatim=True,
+    ),
 )
 
 ROOT_FIELDS: Final[tuple[Field, ...]] = (

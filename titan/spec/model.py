@@ -61,6 +61,8 @@ class JobSpec(
     )
     requirements: tuple[str, ...] = ()  # lines; the worker builds an environment for them
     requirements_file: str = ""  # the same as a path inside the bundle
+    artifacts_out: tuple[str, ...] = ()  # patterns of files that it leaves for others
+    artifacts_in: tuple[str, ...] = ()  # "job:pattern" or "job:pattern -> target", see `globs.py`
 
 
 _FIELDS_OF_VERSION_1: Final = 22  # of `JobSpec`, in order

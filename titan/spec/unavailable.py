@@ -17,7 +17,6 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "hitl_message": (None, ""),
     "max_wait_seconds": (None, _V1_GATE_WAIT_S),
     "secrets": (None, [], ()),
-    "artifacts": (None, {}),
     "port": (None, 0),
     "health": (None,),
     "restart": (None,),

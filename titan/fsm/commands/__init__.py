@@ -11,6 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
+from titan.fsm.commands.artifacts import (
+    DeleteArtifact,
+    PublishArtifact,
+)
 from titan.fsm.commands.attempts import (
     AssignAttempt,
     FinishAttempt,
@@ -19,6 +23,10 @@ from titan.fsm.commands.attempts import (
 from titan.fsm.commands.base import ClientCommand, Command
 from titan.fsm.commands.blobs import (
     PublishBlob,
+    RenewBlobs,
+)
+from titan.fsm.commands.checkpoints import (
+    PublishCheckpoint,
 )
 from titan.fsm.commands.cluster import (
     AdvanceTime,
@@ -44,6 +52,10 @@ from titan.fsm.commands.locks import (
     AcquireLock,
     ReleaseLock,
     RenewLock,
+)
+from titan.fsm.commands.logs import (
+    KeepLogs,
+    PackLogs,
 )
 from titan.fsm.commands.runs import (
     AddJobs,
@@ -79,11 +91,13 @@ __all__ = [
     "ClientCommand",
     "Command",
     "CommitEffects",
+    "DeleteArtifact",
     "Effect",
     "Entry",
     "ExpireWorker",
     "FinishAttempt",
     "JoinWorker",
+    "KeepLogs",
     "KvCas",
     "KvDelete",
     "KvIncr",
@@ -92,11 +106,15 @@ __all__ = [
     "KvSetRemove",
     "KvWrite",
     "OpenEpoch",
+    "PackLogs",
     "Proposal",
+    "PublishArtifact",
     "PublishBlob",
+    "PublishCheckpoint",
     "RaiseVersion",
     "ReleaseAttempt",
     "ReleaseLock",
+    "RenewBlobs",
     "RenewLock",
     "ReportProgress",
     "RetryJob",
@@ -136,6 +154,10 @@ AnyClientCommand = (
     | SetOutput
     | ReportProgress
     | CommitEffects
+    | PublishArtifact
+    | DeleteArtifact
+    | PublishCheckpoint
+    | KeepLogs
 )
 AnyCommand = (
     AnyClientCommand
@@ -145,6 +167,8 @@ AnyCommand = (
     | JoinWorker
     | ExpireWorker
     | PublishBlob
+    | RenewBlobs
+    | PackLogs
     | OpenEpoch
     | RaiseVersion
     | AdvanceTime
