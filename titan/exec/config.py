@@ -13,7 +13,7 @@ from typing import Final
 
 from titan.errors import UserError
 from titan.exec.isolation.container import PULL_POLICIES
-from titan.limits import ENVIRONMENTS_MAX, MIB, SLOTS_PER_WORKER_MAX
+from titan.limits import CHECKPOINT_PERIOD_S, ENVIRONMENTS_MAX, MIB, SLOTS_PER_WORKER_MAX
 from titan.spec.model import DEFAULT_CAPABILITY
 
 GIB: Final = 1024 * MIB
@@ -35,6 +35,8 @@ class WorkerConfig:
     kill_grace_ms: int = 5_000  # between TERM and KILL
     logs_bytes_max: int = 16 * GIB  # logs of ended attempts
     bundles_bytes_max: int = 8 * GIB  # unpacked
+    files_bytes_max: int = 16 * GIB  # blobs of artifacts and checkpoints kept for reuse
+    checkpoint_s: float = CHECKPOINT_PERIOD_S  # how often a changed checkpoint is published
     output_bytes_max: int = 16 * GIB  # of one attempt; then it is killed
     environments_max: int = ENVIRONMENTS_MAX  # virtual environments kept
     build_timeout_s: float = 900.0  # of one environment
@@ -55,6 +57,8 @@ class WorkerConfig:
             raise UserError(f"slots must be 1 to {SLOTS_PER_WORKER_MAX}, not {self.slots}")
         if self.container_pull not in PULL_POLICIES:
             raise UserError(f"container_pull is one of {', '.join(PULL_POLICIES)}")
+        if self.checkpoint_s <= 0:
+            raise UserError(f"checkpoints are taken every so many seconds, not {self.checkpoint_s}")
         for tag in self.capabilities:
             if not tag or "," in tag or tag != tag.strip():
                 raise UserError(f"{tag!r} is not a capability tag")
