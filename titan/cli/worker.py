@@ -14,7 +14,7 @@ from titan.cli import output, process
 from titan.cli.isolation import isolation_options
 from titan.cli.options import lifeline_option, log_level_option, masters_option
 from titan.config import DEFAULT_LISTEN
-from titan.limits import SLOTS_PER_WORKER_MAX
+from titan.limits import CHECKPOINT_PERIOD_S, SLOTS_PER_WORKER_MAX
 from titan.spec.model import DEFAULT_CAPABILITY
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 @click.option("--data", required=True, metavar="DIR",
               help="Its id, its outbox, logs and workspaces.",
               type=click.Path(file_okay=False, path_type=Path))  # fmt: skip
+@click.option("--checkpoint-every", "checkpoint_s", type=click.FloatRange(min=0.1),
+              default=CHECKPOINT_PERIOD_S, show_default=True, metavar="SECONDS",
+              help="How often changed checkpoints are published.")  # fmt: skip
 @click.option("--name", default="", help="For people.  [default: the host's name]")
 @click.option("--python", default=sys.executable, metavar="PATH",
               help="Runs .py files of jobs that name none.  [default: Titan's own]",
@@ -45,6 +48,7 @@ def worker(
     capabilities: tuple[str, ...],
     slots: int,
     data: Path,
+    checkpoint_s: float,
     name: str,
     python: str,
     check: bool,
@@ -69,6 +73,7 @@ def worker(
         capabilities=capabilities,
         slots=slots,
         data_dir=data,
+        checkpoint_s=checkpoint_s,
         name=name,
         python=python,
         **isolation,

@@ -16,7 +16,7 @@ from titan.fsm.commands import AddJobs, CancelJob, CancelRun, RetryJob, StageJob
 from titan.fsm.queries import GetOutput
 from titan.ids import Digest, RunId, is_run_id, new_run_id
 from titan.limits import STAGES_IN_FLIGHT_MAX
-from titan.sdk.blobs import BlobsApi
+from titan.sdk.artifacts import ArtifactsApi
 from titan.sdk.handles import AsyncRunHandle
 from titan.sdk.jobs import TitanJob
 from titan.sdk.logs import LogsApi
@@ -25,13 +25,14 @@ from titan.sdk.payloads import plain_value
 from titan.sdk.signals import SignalsApi
 from titan.sdk.submission import addition, split
 from titan.spec import graph
+from titan.spec.globs import needs_of
 from titan.spec.model import JobSpec
 from titan.spec.problems import Problems
 
 Parameter = str | int | float | bool | None
 
 
-class RunsApi(LogsApi, BlobsApi, SignalsApi):
+class RunsApi(LogsApi, ArtifactsApi, SignalsApi):
     """Runs of a client. Arguments named `run` take a run id or a handle."""
 
     # --- submitting -----------------------------------------------------------------------------
@@ -124,7 +125,7 @@ class RunsApi(LogsApi, BlobsApi, SignalsApi):
         if packed.bundle is not None:
             await self._put_bundle(packed.bundle)
         for path in packed.archives.values():
-            await self.upload_file(path)
+            await self._put_file(path)
 
     async def _submit(
         self,
@@ -199,7 +200,9 @@ def _check_graph(name: str, specs: tuple[JobSpec, ...], *, open_world: bool = Fa
     problems = Problems(name)
     if not specs:
         raise InvalidSpec(problems=(f"{name}: has no jobs",))
-    vertices = [graph.Vertex(spec.id, spec.depends_on) for spec in specs]
+    vertices = [
+        graph.Vertex(spec.id, spec.depends_on, needs_of(spec.artifacts_in)) for spec in specs
+    ]
     graph.check(vertices, problems=problems, open_world=open_world)
     problems.raise_if_any()
 
