@@ -44,6 +44,11 @@ def new_run_id() -> RunId:
     return RunId(_draw("r"))
 
 
+def run_id_of(number: int) -> RunId:
+    """The run id that stands for a number, of which the lowest 100 bits count: for ids that are derived."""
+    return RunId(f"r-{_base32(number, digits=20)}")
+
+
 def new_worker_id() -> WorkerId:
     """Draw a worker id."""
     return WorkerId(_draw("w"))

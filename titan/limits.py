@@ -65,6 +65,7 @@ SETTLE_STEPS_PER_ENTRY: Final = 4000  # edges and jobs that effects reach by one
 SETTLE_STEPS_EACH: Final = 16  # and by each command in any case: small runs wait for no large one
 HELD_BACK_AT_ONCE: Final = 64  # proposals about a run that come back when it is settled
 TIMERS_PER_ENTRY_MAX: Final = 2000  # fired by one `AdvanceTime`; the next one takes the rest
+EVENTS_PER_ADVANCE_MAX: Final = 1000  # and no more timers once these have done so much: 25 ms
 FINISHED_RUNS_MAX: Final = 10_000  # newest finished runs that are remembered
 FINISHED_JOBS_MAX: Final = 1_000_000  # of all of them together: under a gigabyte of memory
 FINISHED_KEEP_MS: Final = 2_592_000_000  # a run is forgotten 30 days after its end at the latest
@@ -88,6 +89,19 @@ MAILBOX_BYTES_MAX: Final = 1 * MIB
 MAIL_BYTES_MAX: Final = 64 * MIB  # unread payloads of all runs
 KEY_CHANGES_KEPT: Final = 16_384  # on each master, for watchers that come back
 KEY_CHANGES_BYTES_MAX: Final = 32 * MIB  # the same bound in values
+
+# --- gates and saved pipelines -------------------------------------------------------------
+APPROVERS_MAX: Final = 64  # distinct people whose approval one gate may want
+INPUTS_MAX: Final = 256  # fields of a form, parameters of a pipeline: more is a file
+GATE_HISTORY_MAX: Final = 64  # decisions kept of earlier rounds of a gate
+PIPELINES_MAX: Final = 1000  # names of saved pipelines
+PIPELINE_VERSIONS_MAX: Final = 100  # newest versions kept of each
+PIPELINE_VERSION_MAX: Final = 2**31 - 1  # nobody saves that often
+PIPELINES_BYTES_MAX: Final = 64 * MIB  # of all versions together: they live in memory
+PIPELINE_JOBS_MAX: Final = 2000  # of a saved pipeline: one apply makes a run of it
+SUBRUN_DEPTH_MAX: Final = 16  # ends a pipeline that runs itself
+SUBRUNS_PER_RUN_MAX: Final = 10_000  # below one run, at any depth: ends one that runs itself twice
+SUBRUN_JOBS_PER_ENTRY: Final = 2000  # jobs that sub-runs begun by one `AdvanceTime` may have
 
 # --- workers -------------------------------------------------------------------------------
 SLOTS_PER_WORKER_MAX: Final = 4096

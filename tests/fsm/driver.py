@@ -46,6 +46,17 @@ def chain(*names: str, **fields: Any) -> tuple[JobSpec, ...]:
     )
 
 
+def gate(job_id: str, *parents: str, **fields: Any) -> JobSpec:
+    """A gate."""
+    return JobSpec(id=JobId(job_id), type="gate", depends_on=tuple(map(JobId, parents)), **fields)
+
+
+def call(job_id: str, pipeline: str, *parents: str, **fields: Any) -> JobSpec:
+    """A job that runs a saved pipeline."""
+    names = tuple(map(JobId, parents))
+    return JobSpec(id=JobId(job_id), type="pipeline", pipeline=pipeline, depends_on=names, **fields)
+
+
 class MachineDriver:
     """Drives one machine as the only leader of epoch 1, at a clock that the test moves."""
 

@@ -13,22 +13,23 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import strategies as st
 
-from tests.fsm.driver import START_MS, job
+from tests.fsm.driver import START_MS, call, gate, job
 from titan import limits
 from titan.fsm import commands as c
 from titan.fsm.commands import ENTRY_FORMAT, Command, Entry, Proposal, encode_entry
 from titan.fsm.handling import UNBOUNDED
 from titan.fsm.machine import Machine
-from titan.fsm.state import State, is_ready
+from titan.fsm.state import JobState, State, is_ready
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 from titan.limits import FINISHED_KEEP_MS
 from titan.spec.manifest import FileEntry, Manifest, manifest_of
-from titan.spec.model import TRIGGERS, JobSpec
+from titan.spec.model import TRIGGERS, Approvers, Input, JobSpec
 
 Dice = random.Random
 RUNS = [RunId(f"r-{n}") for n in range(4)]
 JOBS = [JobId(name) for name in "abcdefghij"]
 DIGESTS = [Digest(two * 32) for two in ("ab", "cd", "ef")]
+PIPELINES = ["p", "q"]
 WORKERS = [WorkerId(f"w{n}") for n in range(3)]
 
 
@@ -47,6 +48,39 @@ def _spec(dice: Dice, job_id: str, parents: Sequence[str]) -> JobSpec:
     )
 
 
+def _gate(dice: Dice, job_id: str, parents: Sequence[str]) -> JobSpec:
+    return gate(
+        job_id,
+        *parents,
+        trigger=dice.choice(TRIGGERS),
+        max_wait_ms=dice.choice([500, 3000, 600_000]),
+        delay_ms=dice.choice([0, 0, 700]),
+        approvers=dice.choice([Approvers(), Approvers(count=2), Approvers(users=("ann",))]),
+        form=dice.choice([{}, {"n": Input("int", required=True)}, {"s": Input(default="x")}]),
+        gate_of=JobId(dice.choice(["", *parents])) if job_id.startswith("hitl") else JobId(""),
+    )
+
+
+def _subrun(dice: Dice, job_id: str, parents: Sequence[str]) -> JobSpec:
+    return call(
+        job_id,
+        dice.choice([*PIPELINES, "absent"] if dice.random() < 0.1 else PIPELINES),
+        *parents,
+        trigger=dice.choice(TRIGGERS),
+        delay_ms=dice.choice([0, 0, 700]),
+        pipeline_version=dice.choice([0] * 8 + [1, 7]),
+        parameters=dice.choice([{}, {}, {}, {}, {"p": 1}, {"q": 1}]),
+    )
+
+
+def _any(dice: Dice, job_id: str, parents: Sequence[str]) -> JobSpec:
+    """A job of any type; most of them run somewhere."""
+    kind = dice.random()
+    if kind < 0.07:
+        return _gate(dice, job_id, parents)
+    return _subrun(dice, job_id, parents) if kind < 0.17 else _spec(dice, job_id, parents)
+
+
 def _graph(dice: Dice, known: Sequence[str], names: Sequence[str]) -> tuple[JobSpec, ...]:
     """Jobs with parents before them; now and then one that must be refused."""
     made: list[JobSpec] = []
@@ -54,7 +88,7 @@ def _graph(dice: Dice, known: Sequence[str], names: Sequence[str]) -> tuple[JobS
     for name in names:
         pool = JOBS if dice.random() < 0.01 else above
         parents = dice.sample(pool, min(len(pool), dice.choice([0, 1, 1, 2, 3])))
-        made.append(_spec(dice, name, parents))
+        made.append(_any(dice, name, parents))
         above.append(name)
     return tuple(made)
 
@@ -92,6 +126,8 @@ def _add(state: State, dice: Dice) -> Command:
     run = dice.choice(list(state.runs) or RUNS)
     known = list(state.runs[run].jobs) if run in state.runs else []
     names = [f"{dice.choice(JOBS)}{dice.randrange(99)}" for _ in range(dice.randrange(3))]
+    if dice.random() < 0.2:
+        names.append(f"hitl-gate-{dice.choice(JOBS)}")
     return c.AddJobs(run=run, jobs=_graph(dice, known, names))
 
 
@@ -248,6 +284,38 @@ def _ack(state: State, dice: Dice) -> Command:
     return c.AckSignal(seq=seq)
 
 
+def _decide(state: State, dice: Dice) -> Command:
+    waiting = [
+        (run.id, job.id)
+        for run in state.runs.values()
+        for job in run.jobs.values()
+        if job.state is JobState.WAITING or (job.id in run.gates and dice.random() < 0.2)
+    ]
+    run, job_id = dice.choice(waiting or [(RUNS[0], JOBS[0])])
+    return c.DecideGate(
+        run=run,
+        gate=job_id,
+        decision=dice.choice(["approve", "approve", "approve", "reject"]),
+        by=dice.choice(["ann", "bob"]),
+        answers=dice.choice([{}, {"n": 4}, {"n": "5"}, {"s": "y"}]),
+    )
+
+
+def _save(state: State, dice: Dice) -> Command:
+    names = dice.sample(JOBS, dice.randrange(1, 4))
+    inputs = dice.choice([{}, {}, {"p": Input("int", default=3)}])
+    return c.SavePipeline(name=dice.choice(PIPELINES), jobs=_graph(dice, [], names), inputs=inputs)
+
+
+def _forget_saved(state: State, dice: Dice) -> Command:
+    return c.DeletePipeline(name=dice.choice(PIPELINES), version=dice.choice([0, 1, 2]))
+
+
+def _submit_saved(state: State, dice: Dice) -> Command:
+    run, parameters = dice.choice(RUNS), dice.choice([{}, {}, {"p": 2}])
+    return c.SubmitSaved(run=run, name=dice.choice(PIPELINES), parameters=parameters)
+
+
 def _publish(state: State, dice: Dice) -> Command:
     if dice.random() < 0.2:
         return c.RenewBlobs(digests=tuple(dice.sample(DIGESTS, 2)))
@@ -315,7 +383,11 @@ _MOVES: tuple[tuple[int, Callable[[State, Dice], Command]], ...] = (
     (1, _artifact),
     (2, _checkpoint),
     (1, _keep_logs),
-    (4, _time),
+    (6, _time),
+    (3, _decide),
+    (2, _save),
+    (1, _forget_saved),
+    (2, _submit_saved),
 )
 _WEIGHTED = [move for weight, move in _MOVES for _ in range(weight)]
 CLIENTS = ("c1", "c2")
@@ -353,7 +425,8 @@ def _grow(numbers: Sequence[int]) -> list[Entry]:
     if opening.random() < 0.9:
         write(1, Proposal(c.RaiseVersion(version=2)))
     write(1, *[Proposal(c.PublishBlob(digest=one, size=3, holders=("m1",))) for one in DIGESTS[1:]])
-    write(1, *[Proposal(move(scout.state, opening)) for move in (_join, _join, _submit)])
+    begin = (_join, _join, _save, _save, _submit)
+    write(1, *[Proposal(move(scout.state, opening)) for move in begin])
     for number in numbers:
         dice = Dice(number)
         now_ms += dice.choice([0, 1, 400, 1500, -300]) if dice.random() < 0.97 else _long(dice)

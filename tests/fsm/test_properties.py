@@ -24,6 +24,7 @@ from titan.fsm.queries import ListJobs, ListRuns, ListWorkers
 from titan.fsm.records.unsettled import Starting
 from titan.fsm.sessions import encode_outcome
 from titan.fsm.state import JobState, is_ready
+from titan.fsm.unattended import asks_for_worker
 from titan.fsm.views import read
 
 slowly = settings(
@@ -246,7 +247,7 @@ def jobs_without_their_timers(machine: Machine) -> Iterator[tuple[str, str]]:
     for run, unsettled in machine.state.unsettled.items():
         if isinstance(unsettled.operation, Starting):
             for name, delay_ms, _ in unsettled.operation.timed[unsettled.operation.at :]:
-                if delay_ms:
+                if delay_ms or not asks_for_worker(machine.state.runs[run].jobs[name]):
                     yield run, name
 
 

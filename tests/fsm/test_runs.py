@@ -97,8 +97,9 @@ def test_a_run_without_jobs_is_refused(machine: MachineDriver) -> None:
     ("fields", "code"),
     [
         ({"type": "service"}, "not_supported"),
-        ({"type": "gate"}, "not_supported"),
-        ({"type": "pipeline"}, "not_supported"),
+        ({"type": "gate"}, "invalid_job"),
+        ({"type": "pipeline"}, "invalid_job"),
+        ({"hitl_message": "ok?"}, "invalid_job"),
         ({"isolation": "container"}, "invalid_job"),
         ({"image": "busybox"}, "invalid_job"),
         ({"network": False}, "invalid_job"),
@@ -133,7 +134,7 @@ def test_a_job_that_cannot_run_is_refused_and_named(
 def test_what_is_not_supported_is_said_plainly(machine: MachineDriver) -> None:
     assert machine.apply(submit(job("web", type="service"))) == Rejected(
         "not_supported",
-        "job 'web' asks for type 'service'; this version runs jobs of type 'run' only",
+        "job 'web' asks for type 'service'; this version does not run that yet",
     )
 
 

@@ -12,6 +12,7 @@ import msgspec
 from titan.errors import NotFound, NotLeader, TitanError, Unavailable, UnknownOutcome
 from titan.fsm.commands import (
     VERSION,
+    AdvanceTime,
     AnyCommand,
     AssignAttempt,
     Entry,
@@ -105,6 +106,10 @@ class FakeCluster:
         entry = encode_entry(Entry(1, 1, int(time.time() * 1000), (proposal,)))
         self.entries_bytes_max = max(self.entries_bytes_max, len(entry))
         return self.machine.apply(self._index, entry).result.outcomes[0]
+
+    def pass_time(self) -> None:
+        """Whatever is due begins."""
+        self.propose(AdvanceTime())
 
     def draw_fault(self) -> str:
         if self._random.random() >= self.fault_rate:

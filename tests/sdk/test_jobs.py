@@ -16,7 +16,7 @@ from titan.limits import JOB_SPEC_BYTES_MAX, STAGE_JOBS_MAX
 from titan.sdk import TitanJob
 from titan.sdk.packing import entry_point, pack
 from titan.sdk.submission import COMMAND_BYTES_MAX, parents_first, split
-from titan.spec.model import JobSpec
+from titan.spec.model import Input, JobSpec
 
 
 def test_the_shortest_job_is_the_model_with_its_defaults() -> None:
@@ -76,15 +76,36 @@ def test_arguments_that_are_not_text_survive() -> None:
 
 def test_every_mistake_is_told_at_once() -> None:
     with pytest.raises(InvalidSpec) as refused:
-        TitanJob("a b", command="x", trigger="all_sucess", retries=-1, hitl_message="ok?", port=80)
+        TitanJob("a b", command="x", trigger="all_sucess", retries=-1, approvers=0, port=80)
     assert refused.value.problems == (
-        "job 'a b': hitl_message: this version does not run 'hitl_message' yet; remove it",
         "job 'a b': port: this version does not run 'port' yet; remove it",
         "job 'a b': id: 'a b' must be 1 to 128 characters of A-Z a-z 0-9 . _ -",
         "job 'a b': trigger: 'all_sucess' is not one of all_success, all_done, any_success, "
         "any_failed, none_failed; did you mean 'all_success'?",
         "job 'a b': retries: must be between 0 and 1000, not -1",
+        "job 'a b': approvers: must be between 1 and 64, not 0",
     )
+
+
+def test_gates_and_saved_pipelines_run_nothing_themselves() -> None:
+    gate = TitanJob("g", job_type="gate", hitl_message="Ok?", form={"n": "int"}).to_spec()
+    assert (gate.type, gate.hitl_message, gate.form) == ("gate", "Ok?", {"n": Input("int")})
+    sub = TitanJob("s", job_type="pipeline", pipeline="p", version=2, parameters={"x": 1}).to_spec()
+    assert (sub.pipeline, sub.pipeline_version, sub.parameters) == ("p", 2, {"x": 1})
+    v1 = TitanJob("v", command="x", hitl_message="Go on?", max_wait_seconds=60).to_spec()
+    assert (v1.type, v1.hitl_message, v1.max_wait_ms) == ("run", "Go on?", 60_000)
+    for wrong, match in (
+        ({"job_type": "gate", "command": "x"}, "runs nothing itself"),
+        ({"job_type": "pipeline"}, "belongs to jobs of type pipeline"),
+        ({"command": "x", "pipeline": "p"}, "belongs to jobs of type pipeline"),
+        ({"command": "x", "form": {"n": "int"}}, "give the job a hitl_message"),
+        ({"job_type": "gate", "form": {"n": {"tipe": "int"}}}, "did you mean 'type'"),
+        ({"job_type": "gate", "approvers": {"count": 3, "users": ["ann"]}}, "3 approvals"),
+    ):
+        with pytest.raises(InvalidSpec, match=match):
+            TitanJob("a", **wrong)  # type: ignore[arg-type]
+    with pytest.raises(InvalidSpec, match="at most 118 characters"):
+        TitanJob("x" * 119, command="x", hitl_message="?")
 
 
 def test_a_job_has_exactly_one_thing_to_run(tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ JOB_NEW = (
     "retries=3, retry_backoff_ms=1000, retry_backoff_cap_ms=60000, no_retry_exit_codes=(), "
     "timeout=86400, queue_timeout=None, health=None, restart=None, secrets=(), artifacts=None, "
     "foreach=None, isolation='process', image=None, bundle=None, network=None, "
-    "limits=None, python=None, requirements=None"
+    "limits=None, python=None, requirements=None, approvers=None, form=None, "
+    "pipeline=None, version=0, parameters=None"
 )
 CLIENT = {
     "__init__": "masters=None, *, deadline_s=30.0",
@@ -60,6 +61,17 @@ CLIENT = {
     "fetch_logs": "job_id, run=None, *, grep=None, since=None, until=None",
     "search_logs": "target, text='', *, since=None, until=None",
     "follow_logs": "job_id, run=None",
+    "get_output": "job_id, run=None",
+    "approve": "gate, run=None, *, comment='', answers=None, by=None, role=''",
+    "reject": "gate, run=None, *, comment='', by=None, role=''",
+    "pending_gates": "run=None",
+    "get_gate": "gate, run=None",
+    "save_dag": "name, jobs, *, parameters=None",
+    "submit_saved_dag": "name, version=None, parameters=None, wait=False, timeout=300, *, "
+    "agent_run_id=None",
+    "list_saved_dags": "",
+    "get_saved_dag": "name, version=None",
+    "delete_saved_dag": "name, version=None",
     "cancel": "target, run=None",
     "retry": "job_id, run=None",
     "store_put": "key, value, *, ttl_s=None, if_lock=None",
@@ -76,7 +88,6 @@ CLIENT = {
     "lock": "name, *, ttl_s=30.0, timeout=None, slots=1, data=''",
     "list_locks": "prefix=''",
     "signal": "run, name, payload=None, *, job=None",
-    "get_output": "job_id, run=None",
     "upload_file": "path",
     "upload_project_folder": "folder",
     "publish_artifact": "key, file",
@@ -102,6 +113,10 @@ HANDLE = {
     "add": "jobs",
     "watch": "",
     "signal": "name, payload=None, *, job=None",
+    "approve": "gate, **how",
+    "reject": "gate, **how",
+    "pending_gates": "",
+    "get_output": "job",
 }
 TASK = {
     "checkpoint": "",
@@ -109,6 +124,7 @@ TASK = {
     "set_output": "value",
     "progress": "fraction, note=''",
     "submit": "jobs",
+    "submit_saved_dag": "name, **how",
     "commit": "*, if_lock=None",
     "wait_signal": "name, timeout=None, *, ack=True",
     "ack": "signal",

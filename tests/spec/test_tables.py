@@ -9,7 +9,7 @@ from titan.spec.fields import DEFAULT_FIELD, JOB_FIELD, JOB_FIELDS, ROOT_FIELD
 from titan.spec.json_schema import json_schema
 from titan.spec.model import JobSpec
 
-UNDECLARED = {"bundle"}  # drawn from the files, never written
+UNDECLARED = {"bundle", "gate_of"}  # drawn from the files and from other jobs, never written
 FROM_COMMAND = {"argv", "shell", "requirements", "requirements_file"}
 FROM_ARTIFACTS = {"artifacts_in", "artifacts_out"}
 
@@ -31,7 +31,7 @@ def test_the_schema_lists_exactly_what_the_loader_reads() -> None:
     assert set(schema["$defs"]["job"]["properties"]) == set(JOB_FIELD)
     assert set(schema["$defs"]["defaults"]["properties"]) == set(DEFAULT_FIELD)
     job = schema["$defs"]["job"]["properties"]
-    assert job["type"]["enum"] == ["run", "RUN_PAYLOAD", "TASK"]
+    assert job["type"]["enum"] == ["run", "gate", "pipeline", "RUN_PAYLOAD", "TASK"]
     assert job["isolation"]["enum"] == ["process", "sandbox", "container"]
     assert (job["timeout"]["default"], job["retry_backoff_ms"]["default"]) == (86400, 1000)
     assert job["script"]["deprecated"] is True

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from titan.errors import InvalidSpec, LimitExceeded
 from titan.ids import JobId
 from titan.limits import PROBLEMS_MAX
-from titan.spec.model import JobSpec, PipelineSpec
+from titan.spec.model import Approvers, Input, JobSpec, PipelineSpec
 from titan.spec.yaml_file import LoadedPipeline, load_pipeline, parse_pipeline
 
 
@@ -45,7 +45,12 @@ def test_every_field_reaches_the_model(project: Path) -> None:
         """
 name: demo
 version: 1.10
-parameters: {region: eu, n: 3, on: true, none: null}
+parameters:
+  region: eu
+  n: 3
+  on: true
+  none: null
+  day: {type: text, required: true, help: which}
 defaults:
   retries: 1
   env: {A: 1, B: 2}
@@ -71,13 +76,28 @@ jobs:
     depends_on: DAG-a
     trigger: none_failed
     retries: 0
-  - {id: c, command: 'echo $1', args: [!!binary /w==, 1], depends_on: [a, 2]}
+  - {id: c, command: 'echo $1', args: [!!binary /w==, 1], depends_on: [a, 2], hitl_message: "Go?"}
+  - id: g
+    type: gate
+    message: Ship it?
+    max_wait_seconds: 1.5
+    approvers: {count: 2, users: [ann, bob], roles: lead}
+    form: {region: {choices: [eu, us], required: true}, n: int}
+    depends_on: c
+  - {id: p, type: pipeline, pipeline: nightly, version: 3, with: {day: monday}}
 """,
     )
     assert loaded.spec == PipelineSpec(
         name="demo",
         version="1.10",
-        parameters={"region": "eu", "n": 3, "on": True, "none": None},
+        parameters={"region": "eu", "n": 3, "on": True, "none": None, "day": None},
+        inputs={
+            "region": Input(default="eu"),
+            "n": Input("int", default=3),
+            "on": Input("bool", default=True),
+            "none": Input("any"),
+            "day": Input(required=True, help="which"),
+        },
         jobs=(
             JobSpec(
                 id=JobId("a"),
@@ -111,6 +131,36 @@ jobs:
                 env={"A": "1", "B": "2"},
                 depends_on=(JobId("a"), JobId("2")),
                 retries=1,
+            ),
+            JobSpec(
+                id=JobId("hitl-gate-c"),
+                type="gate",
+                depends_on=(JobId("c"),),
+                hitl_message="Go?",
+                gate_of=JobId("c"),
+            ),
+            JobSpec(
+                id=JobId("g"),
+                type="gate",
+                env={"A": "1", "B": "2"},
+                depends_on=(JobId("hitl-gate-c"),),
+                retries=1,
+                hitl_message="Ship it?",
+                max_wait_ms=1500,
+                approvers=Approvers(2, ("ann", "bob"), ("lead",)),
+                form={
+                    "region": Input(choices=("eu", "us"), required=True),
+                    "n": Input("int"),
+                },
+            ),
+            JobSpec(
+                id=JobId("p"),
+                type="pipeline",
+                env={"A": "1", "B": "2"},
+                retries=1,
+                pipeline="nightly",
+                pipeline_version=3,
+                parameters={"day": "monday"},
             ),
         ),
     )

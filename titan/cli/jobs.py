@@ -138,9 +138,17 @@ def _one_job(masters: ask.Masters, job: str, run: str, *, as_json: bool) -> None
     view = ask.run(masters, work)
     if as_json:
         history = [msgspec.structs.asdict(attempt) for attempt in view.history]
-        output.print_json({**job_json(view), "run": view.run, "history": history})
+        decisions = [msgspec.structs.asdict(one) for one in view.decisions]
+        more = {"run": view.run, "history": history, "decisions": decisions}
+        output.print_json({**job_json(view), **more, "subrun": view.subrun or None})
         return
     output.print_table(("run", *JOB_COLUMNS), [(view.run, *job_row(view))], empty="")
+    if view.decisions:
+        _show_decisions(view)
+        return
+    if view.subrun:
+        click.echo(f"its work is done by run {view.subrun}")
+        return
     output.print_table(
         ("ended attempt", "worker", "#exit", "took", "cause", "detail"),
         [
@@ -155,6 +163,25 @@ def _one_job(masters: ask.Masters, job: str, run: str, *, as_json: bool) -> None
             for attempt in view.history
         ],
         empty="no attempt has ended yet" if view.attempts else "it was never started",
+    )
+
+
+def _show_decisions(view: JobView) -> None:
+    output.print_table(
+        ("#round", "decision", "by", "role", "when", "comment", "answers"),
+        [
+            (
+                str(one.round),
+                one.decision,
+                output.plain(one.by),
+                output.plain(one.role) or "-",
+                output.ago(one.at_ms),
+                output.plain(one.comment) or "-",
+                output.plain(", ".join(f"{name}={said}" for name, said in one.answers.items())),
+            )
+            for one in view.decisions
+        ],
+        empty="",
     )
 
 

@@ -122,7 +122,7 @@ class LiveProgress:
                 self._running[job.id] = job
             else:
                 self._running.pop(job.id, None)
-            if job.state in ("FAILED", "DEAD"):
+            if job.state in ("FAILED", "DEAD", "WAITING"):
                 self.say(job_line(job, self._names))
 
     def say(self, line: str) -> None:
@@ -163,4 +163,5 @@ def job_line(job: JobView, names: Mapping[str, str]) -> str:
     where = f" on {output.plain(names.get(job.worker, job.worker))}" if job.worker else ""
     again = f", attempt {job.attempts}" if job.attempts > 1 else ""
     why = f": {output.plain(job.reason)}" if job.reason else ""
-    return f"[bold]{job.id}[/] {output.styled(job.state)}[dim]{where}{again}[/]{why}"
+    how = f"  [dim]titan approve {job.id}[/]" if job.state == "WAITING" else ""
+    return f"[bold]{job.id}[/] {output.styled(job.state)}[dim]{where}{again}[/]{why}{how}"

@@ -15,7 +15,7 @@ import click
 
 from titan.cli import ask, output
 from titan.cli.options import json_option, masters_option
-from titan.errors import TitanError, UserError
+from titan.errors import InvalidSpec, TitanError, UserError
 from titan.ids import RunId
 from titan.sdk.discovery import first_masters
 from titan.sdk.runs import Parameter
@@ -112,37 +112,27 @@ def embedded_slots() -> int:
 
 
 def read_parameters(file: Path, pairs: tuple[str, ...]) -> dict[str, Parameter]:
-    """`--param` values in the types that the file's defaults have. Raises `UserError`."""
+    """`--param` values as the file declares them. Raises `UserError` with everything that is wrong."""
     if not pairs:
         return {}
+    from titan.spec.inputs import fill
     from titan.spec.yaml_file import load_pipeline
 
-    declared = load_pipeline(file).spec.parameters
+    values, wrong = fill(load_pipeline(file).spec.inputs, read_pairs(pairs), complete=False)
+    if wrong:
+        raise InvalidSpec(problems=tuple(f"--param {one}" for one in wrong))
+    return values
+
+
+def read_pairs(pairs: tuple[str, ...], *, option: str = "--param") -> dict[str, Parameter]:
+    """`NAME=VALUE` pairs as text: what they mean is known where they are declared."""
     given: dict[str, Parameter] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise UserError(f"--param {pair!r} is not NAME=VALUE")
-        if name not in declared:
-            raise UserError(
-                f"{file} has no parameter {name!r}",
-                hint=f"it has: {', '.join(declared) or 'none'}",
-            )
-        given[name] = _like(declared[name], text, name=name)
+            raise UserError(f"{option} {pair!r} is not NAME=VALUE")
+        given[name] = text
     return given
-
-
-def _like(default: Parameter, text: str, *, name: str) -> Parameter:
-    try:
-        if isinstance(default, bool):
-            return {"true": True, "false": False}[text.lower()]
-        if isinstance(default, int):
-            return int(text)
-        if isinstance(default, float):
-            return float(text)
-    except (ValueError, KeyError):
-        raise UserError(f"--param {name}: {text!r} is not like its default {default!r}") from None
-    return text
 
 
 async def submit_and_follow(
@@ -155,14 +145,21 @@ async def submit_and_follow(
 ) -> int:
     """Submit, show progress until the run has ended, tell how; 0 only if it is COMPLETED."""
     handle = await client.submit_yaml(file, parameters=parameters)
+    return await follow_to_the_end(client, handle.id, as_json=as_json, outlives_us=outlives_us)
+
+
+async def follow_to_the_end(
+    client: AsyncClient, run_id: RunId, *, as_json: bool, outlives_us: bool
+) -> int:
+    """Show progress until the run has ended, tell how; 0 only if it is COMPLETED."""
     try:
-        await follow(client, handle.id, quiet=as_json)
+        await follow(client, run_id, quiet=as_json)
     except asyncio.CancelledError:
         if outlives_us:
-            click.echo(f"run {handle} goes on; `titan cancel {handle}` ends it", err=True)
+            click.echo(f"run {run_id} goes on; `titan cancel {run_id}` ends it", err=True)
         raise
-    view = await client.get_run(handle.id)
-    jobs = await client.list_jobs(handle.id)
+    view = await client.get_run(run_id)
+    jobs = await client.list_jobs(run_id)
     if as_json:
         from titan.cli.jobs import job_json
         from titan.cli.runs import run_json

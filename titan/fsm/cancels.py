@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from titan.fsm import attempts, jobs, settling
+from titan.fsm import attempts, jobs, kin, settling
 from titan.fsm.commands import CancelJob, CancelRun
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.jobs import Endings
@@ -25,16 +25,21 @@ def cancel_run(state: State, cmd: CancelRun, at: Stamp) -> Outcome:
     refusal = settling.why_not_now(state, run)
     if refusal is not None:
         return refusal
+    turn = Turn(state, at)
+    return turn.done(cancel_all(turn, run))
+
+
+def cancel_all(turn: Turn, run: Run) -> int:
+    """Cancel what has not ended of a settled run; how many jobs that ends."""
     live = sum(count for each, count in run.counts.items() if not each.is_over)
     if not live:
-        return Applied(0)
+        return 0
     run.cancelled = True
-    turn = Turn(state, at)
-    work = CancellingRun(at.now_ms)
-    if not go_on_with_run(turn, run, work, steps=at.budget.allowance):
+    work = CancellingRun(turn.at.now_ms)
+    if not go_on_with_run(turn, run, work, steps=turn.at.budget.allowance):
         settling.keep_operation(turn, run, work)
     jobs.refresh_run(turn, run)
-    return turn.done(live)
+    return live
 
 
 def go_on_with_run(turn: Turn, run: Run, work: CancellingRun, *, steps: int) -> bool:
@@ -44,7 +49,7 @@ def go_on_with_run(turn: Turn, run: Run, work: CancellingRun, *, steps: int) -> 
     work.at = min(len(run.jobs), first + steps)
     for job in islice(run.jobs.values(), first, work.at):
         if not job.state.is_over:
-            _cancel(turn, job, endings)
+            _cancel(turn, run, job, endings)
         job.waiting_for = 0  # nobody is left to wait for: no need to go along the edges
     endings.done()
     turn.at.budget.left -= work.at - first
@@ -70,7 +75,7 @@ def cancel_job(state: State, cmd: CancelJob, at: Stamp) -> Outcome:
         return Applied(0)
     turn = Turn(state, at)
     endings = _endings(turn, run)
-    _cancel(turn, job, endings)
+    _cancel(turn, run, job, endings)
     work = CancellingJob(at.now_ms, job.id, [job.id])
     _cancel_children(turn, run, work, endings, steps=at.budget.allowance)
     endings.done()
@@ -102,7 +107,7 @@ def _cancel_children(
         for name in children[first:last]:
             child = known[name]
             if not child.state.is_over:
-                _cancel(turn, child, endings)
+                _cancel(turn, run, child, endings)
                 parents.append(name)
             if child.waiting_for:
                 child.waiting_for -= 1
@@ -119,7 +124,9 @@ def _endings(turn: Turn, run: Run) -> Endings:
     return Endings(turn, run, to=JobState.CANCELLED, reason="cancelled")
 
 
-def _cancel(turn: Turn, job: Job, endings: Endings) -> None:
+def _cancel(turn: Turn, run: Run, job: Job, endings: Endings) -> None:
     if job.live:
         attempts.revoke(turn, turn.state.attempts[job.live], cause="cancelled")
+    elif job.state is JobState.RUNNING:
+        kin.is_cancelled(turn, run, job)
     endings.add(job)

@@ -7,15 +7,33 @@ from collections.abc import Callable
 from typing import Final
 
 from titan import limits
-from titan.fsm import blobs, carry, checkpoints, jobs, locks, references, retention, stages, timers
+from titan.fsm import (
+    blobs,
+    carry,
+    checkpoints,
+    gates,
+    jobs,
+    kin,
+    locks,
+    retention,
+    stages,
+    subruns,
+    timers,
+)
 from titan.fsm.commands import AdvanceTime
 from titan.fsm.events import KeyChanged, WorkerChanged
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Outcome
 from titan.fsm.policy import policy_of
 from titan.fsm.state import JobState, State, Timer
+from titan.fsm.unattended import asks_for_worker
 from titan.ids import Digest, JobId, RunId, WorkerId
-from titan.limits import SESSION_IDLE_MS, TIMERS_PER_ENTRY_MAX
+from titan.limits import (
+    EVENTS_PER_ADVANCE_MAX,
+    SESSION_IDLE_MS,
+    SUBRUN_JOBS_PER_ENTRY,
+    TIMERS_PER_ENTRY_MAX,
+)
 
 _TIMER_STEPS: Final = 4  # what firing one takes, in edges
 Key = tuple[str, ...]
@@ -26,14 +44,16 @@ def advance_time(state: State, cmd: AdvanceTime, at: Stamp) -> Outcome:  # noqa:
     """Go on with what is unsettled, then fire timers that are due, earliest first, each once. Answers
     how many still counted.
 
-    At most `TIMERS_PER_ENTRY_MAX`, or fewer when the entry's budget is short: then others are still
-    due, and the leader proposes the next turn.
+    At most `TIMERS_PER_ENTRY_MAX`, or fewer when the entry's budget is short or `_is_enough`: then others
+    are still due, and the leader proposes the next turn.
     """
     turn = Turn(state, at)
     carry.go_on(turn)
-    fired = 0
+    fired, first_seq = 0, state.next_job_seq
     at_once = max(at.budget.left // _TIMER_STEPS, limits.SETTLE_STEPS_EACH)
     for _ in range(min(TIMERS_PER_ENTRY_MAX, at_once)):
+        if _is_enough(turn, jobs_begun=state.next_job_seq - first_seq):
+            break
         if not state.timers or state.timers[0].due_ms > at.now_ms:
             break
         timer = heapq.heappop(state.timers)
@@ -44,12 +64,22 @@ def advance_time(state: State, cmd: AdvanceTime, at: Stamp) -> Outcome:  # noqa:
     return turn.done(fired)
 
 
+def _is_enough(turn: Turn, *, jobs_begun: int) -> bool:
+    """Whether this entry has done as much as one should, by what it told and the jobs of new sub-runs."""
+    return len(turn.events) >= EVENTS_PER_ADVANCE_MAX or jobs_begun >= SUBRUN_JOBS_PER_ENTRY
+
+
 def _is_parked(state: State, timer: Timer) -> bool:
     """Whether the timer is about a job of a run that nothing may touch now: then it waits there."""
-    if timer.kind not in (timers.JOB, timers.QUEUE):
-        return False
-    unsettled = state.unsettled.get(RunId(timer.key[0]))
-    if unsettled is None or unsettled.operation is None:
+    if timer.kind == timers.KIN:
+        unsettled = kin.keeper(state, RunId(timer.key[0]))
+        if unsettled is None:
+            return False
+    elif timer.kind in (timers.JOB, timers.QUEUE, timers.GATE):
+        unsettled = state.unsettled.get(RunId(timer.key[0]))
+        if unsettled is None or unsettled.operation is None:
+            return False
+    else:
         return False
     unsettled.parked.append(timer)
     return True
@@ -58,7 +88,13 @@ def _is_parked(state: State, timer: Timer) -> bool:
 def _hold_ends(turn: Turn, key: Key) -> None:
     run = turn.state.runs[RunId(key[0])]
     job = run.jobs[JobId(key[1])]
-    jobs.make_ready(turn, run, job, policy=policy_of(job))
+    policy = policy_of(job)
+    if asks_for_worker(job):
+        jobs.make_ready(turn, run, job, policy=policy)
+    elif policy.type == "gate":
+        gates.open_gate(turn, run, job)
+    else:
+        subruns.start(turn, run, job)
 
 
 def _queue_timeout(turn: Turn, key: Key) -> None:
@@ -92,9 +128,7 @@ def _session_idles(turn: Turn, key: Key) -> None:
 
 
 def _stage_expires(turn: Turn, key: Key) -> None:
-    stage = stages.drop(turn.state, RunId(key[0]))
-    if stage is not None:
-        references.release(turn, references.of_jobs(stage.run.jobs.values()))
+    stages.clear(turn, RunId(key[0]))
 
 
 def _worker_forgotten(turn: Turn, key: Key) -> None:
@@ -118,7 +152,9 @@ _FIRE: Final[dict[str, Callable[[Turn, Key], None]]] = {
     timers.BLOB: _blob_lapses,
     timers.CHECKPOINT: _checkpoint_expires,
     timers.FORGET: _runs_forgotten,
+    timers.GATE: gates.time_out,
     timers.JOB: _hold_ends,
+    timers.KIN: subruns.look_at_kin,
     timers.QUEUE: _queue_timeout,
     timers.KV: _key_expires,
     timers.LOCK: _claim_ends,

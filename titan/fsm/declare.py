@@ -13,16 +13,20 @@ from titan import limits
 from titan.fsm.outcomes import Rejected
 from titan.fsm.policy import encode_spec
 from titan.fsm.state import Demand, Job
+from titan.fsm.unattended import NOBODY, problem_of
 from titan.ids import is_job_id
 from titan.spec import globs, isolation
+from titan.spec.gates import has_gate
 from titan.spec.isolation import capability_for
-from titan.spec.model import DEFAULT_CAPABILITY, JOB_TYPES, TRIGGERS, JobSpec
+from titan.spec.model import DEFAULT_CAPABILITY, JOB_TYPES, TRIGGERS, UNATTENDED, JobSpec
 
 PLAIN: Final = Demand((DEFAULT_CAPABILITY,), (("slots", 1),))
 
 
 def demand_of(spec: JobSpec) -> Demand:
     """What the job asks of a worker, in the one form that equal demands share."""
+    if spec.type in UNATTENDED:
+        return NOBODY
     fence = capability_for(spec)
     if not spec.resources and not fence and spec.requirement == PLAIN.requirement:
         return PLAIN
@@ -77,22 +81,24 @@ def make_jobs(specs: Sequence[JobSpec]) -> list[Job] | Rejected:
 def _why_not(spec: JobSpec) -> Rejected | None:
     if not is_job_id(spec.id):
         return Rejected("invalid_job", f"'{spec.id[:200]}' is no job id: [A-Za-z0-9._-]{{1,128}}")
-    if spec.type != "run":
+    if spec.type not in ("run", *UNATTENDED):
         return _why_not_kind(spec)
-    problem = _problem(spec)
+    problem = problem_of(spec) if spec.type in UNATTENDED else _problem(spec)
     return Rejected("invalid_job", f"job '{spec.id}': {problem}") if problem else None
 
 
 def _why_not_kind(spec: JobSpec) -> Rejected:
     if spec.type not in JOB_TYPES:
         return Rejected("invalid_job", f"job '{spec.id}': there is no type '{spec.type[:100]}'")
-    what = f"type '{spec.type}'; this version runs jobs of type 'run' only"
+    what = f"type '{spec.type}'; this version does not run that yet"
     return Rejected("not_supported", f"job '{spec.id}' asks for {what}")
 
 
 def _problem(spec: JobSpec) -> str:
     if bool(spec.file) + bool(spec.argv) + bool(spec.shell) != 1:
         return "give exactly one of file, argv and shell"
+    if has_gate(spec):
+        return "its gate has to be a job of its own, after it"
     if spec.trigger not in TRIGGERS:
         return f"there is no trigger '{spec.trigger[:100]}'"
     if not spec.requirement or "" in spec.requirement:

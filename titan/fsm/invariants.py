@@ -12,14 +12,16 @@ from titan import limits
 from titan.fsm import settling, timers
 from titan.fsm.file_invariants import validate_files
 from titan.fsm.invariants_coordination import validate_locks, validate_mail
+from titan.fsm.kin import subrun_of
 from titan.fsm.occupancy import occupy
-from titan.fsm.policy import policy_of
+from titan.fsm.policy import decode_spec, policy_of
 from titan.fsm.records.unsettled import CancellingJob
 from titan.fsm.standing import is_over, run_state
 from titan.fsm.state import Job, JobState, Run, State, Timer, Worker, is_ready
 from titan.fsm.triggers import Verdict, assess, fires_early
+from titan.fsm.unattended import asks_for_worker
 from titan.fsm.workers import MODES
-from titan.ids import JobId
+from titan.ids import JobId, RunId
 
 
 def validate(state: State) -> None:
@@ -58,6 +60,8 @@ def validate(state: State) -> None:
     validate_locks(state, counted)
     validate_mail(state)
     validate_files(state, counted)
+    _validate_families(state, counted)
+    _validate_pipelines(state)
     assert all(run.jobs for run in state.runs.values()), "a run has no jobs"
 
 
@@ -109,7 +113,7 @@ def _validate_job(state: State, run: Run, job: Job) -> None:
     assert min(numbers) >= 0, _about(run, job, "has a negative number")
     assert len(job.history) <= limits.ATTEMPT_HISTORY_MAX, _about(run, job, "remembers too much")
     assert len(job.history) <= job.attempts, _about(run, job, "ended more often than it started")
-    assert (job.state is JobState.RUNNING) == bool(job.live), _about(run, job, "lives falsely")
+    _validate_unattended(state, run, job)
     assert job.state.is_over == bool(job.ended_ms), _about(run, job, f"ended at {job.ended_ms}")
     assert job.waiting_for <= len(job.parents), _about(run, job, "waits for strangers")
     if job.state is not JobState.PENDING:
@@ -119,6 +123,28 @@ def _validate_job(state: State, run: Run, job: Job) -> None:
         attempt = state.attempts.get(job.live)
         assert attempt is not None, _about(run, job, "has no such attempt")
         assert (attempt.run, attempt.job) == (run.id, job.id), _about(run, job, "stole an attempt")
+
+
+def _validate_unattended(state: State, run: Run, job: Job) -> None:
+    """What gates and sub-runs look like from outside, and that nobody else looks like that."""
+    is_running = job.state is JobState.RUNNING
+    if asks_for_worker(job):
+        assert is_running == bool(job.live), _about(run, job, "lives falsely")
+        assert job.state is not JobState.WAITING, _about(run, job, "waits for people")
+        assert job.id not in run.gates, _about(run, job, "is no gate")
+        return
+    assert not job.live, _about(run, job, "has an attempt")
+    is_between = run.id not in state.runs or settling.operation_at(state, run) is not None
+    assert is_between or not is_ready(job), _about(run, job, "wants a worker")
+    gate = run.gates.get(job.id)
+    if job.state is JobState.WAITING:
+        assert gate is not None, _about(run, job, "waits and was never opened")
+    if is_running:
+        assert decode_spec(job).type == "pipeline", _about(run, job, "is a gate")
+        child = state.runs.get(subrun_of(run, job))
+        assert child is not None, _about(run, job, "has no run")
+        assert (child.parent_run, child.parent_job) == (run.id, job.id), f"run {child.id} is stray"
+        assert not child.ended_ms or child.id in state.kin, f"nobody hears of the end of {child.id}"
 
 
 def _untold(state: State, run: Run) -> dict[JobId, list[JobId]] | None:
@@ -165,7 +191,8 @@ def _validate_unsettled(state: State) -> None:
         name = f"run {run_id}, where {settling.about(unsettled)} is under way"
         operation, tellings = unsettled.operation, unsettled.tellings
         assert (operation is None) == bool(tellings), f"{name}: with {len(tellings)} tellings"
-        assert operation is not None or not unsettled.parked, f"{name}: nothing keeps its timers"
+        kept = [row[2] for row in unsettled.parked if operation or row[2] != timers.KIN]
+        assert operation is not None or not kept, f"{name}: nothing keeps its timers"
         assert 0 < unsettled.last_ms <= state.now_ms, f"{name}: {unsettled.last_ms} ms"
         for telling in tellings:
             assert telling.parents, f"{name}: a telling is over"
@@ -180,6 +207,9 @@ def _validate_job_timers(
     if job.not_before_ms:
         due_ms = counted.get((timers.JOB, key))
         assert due_ms == job.not_before_ms, _about(run, job, f"is woken at {due_ms}")
+    if job.state is JobState.WAITING:
+        due_ms = counted.get((timers.GATE, key))
+        assert due_ms == run.gates[job.id].due_ms, _about(run, job, f"gives up at {due_ms}")
     if job.queue_due_ms:
         assert is_ready(job), _about(run, job, "may time out though it is not ready")
         due_ms = counted.get((timers.QUEUE, key))
@@ -260,15 +290,19 @@ def _validate_stages(state: State, counted: dict[tuple[str, tuple[str, ...]], in
             assert job.state is JobState.PENDING, _about(stage.run, job, "started too early")
             assert not job.not_before_ms, _about(stage.run, job, "is held too early")
             assert not job.queue_due_ms, _about(stage.run, job, "times out too early")
-            if not job.parents and not policy_of(job).delay_ms:
+            if not job.parents and not policy_of(job).delay_ms and asks_for_worker(job):
                 roots.append(job.id)
         assert stage.roots == roots, f"the roots of {run} are {roots}, not {stage.roots}"
 
 
 def _validate_over(state: State, counted: dict[tuple[str, tuple[str, ...]], int]) -> None:
-    over = {run.id: len(run.jobs) for run in state.runs.values() if run.ended_ms}
+    ended = [run for run in state.runs.values() if run.ended_ms]
+    over = {run.id: len(run.jobs) for run in ended if run.root not in state.runs}
+    under = {run.id: len(run.jobs) for run in ended if run.root in state.runs}
     assert state.over == over, f"the runs that are over are {over}, not {state.over}"
-    assert state.over_jobs == sum(over.values()), f"they have {over} jobs, not {state.over_jobs}"
+    assert state.under == under, f"the sub-runs that are over are {under}, not {state.under}"
+    total = sum(over.values()) + sum(under.values())
+    assert state.over_jobs == total, f"they have {total} jobs, not {state.over_jobs}"
     ends = [state.runs[run].ended_ms for run in state.over]
     assert ends == sorted(ends), f"runs are out of the order of their ends: {ends}"
     if state.over:
@@ -277,6 +311,33 @@ def _validate_over(state: State, counted: dict[tuple[str, tuple[str, ...]], int]
         assert due_ms, "finished runs are never forgotten"
         at_most_ms = max(ends[0] + limits.FINISHED_KEEP_MS, state.now_ms + 1)
         assert due_ms <= at_most_ms, f"{state.over} are forgotten too late"
+
+
+def _validate_families(state: State, counted: dict[tuple[str, tuple[str, ...]], int]) -> None:
+    families: dict[RunId, dict[RunId, None]] = {}
+    for run in state.runs.values():
+        assert run.depth or not run.root, f"run {run.id} at depth {run.depth}: {run.root}"
+        assert not run.root or run.root in state.runs, f"the root of {run.id} was forgotten"
+        assert run.depth <= limits.SUBRUN_DEPTH_MAX, f"run {run.id} is at depth {run.depth}"
+        if run.root in state.runs:
+            families.setdefault(run.root, {})[run.id] = None
+    assert state.families == families, f"the families are {families}, not {state.families}"
+    for name, kin in state.kin.items():
+        due_ms = counted.get((timers.KIN, (name,)))
+        assert due_ms == kin.due_ms, f"run {name} and its parent are looked at {due_ms}"
+
+
+def _validate_pipelines(state: State) -> None:
+    size = 0
+    for name, saved in state.pipelines.items():
+        assert name == saved.name, f"pipeline '{name}' is filed as '{saved.name}'"
+        numbers = list(saved.versions)
+        assert numbers, f"pipeline '{name}' has no version"
+        assert numbers == sorted(numbers), f"pipeline '{name}' has {numbers}"
+        assert numbers[-1] < saved.next_version, f"pipeline '{name}' has {numbers}"
+        assert len(numbers) <= limits.PIPELINE_VERSIONS_MAX, f"pipeline '{name}': too many"
+        size += sum(version.size for version in saved.versions.values())
+    assert state.pipelines_bytes == size, f"{size} bytes, not {state.pipelines_bytes}"
 
 
 def _validate_timers(state: State) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from titan.fsm import artifacts, checkpoints, retention, settling, timers
+from titan.fsm import artifacts, checkpoints, kin, retention, settling, timers
 from titan.fsm.events import JobChanged, JobReady, JobWithdrawn, RunChanged
 from titan.fsm.handling import Turn
 from titan.fsm.policy import Policy, backoff_ms, may_be_timed, policy_of
@@ -18,6 +18,7 @@ from titan.fsm.standing import is_over, run_state
 from titan.fsm.state import Attempt, Job, JobState, Run, is_ready
 from titan.fsm.telling import EVENTS_EACH_MAX, tell_changed, tell_ready
 from titan.fsm.triggers import Verdict, assess, fires_early, verdict_at_end, why_never
+from titan.fsm.unattended import asks_for_worker
 from titan.ids import JobId
 
 # --- the transitions ------------------------------------------------------------------------------
@@ -45,6 +46,23 @@ def start(turn: Turn, run: Run, job: Job, *, attempt: Attempt) -> None:
     if not run.started_ms:
         run.started_ms = attempt.assigned_ms
     _move(turn, run, job, to=JobState.RUNNING)
+
+
+def begin(turn: Turn, run: Run, job: Job) -> None:
+    """PENDING → RUNNING: a sub-run does the job's work, the one numbered `Job.attempts`."""
+    job.attempts += 1
+    job.not_before_ms = 0
+    job.started_ms = turn.at.now_ms
+    if not run.started_ms:
+        run.started_ms = turn.at.now_ms
+    _move(turn, run, job, to=JobState.RUNNING)
+
+
+def wait_for_people(turn: Turn, run: Run, job: Job) -> None:
+    """PENDING → WAITING: a gate opens."""
+    job.not_before_ms = 0
+    job.started_ms = turn.at.now_ms
+    _move(turn, run, job, to=JobState.WAITING)
 
 
 def end(turn: Turn, run: Run, job: Job, *, to: JobState, reason: str = "") -> None:
@@ -184,7 +202,7 @@ def unblock_all(turn: Turn, run: Run, free: Iterable[Job]) -> None:
     """Their triggers hold: ready after their delays."""
     ready: list[JobId] = []
     for job in free:
-        if may_be_timed(job):
+        if may_be_timed(job) or not asks_for_worker(job):
             policy = policy_of(job)
             _hold(turn, run, job, policy=policy, delay_ms=policy.delay_ms)
         else:
@@ -193,7 +211,7 @@ def unblock_all(turn: Turn, run: Run, free: Iterable[Job]) -> None:
 
 
 def _hold(turn: Turn, run: Run, job: Job, *, policy: Policy, delay_ms: int) -> None:
-    if not delay_ms:
+    if not delay_ms and asks_for_worker(job):
         make_ready(turn, run, job, policy=policy)
         return
     job.not_before_ms = turn.at.now_ms + delay_ms
@@ -356,8 +374,9 @@ def refresh_run(turn: Turn, run: Run) -> None:
     state = run_state(run)
     if over:
         run.ended_ms = run.ended_ms or _last_ms(turn, run)
-        is_news = run.id not in turn.state.over
+        is_news = not retention.is_shelved(turn.state, run)
         retention.run_is_over(turn, run)
+        kin.has_ended(turn, run)
     else:
         run.ended_ms = 0
         is_news = retention.run_is_live(turn.state, run)

@@ -30,7 +30,8 @@ class Rejected(msgspec.Struct, frozen=True):
     stage_full, not_ready, worker_unavailable, worker_busy, not_capable, no_capacity, not_over,
     wrong_type, too_large, key_limit, stale_epoch, request_expired, stale_incarnation, not_yet, settling,
     invalid, not_in_task, cas_failed, lock_lost, lock_queue_full, lock_limit, mailbox_full, job_over,
-    signal_gone, out_of_order.
+    signal_gone, out_of_order, unknown_gate, gate_decided, not_an_approver, invalid_answers,
+    unknown_pipeline, invalid_parameters.
     """
 
     code: str

@@ -20,6 +20,7 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
     retry_backoff_ms: int = 1000
     retry_backoff_cap_ms: int = 60_000
     no_retry_exit_codes: tuple[int, ...] = ()
+    type: str = "run"
 
 
 _encoder = msgspec.msgpack.Encoder()

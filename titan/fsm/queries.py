@@ -12,6 +12,7 @@ import msgspec
 from titan.fsm.state import AttemptRecord
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 from titan.spec.manifest import Manifest
+from titan.spec.model import Input, JobSpec, Scalar
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="?"):
@@ -82,10 +83,11 @@ class GetBlob(Query, frozen=True, kw_only=True, tag="blob"):
 
 
 class GetOutput(Query, frozen=True, kw_only=True, tag="job.output"):
-    """What a job has put out: its attempt's while it runs, else the job's → bytes, or None."""
+    """What a job has put out: its attempt's while it runs, else the job's → bytes, or None. Without a
+    run: of the newest run that has the job."""
 
-    run: RunId
-    job: JobId
+    job: str
+    run: str = ""
 
 
 class ListLocks(Query, frozen=True, kw_only=True, tag="locks"):
@@ -135,6 +137,35 @@ class GetOutputs(Query, frozen=True, kw_only=True, tag="outputs"):
     after: str = ""
 
 
+class ListGates(Query, frozen=True, kw_only=True, tag="gates"):
+    """Gates that wait for people, those of the newest runs first → list[GateView]."""
+
+    run: str = ""  # "": of all runs
+    limit: int = 1000
+
+
+class GetGate(Query, frozen=True, kw_only=True, tag="gate"):
+    """One gate → GateView. `gate` is its id or that of the job it comes after. Without a run: of the
+    newest run where it waits, else of the newest that has it. `DAG-` is accepted and ignored."""
+
+    gate: str
+    run: str = ""
+
+
+class ListPipelines(Query, frozen=True, kw_only=True, tag="pipelines"):
+    """Saved pipelines by name, the latest version of each → list[PipelineView]."""
+
+    limit: int = 1000
+    after: str = ""  # the last name of the page before
+
+
+class GetPipeline(Query, frozen=True, kw_only=True, tag="pipeline"):
+    """One version of a saved pipeline, the latest for 0 → PipelineView with its jobs."""
+
+    name: str
+    version: int = 0
+
+
 AnyQuery = (
     GetRun
     | ListRuns
@@ -152,6 +183,10 @@ AnyQuery = (
     | GetArtifact
     | ListArtifacts
     | GetOutputs
+    | ListGates
+    | GetGate
+    | ListPipelines
+    | GetPipeline
 )
 
 
@@ -167,6 +202,10 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     jobs: dict[str, int]  # state → how many, no zeroes
     agent_run_id: str = ""
     owner: str = ""
+    pipeline: str = ""  # the saved pipeline that it was made of, and its version
+    pipeline_version: int = 0
+    parent_run: RunId = RunId("")  # a sub-run: the run and the job that it runs for
+    parent_job: JobId = JobId("")
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,6 +226,54 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     history: tuple[AttemptRecord, ...] = ()
     progress: float | None = None  # 0 to 1, as the running task says; None when it does not
     note: str = ""  # with the progress, for people
+    decisions: tuple[DecisionView, ...] = ()  # a gate: who decided what and when, all rounds
+    subrun: RunId = RunId("")  # a saved pipeline: the run that does its work
+
+
+class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
+    """What one person decided at a gate. `round` is 1 for the first time it waited."""
+
+    decision: str  # approve | reject
+    by: str
+    role: str
+    at_ms: int
+    comment: str
+    answers: dict[str, Scalar]
+    round: int
+
+
+class GateView(msgspec.Struct, frozen=True, kw_only=True):
+    """A gate as people see it; it can be decided while `state` is WAITING."""
+
+    run: RunId
+    run_name: str
+    id: JobId
+    after: JobId  # the job that it was put after; "" when it was declared as a job
+    state: str
+    reason: str
+    message: str
+    opened_ms: int  # 0 before it waits
+    due_ms: int  # when it fails if nobody decides
+    wanted: int  # approvals
+    users: tuple[str, ...]  # who may decide; anybody when there are neither users nor roles
+    roles: tuple[str, ...]
+    form: dict[str, Input]
+    decisions: tuple[DecisionView, ...] = ()
+
+
+class PipelineView(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a saved pipeline. `jobs` only when one was asked for."""
+
+    name: str
+    version: int
+    versions: tuple[int, ...]  # all that are kept
+    count: int  # of jobs
+    saved_ms: int
+    owner: str
+    bundle: Digest
+    digests: tuple[Digest, ...]  # every blob it refers to
+    inputs: dict[str, Input]
+    jobs: tuple[JobSpec, ...] = ()
 
 
 class WorkerView(msgspec.Struct, frozen=True, kw_only=True):

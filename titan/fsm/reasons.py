@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from titan.fsm import settling
-from titan.fsm.policy import policy_of
+from titan.fsm.kin import subrun_of
+from titan.fsm.policy import decode_spec, policy_of
+from titan.fsm.records.gates import APPROVE
 from titan.fsm.state import Demand, Job, JobState, Run, State, Worker
+from titan.fsm.unattended import asks_for_worker
 
 _NAMES_SHOWN = 5
 
@@ -22,8 +25,11 @@ class Reasons:
         """Why this one waits or how it ended; "" when it needs no words."""
         if job.state.is_over:
             return job.reason
+        if job.state is JobState.WAITING:
+            return _people(run, job)
         if job.state is not JobState.PENDING:
-            return ""
+            below = subrun_of(run, job)
+            return f"runs as {below}" if below else ""
         under_way = settling.why_waits(self.state, run, job)
         if under_way:
             return f"waits until {under_way} is carried out"
@@ -43,11 +49,21 @@ def _parents(run: Run, job: Job) -> str:
     return f"waits for {shown} and {more} more" if more > 0 else f"waits for {shown}"
 
 
+def _people(run: Run, job: Job) -> str:
+    spec, gate = decode_spec(job), run.gates[job.id]
+    given = sum(one.decision == APPROVE for one in gate.decisions)
+    asked = f": {spec.hitl_message}" if spec.hitl_message else ""
+    if spec.approvers.count == 1:
+        return f"waits for approval{asked}"
+    return f"waits for approval, has {given} of {spec.approvers.count}{asked}"
+
+
 def _held(job: Job) -> str:
     when = datetime.fromtimestamp(job.not_before_ms / 1000, UTC)
     until = when.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
     if not job.retries_used:
-        return f"delayed until {until}"
+        is_due = not asks_for_worker(job) and not policy_of(job).delay_ms
+        return "is about to begin" if is_due else f"delayed until {until}"
     return f"retry {job.retries_used} of {policy_of(job).retries} at {until}, after: {job.reason}"
 
 

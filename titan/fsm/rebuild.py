@@ -15,12 +15,13 @@ from titan.fsm.occupancy import occupy
 from titan.fsm.stages import note_roots
 from titan.fsm.standing import run_state
 from titan.fsm.state import AttemptRecord, Run, State
+from titan.fsm.unattended import NOBODY
 from titan.ids import JobId
 
 
 def rebuild(state: State) -> None:
     """Make all index fields of `state` what they are in the state that was frozen."""
-    memo: dict[Any, Any] = {PLAIN: PLAIN}
+    memo: dict[Any, Any] = {PLAIN: PLAIN, NOBODY: NOBODY}
 
     def share(value: Any) -> Any:
         return memo.setdefault(value, value)
@@ -38,7 +39,8 @@ def rebuild(state: State) -> None:
             job.children = ()
             job.demand = share(job.demand)
     state.staged_bytes = sum(stage.size for stage in state.stages.values())
-    state.over_jobs = sum(state.over.values())
+    _rebuild_families(state)
+    state.over_jobs = sum(state.over.values()) + sum(state.under.values())
     state.claims = sum(len(lock.holders) + len(lock.waiters) for lock in state.locks.values())
     state.mail_bytes = sum(
         len(signal.payload)
@@ -46,12 +48,24 @@ def rebuild(state: State) -> None:
         for box in boxes.values()
         for signal in box
     )
+    state.pipelines_bytes = sum(
+        version.size for saved in state.pipelines.values() for version in saved.versions.values()
+    )
     logs.rebuild(state)
     state.blob_refs = references.all_references(state)
     for attempt in state.attempts.values():
         worker = state.workers[attempt.worker]
         worker.live[attempt.id] = None
         occupy(worker.used, state.runs[attempt.run].jobs[attempt.job])
+
+
+def _rebuild_families(state: State) -> None:
+    state.families, state.under = {}, {}
+    for run in state.runs.values():
+        if run.root in state.runs:
+            state.families.setdefault(run.root, {})[run.id] = None
+            if run.ended_ms:
+                state.under[run.id] = len(run.jobs)
 
 
 def _rebuild_run(run: Run, *, share: Callable[[Any], Any], is_settled: bool) -> None:

@@ -108,6 +108,9 @@ def _each(state: State) -> Iterator[Digest]:
         yield from of_run(run)
     for stage in state.stages.values():
         yield from of_jobs(stage.run.jobs.values())
+    for saved in state.pipelines.values():
+        for version in saved.versions.values():
+            yield from version.digests
     for key in state.artifact_keys.values():
         yield key.digest
     for manifest in _manifests(state):

@@ -2,8 +2,8 @@
 
 Kept are the newest `FINISHED_RUNS_MAX` finished runs, with at most `FINISHED_JOBS_MAX` jobs together, for
 `FINISHED_KEEP_MS` after their end. A live run is never forgotten. One timer looks after all of them and
-forgets a few at a time. Blobs that no run refers to any more go as
-`references.py` says.
+forgets a few at a time. Blobs that no run refers to any more go as `references.py` says.
+A sub-run goes with the run at the top of its family: until then it is not in `over` but in `under`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,25 @@ from titan.limits import (
 def run_is_over(turn: Turn, run: Run) -> None:
     """The run has ended, or has grown by jobs that ended at once: its time to be forgotten will come."""
     state = turn.state
-    state.over_jobs += len(run.jobs) - state.over.get(run.id, 0)
-    is_new = run.id not in state.over
-    state.over[run.id] = len(run.jobs)
-    if is_new:
+    if run.root in state.runs:
+        _shelve(state, run, state.under)
+    elif _shelve(state, run, state.over):
         _put_in_order(state, run)
     signals.run_is_over(state, run.id)
     _look_again(turn)
+
+
+def _shelve(state: State, run: Run, shelf: dict[RunId, int]) -> bool:
+    """Note how many jobs the run has; whether it is new there."""
+    known = shelf.get(run.id, 0)
+    state.over_jobs += len(run.jobs) - known
+    shelf[run.id] = len(run.jobs)
+    return not known
+
+
+def is_shelved(state: State, run: Run) -> bool:
+    """Whether the run is known to be over."""
+    return run.id in state.over or run.id in state.under
 
 
 def _put_in_order(state: State, run: Run) -> None:
@@ -48,7 +60,7 @@ def _put_in_order(state: State, run: Run) -> None:
 
 def run_is_live(state: State, run: Run) -> bool:
     """The run is not over. Answers whether it was."""
-    jobs = state.over.pop(run.id, 0)
+    jobs = state.over.pop(run.id, 0) or state.under.pop(run.id, 0)
     state.over_jobs -= jobs
     return jobs != 0
 
@@ -58,14 +70,47 @@ def forget(turn: Turn) -> None:
     state = turn.state
     room = FORGET_JOBS_PER_ENTRY
     while room > 0 and state.over and _due_ms(state) <= state.now_ms:
-        run = state.runs.pop(next(iter(state.over)))
-        run_is_live(state, run)
-        state.unsettled.pop(run.id, None)
-        room -= len(run.jobs)
-        _release(turn, run)
-        turn.events.append(RunForgotten(run.id))
+        root = state.runs[next(iter(state.over))]
+        if _is_called(state, root):
+            break  # a moment later all of them go together
+        room -= _forget_family(turn, root, room=room)
     state.forget_due_ms = 0
     _look_again(turn)
+
+
+def _is_called(state: State, root: Run) -> bool:
+    """Whether a sub-run of it is about to be ended, which may take some entries."""
+    family = state.families.get(root.id, ())
+    return any(name in state.kin or name in state.unsettled for name in family)
+
+
+def _forget_family(turn: Turn, root: Run, *, room: int) -> int:
+    """Forget the ended sub-runs of a run, newest first, and at last the run itself; how many jobs that
+    were. One that somebody has revived stays, on its own."""
+    state, jobs = turn.state, 0
+    for name in [name for name in reversed(state.families.get(root.id, {})) if name in state.under]:
+        jobs += _forget_one(turn, state.runs[name])
+        if jobs >= room:
+            return jobs
+    for name in state.families.pop(root.id, ()):
+        state.runs[name].root = RunId("")
+    return jobs + _forget_one(turn, root)
+
+
+def _forget_one(turn: Turn, run: Run) -> int:
+    state = turn.state
+    del state.runs[run.id]
+    state.unsettled.pop(run.id, None)
+    state.kin.pop(run.id, None)
+    run_is_live(state, run)
+    family = state.families.get(run.root)
+    if family is not None:
+        family.pop(run.id, None)
+        if not family:
+            del state.families[run.root]
+    _release(turn, run)
+    turn.events.append(RunForgotten(run.id))
+    return len(run.jobs)
 
 
 def _release(turn: Turn, run: Run) -> None:

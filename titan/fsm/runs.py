@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import ChainMap
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from titan.fsm import jobs, references, settling, stages, timers
+from titan.fsm import gates, jobs, references, settling, stages, timers
 from titan.fsm.batch import Draft, batchable
 from titan.fsm.commands import AddJobs, SubmitRun
 from titan.fsm.declare import make_jobs
@@ -21,8 +22,10 @@ from titan.fsm.records.unsettled import Starting
 from titan.fsm.standing import is_over
 from titan.fsm.state import Job, Run, RunState, Stage, State
 from titan.fsm.telling import tell_ready
-from titan.ids import JobId, is_digest
+from titan.fsm.unattended import asks_for_worker
+from titan.ids import JobId, RunId, is_digest
 from titan.limits import JOB_SPEC_BYTES_MAX, JOBS_PER_RUN_MAX, NAME_CHARS_MAX
+from titan.spec.model import Scalar
 
 
 @handles(SubmitRun)
@@ -42,24 +45,28 @@ def submit_run(state: State, cmd: SubmitRun, at: Stamp) -> Outcome:
     if refusal is not None:
         return refusal
     turn = Turn(state, at)
-    dropped = stages.drop(state, cmd.run)
-    if dropped is not None and dropped is not stage:
-        references.release(turn, references.of_jobs(dropped.run.jobs.values()))
-    stages.build(state, stage, made)
+    stages.clear(turn, cmd.run, but=stage)
     run = stage.run
     run.name = cmd.name
-    run.created_ms = at.now_ms
     run.bundle = cmd.bundle
-    if cmd.bundle:
-        references.hold(state, (cmd.bundle,))
     run.parameters = cmd.parameters
     run.agent_run_id = cmd.agent_run_id
     run.owner = cmd.owner
-    run.revision = at.index
-    state.runs[cmd.run] = run
-    turn.events.append(RunSubmitted(cmd.run))
-    _start(turn, stage)
+    launch(turn, stage, made)
     return turn.done(cmd.run)
+
+
+def launch(turn: Turn, stage: Stage, last: Sequence[Job]) -> None:
+    """Build the last jobs in, make the run visible and let it start. Everything has been checked."""
+    run = stage.run
+    stages.build(turn.state, stage, last)
+    run.created_ms = turn.at.now_ms
+    run.revision = turn.at.index
+    turn.state.runs[run.id] = run
+    if run.bundle:
+        references.hold(turn.state, (run.bundle,))
+    turn.events.append(RunSubmitted(run.id))
+    _start(turn, stage)
 
 
 def _start(turn: Turn, stage: Stage) -> None:
@@ -83,7 +90,7 @@ def go_on_with_start(turn: Turn, run: Run, work: Starting, *, steps: int) -> boo
     due: list[tuple[int, str, JobId]] = []
     for name, delay_ms, queue_timeout_ms in work.timed[first : work.at]:
         job = run.jobs[name]
-        if delay_ms:
+        if delay_ms or not asks_for_worker(job):
             job.not_before_ms = now_ms + delay_ms
             due.append((job.not_before_ms, timers.JOB, job.id))
         else:
@@ -95,20 +102,31 @@ def go_on_with_start(turn: Turn, run: Run, work: Starting, *, steps: int) -> boo
 
 
 def _why_not(cmd: SubmitRun) -> Rejected | None:
-    if not cmd.run or len(cmd.run) > NAME_CHARS_MAX:
-        return Rejected("invalid", f"a run id has 1 to {NAME_CHARS_MAX} characters")
-    for field, text in (
-        ("name", cmd.name),
-        ("agent_run_id", cmd.agent_run_id),
-        ("owner", cmd.owner),
-    ):
-        if len(text) > NAME_CHARS_MAX:
-            return Rejected("too_large", f"{field} has at most {NAME_CHARS_MAX} characters")
+    refusal = why_not_named(
+        run=cmd.run, name=cmd.name, agent_run_id=cmd.agent_run_id, owner=cmd.owner
+    )
+    if refusal is not None:
+        return refusal
     if cmd.bundle and not is_digest(cmd.bundle):
         return Rejected("invalid", "bundle is a SHA-256 in hex")
     if not 0 <= cmd.parts <= JOBS_PER_RUN_MAX:
         return Rejected("invalid", f"parts is 0 to {JOBS_PER_RUN_MAX}")
-    if len(msgspec.msgpack.encode(cmd.parameters)) > JOB_SPEC_BYTES_MAX:
+    return why_not_parameters(cmd.parameters)
+
+
+def why_not_named(*, run: RunId, **texts: str) -> Rejected | None:
+    """Why no run can be called that."""
+    if not run or len(run) > NAME_CHARS_MAX:
+        return Rejected("invalid", f"a run id has 1 to {NAME_CHARS_MAX} characters")
+    for field, text in texts.items():
+        if len(text) > NAME_CHARS_MAX:
+            return Rejected("too_large", f"{field} has at most {NAME_CHARS_MAX} characters")
+    return None
+
+
+def why_not_parameters(parameters: dict[str, Scalar]) -> Rejected | None:
+    """Why a run cannot have these."""
+    if len(msgspec.msgpack.encode(parameters)) > JOB_SPEC_BYTES_MAX:
         return Rejected("too_large", f"parameters have at most {JOB_SPEC_BYTES_MAX} bytes")
     return None
 
@@ -137,7 +155,7 @@ def _check_addition(
         return Rejected("run_over", f"run {cmd.run} was cancelled")
     if not cmd.jobs:
         return []
-    new = make_jobs(cmd.jobs)
+    new = make_jobs(gates.behind_known_gates(run, cmd.jobs))
     if isinstance(new, Rejected):
         return new
     known = ChainMap(beside, run.jobs) if beside else run.jobs

@@ -20,6 +20,7 @@ from titan.errors import Fatal
 from titan.fsm.rebuild import rebuild
 from titan.fsm.records.files import ArtifactKey, Checkpoint, LogPack, TailLog
 from titan.fsm.records.locks import Lock
+from titan.fsm.records.pipelines import Kin, PipelineVersion, SavedPipeline
 from titan.fsm.records.signals import Mailboxes
 from titan.fsm.records.unsettled import Unsettled
 from titan.fsm.state import Attempt, Blob, Job, KvItem, Run, Session, Stage, State, Timer, Worker
@@ -62,6 +63,14 @@ class JobsBlock(msgspec.Struct, frozen=True, array_like=True):
     jobs: list[Job]
 
 
+class SavedBlock(msgspec.Struct, frozen=True, array_like=True):
+    """One version of a saved pipeline. It never changes, so it is encoded when it is drawn."""
+
+    name: str
+    next_version: int
+    version: PipelineVersion
+
+
 class Frozen:
     """A state as it was: an iterator over its blocks, which another thread may draw.
 
@@ -83,7 +92,7 @@ class Frozen:
         return next(self._blocks)
 
     def _draw(
-        self, runs: list[bytes | list[Run]], others: list[bytes], header: bytes
+        self, runs: list[bytes | list[Run]], others: list[bytes | SavedBlock], header: bytes
     ) -> Iterator[bytes]:
         count = 1
         yield header
@@ -91,7 +100,8 @@ class Frozen:
             for block in [part] if isinstance(part, bytes) else _run_blocks(part):
                 count += 1
                 yield block
-        yield from others
+        for each in others:
+            yield each if isinstance(each, bytes) else _block("pipelines", each)
         self._lazy = {}
         yield _block("end", count + len(others))
 
@@ -106,10 +116,10 @@ def _copied(run: Run) -> Run:
     for job in jobs.values():
         if isinstance(job.children, list):
             job.children = list(job.children)
-    return msgspec.structs.replace(run, jobs=jobs, counts=dict(run.counts))
+    return msgspec.structs.replace(run, jobs=jobs, counts=dict(run.counts), gates=dict(run.gates))
 
 
-def _others(state: State) -> Iterator[bytes]:
+def _others(state: State) -> Iterator[bytes | SavedBlock]:
     """Everything but the header and the runs."""
     for section, rows in (
         ("attempts", state.attempts),
@@ -117,6 +127,7 @@ def _others(state: State) -> Iterator[bytes]:
         ("blobs", state.blobs),
         ("sessions", state.sessions),
         ("over", state.over),
+        ("kin", state.kin),
         ("unsettled", state.unsettled),
         ("locks", state.locks),
         ("artifact_keys", state.artifact_keys),
@@ -131,6 +142,7 @@ def _others(state: State) -> Iterator[bytes]:
     for run, boxes in state.mail.items():
         for job, signals in boxes.items():
             yield _block("mail", {run: {job: signals}})
+    yield from _saved(state)
     for kv_part in _kv_parts(state.kv):
         yield _block("kv", kv_part)
     for start in range(0, len(state.timers), _ROWS_PER_BLOCK):
@@ -203,6 +215,12 @@ def _stages(state: State) -> Iterator[bytes]:
         yield from _jobs("staged", stage.run)
 
 
+def _saved(state: State) -> Iterator[SavedBlock]:
+    for saved in state.pipelines.values():
+        for version in saved.versions.values():
+            yield SavedBlock(saved.name, saved.next_version, version)
+
+
 def _jobs(section: str, run: Run) -> Iterator[bytes]:
     jobs = list(run.jobs.values())
     for start in range(0, len(jobs), _JOBS_PER_BLOCK):
@@ -242,6 +260,8 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
         ("blobs", dict[Digest, Blob]),
         ("sessions", dict[str, Session]),
         ("over", dict[RunId, int]),
+        ("kin", dict[RunId, Kin]),
+        ("pipelines", SavedBlock),
         ("unsettled", dict[RunId, Unsettled]),
         ("locks", dict[str, Lock]),
         ("mail", dict[RunId, Mailboxes]),
@@ -301,6 +321,9 @@ def _take(state: State, section: str, data: Any) -> None:
     elif section == "mail":
         for run, boxes in data.items():
             state.mail.setdefault(run, {}).update(boxes)
+    elif section == "pipelines":
+        saved = SavedPipeline(name=data.name, next_version=data.next_version)
+        state.pipelines.setdefault(data.name, saved).versions[data.version.number] = data.version
     elif section == "timers":
         state.timers.extend(data)
     elif section != "end":

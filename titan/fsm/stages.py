@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from titan.fsm import timers
+from titan.fsm import references, timers
 from titan.fsm.commands import StageJobs
 from titan.fsm.declare import make_jobs
 from titan.fsm.graph import why_not_graph
 from titan.fsm.growth import grow
-from titan.fsm.handling import Stamp, handles
+from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Applied, Outcome, Rejected
 from titan.fsm.policy import may_be_timed, policy_of
 from titan.fsm.state import Job, Run, Stage, State, TimedRoot
+from titan.fsm.unattended import asks_for_worker
 from titan.ids import RunId
 from titan.limits import JOBS_PER_RUN_MAX, STAGE_PARTS_AHEAD_MAX, STAGE_TTL_MS, STAGED_BYTES_MAX
 
@@ -101,12 +102,16 @@ def note_roots(stage: Stage, new: Sequence[Job]) -> None:
     for job in new:
         if job.parents:
             continue
+        if not asks_for_worker(job):
+            stage.timed.append(TimedRoot(job.id, policy_of(job).delay_ms, 0))
+            continue
         delay_ms = 0
         if may_be_timed(job):
             policy = policy_of(job)
             delay_ms = policy.delay_ms
             if delay_ms or policy.queue_timeout_ms:
-                stage.timed.append(TimedRoot(job.id, delay_ms, policy.queue_timeout_ms))
+                root = TimedRoot(job.id, delay_ms, policy.queue_timeout_ms)
+                stage.timed.append(root)
         if not delay_ms:
             stage.roots.append(job.id)
 
@@ -140,3 +145,10 @@ def drop(state: State, run: RunId) -> Stage | None:
     if stage is not None:
         state.staged_bytes -= stage.size
     return stage
+
+
+def clear(turn: Turn, run: RunId, *, but: Stage | None = None) -> None:
+    """Forget the run under construction with what it refers to, unless it is the one that goes on."""
+    stage = drop(turn.state, run)
+    if stage is not None and stage is not but:
+        references.release(turn, references.of_jobs(stage.run.jobs.values()))

@@ -13,7 +13,9 @@ from typing import NamedTuple
 import msgspec
 
 from titan.fsm.records.files import ArtifactKey, Checkpoint, LogPack, TailLog
+from titan.fsm.records.gates import Gate
 from titan.fsm.records.locks import Lock
+from titan.fsm.records.pipelines import Kin, SavedPipeline
 from titan.fsm.records.signals import Mailboxes
 from titan.fsm.records.unsettled import Unsettled
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
@@ -94,7 +96,7 @@ class Job(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     trigger: str = "all_success"
     affinity: bool = False
     state: JobState = JobState.PENDING
-    attempts: int = 0  # assignments so far; an attempt's number within its job
+    attempts: int = 0  # assignments so far; an attempt's number within its job. Or: sub-runs so far
     retries_used: int = 0
     live: AttemptId = AttemptId(0)  # the live attempt, 0 when there is none
     not_before_ms: int = 0  # a delay or back-off holds it until then; 0 when nothing does
@@ -131,6 +133,14 @@ class Run(msgspec.Struct, kw_only=True, array_like=True):
     # index
     counts: dict[JobState, int] = msgspec.field(default_factory=dict)  # no zeroes
     state: RunState = RunState.PENDING  # `standing.run_state`, so that changes can be told
+    # not index
+    gates: dict[JobId, Gate] = {}  # those that have waited at least once
+    pipeline: str = ""  # the saved pipeline that it was made of
+    pipeline_version: int = 0
+    parent_run: RunId = RunId("")  # a sub-run: the run of the job that it runs for
+    parent_job: JobId = JobId("")
+    root: RunId = RunId("")  # the run at the top; a sub-run is kept as long as that one is
+    depth: int = 0  # how many runs are above it
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -200,7 +210,7 @@ class Session(msgspec.Struct, kw_only=True):
 
 
 class TimedRoot(NamedTuple):
-    """A job without parents that has a delay or a queue time-out."""
+    """A job without parents that has a delay or a queue time-out, or that no worker runs."""
 
     job: JobId
     delay_ms: int
@@ -226,7 +236,7 @@ class Timer(NamedTuple):
 
     due_ms: int
     seq: int
-    kind: str  # blob | checkpoint | forget | job | kv | lock | queue | session | stage | worker
+    kind: str  # blob | checkpoint | forget | gate | job | kin | kv | lock | queue | session | stage | …
     key: tuple[str, ...]
 
 
@@ -259,6 +269,8 @@ class State(msgspec.Struct, kw_only=True):
     over: dict[RunId, int] = msgspec.field(
         default_factory=dict
     )  # ended runs, oldest end first: jobs
+    pipelines: dict[str, SavedPipeline] = msgspec.field(default_factory=dict)
+    kin: dict[RunId, Kin] = msgspec.field(default_factory=dict)  # sub-runs to look at (`kin.py`)
     forget_due_ms: int = 0  # when `retention.py` looks at them again; 0: never
     timers: list[Timer] = msgspec.field(default_factory=list)  # a heap; stale ones are skipped
     timers_sweep_at: int = 1024  # stale timers are swept out when the heap is this long
@@ -269,7 +281,14 @@ class State(msgspec.Struct, kw_only=True):
     log_packs: dict[int, LogPack] = msgspec.field(default_factory=dict)  # by number, oldest first
     next_log_pack: int = 1
     # index
-    over_jobs: int = 0  # how many jobs the runs in `over` have
+    over_jobs: int = 0  # how many jobs the runs in `over` and `under` have
+    under: dict[RunId, int] = msgspec.field(
+        default_factory=dict
+    )  # ended sub-runs whose root is there: jobs
+    families: dict[RunId, dict[RunId, None]] = msgspec.field(
+        default_factory=dict
+    )  # root → its sub-runs
+    pipelines_bytes: int = 0  # the sizes of all versions of all saved pipelines
     staged_bytes: int = 0  # the sizes of all stages
     claims: int = 0  # holders and waiters of all locks
     mail_bytes: int = 0  # of all unread signals

@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from titan import limits
-from titan.fsm.state import State, Timer
+from titan.fsm.state import JobState, State, Timer
 from titan.ids import Digest, JobId, RunId, WorkerId
 
 BLOB: Final = "blob"  # an unreferenced blob's lease ends; key: digest
 CHECKPOINT: Final = "checkpoint"  # of a job that is over; key: run, job
+GATE: Final = "gate"  # a gate has waited too long; key: run, job
+KIN: Final = "kin"  # a sub-run ended or lost its parent; key: the sub-run
 JOB: Final = "job"  # a delay or a back-off ends; key: run, job
 QUEUE: Final = "queue"  # a ready job was not assigned in time; key: run, job
 KV: Final = "kv"  # a key reaches its time to live; key: the key
@@ -92,6 +94,19 @@ def _queue_ms(state: State, key: tuple[str, ...]) -> int:
     return job.queue_due_ms if job else 0
 
 
+def _gate_ms(state: State, key: tuple[str, ...]) -> int:
+    run = state.runs.get(RunId(key[0]))
+    job = run.jobs.get(JobId(key[1])) if run else None
+    if run is None or job is None or job.state is not JobState.WAITING:
+        return 0
+    return run.gates[job.id].due_ms
+
+
+def _kin_ms(state: State, key: tuple[str, ...]) -> int:
+    kin = state.kin.get(RunId(key[0]))
+    return kin.due_ms if kin else 0
+
+
 def _kv_ms(state: State, key: tuple[str, ...]) -> int:
     item = state.kv.get(key[0])
     return item.expires_ms if item else 0
@@ -128,7 +143,9 @@ _AWAITED_MS: Final[dict[str, Callable[[State, tuple[str, ...]], int]]] = {
     BLOB: _blob_ms,
     CHECKPOINT: _checkpoint_ms,
     FORGET: _forget_ms,
+    GATE: _gate_ms,
     JOB: _job_ms,
+    KIN: _kin_ms,
     QUEUE: _queue_ms,
     KV: _kv_ms,
     LOCK: _lock_ms,

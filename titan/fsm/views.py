@@ -12,24 +12,31 @@ from typing import Any, Final
 from titan.errors import NotFound
 from titan.fsm import views_coordination as coordination
 from titan.fsm.file_views import get_artifact, get_outputs, list_artifacts
+from titan.fsm.gate_views import decision_views, get_gate, list_gates
+from titan.fsm.kin import subrun_of
+from titan.fsm.pipeline_views import get_pipeline, list_pipelines
 from titan.fsm.policy import decode_spec
 from titan.fsm.queries import (
     BlobView,
     GetArtifact,
     GetBlob,
     GetClaim,
+    GetGate,
     GetJob,
     GetJobSpec,
     GetOutput,
     GetOutputs,
+    GetPipeline,
     GetRun,
     JobView,
     KvGet,
     KvList,
     KvView,
     ListArtifacts,
+    ListGates,
     ListJobs,
     ListLocks,
+    ListPipelines,
     ListRuns,
     ListWorkers,
     PeekSignal,
@@ -67,6 +74,10 @@ def run_view(run: Run) -> RunView:
         jobs={state.value: run.counts[state] for state in JobState if state in run.counts},
         agent_run_id=run.agent_run_id,
         owner=run.owner,
+        pipeline=run.pipeline,
+        pipeline_version=run.pipeline_version,
+        parent_run=run.parent_run,
+        parent_job=run.parent_job,
     )
 
 
@@ -90,6 +101,8 @@ def job_view(run: Run, job: Job, *, reasons: Reasons) -> JobView:
         history=job.history,
         progress=None if says is None else says.progress_ppm / 1_000_000,
         note="" if says is None else says.note,
+        decisions=decision_views(run, job.id) if run.gates else (),
+        subrun=subrun_of(run, job),
     )
 
 
@@ -186,15 +199,20 @@ def _list_jobs(state: State, query: ListJobs) -> list[JobView]:
 
 
 def _get_job(state: State, query: GetJob) -> JobView:
-    if query.run:
-        run = _run(state, query.run)
-        return job_view(run, _job(run, query.job), reasons=Reasons(state))
-    for name in dict.fromkeys((query.job, strip_v1_prefix(query.job))):
+    return job_view(*_newest(state, query.run, query.job), reasons=Reasons(state))
+
+
+def _newest(state: State, run_id: str, job_id: str) -> tuple[Run, Job]:
+    """The job of that run; without one, of the newest run that has it."""
+    if run_id:
+        run = _run(state, run_id)
+        return run, _job(run, job_id)
+    for name in dict.fromkeys((job_id, strip_v1_prefix(job_id))):
         for run in reversed(state.runs.values()):
             job = run.jobs.get(JobId(name))
             if job is not None:
-                return job_view(run, job, reasons=Reasons(state))
-    raise NotFound(f"no run has a job '{query.job}'")
+                return run, job
+    raise NotFound(f"no run has a job '{job_id}'")
 
 
 def _get_job_spec(state: State, query: GetJobSpec) -> JobSpec:
@@ -202,7 +220,7 @@ def _get_job_spec(state: State, query: GetJobSpec) -> JobSpec:
 
 
 def _get_output(state: State, query: GetOutput) -> bytes | None:
-    job = _job(_run(state, query.run), query.job)
+    _, job = _newest(state, query.run, query.job)
     attempt = state.attempts.get(job.live)
     return attempt.output if attempt is not None else job.output or None
 
@@ -235,6 +253,10 @@ _READERS: Final[dict[type[Query], Callable[[State, Any], Any]]] = {
     GetJob: _get_job,
     GetJobSpec: _get_job_spec,
     GetOutput: _get_output,
+    ListGates: list_gates,
+    GetGate: get_gate,
+    ListPipelines: list_pipelines,
+    GetPipeline: get_pipeline,
     ListWorkers: _list_workers,
     KvGet: _kv_get,
     KvList: _kv_list,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from titan.fsm import settling
+from titan.fsm.kin import subrun_of
 from titan.fsm.state import Job, JobState, Run, State, is_ready
 from titan.ids import JobId, RunId
 from titan.sched import filters
@@ -23,7 +24,7 @@ _NAMED_MAX = 3  # parents or workers named in a text; the rest is counted
 class Reason(msgspec.Struct, frozen=True):
     """The binding reason. `change` is what would start the job, "" when nothing is needed or helps.
 
-    Codes: unknown, over, running, queued_on_worker, settling, gate, parents, delay, retry, placing,
+    Codes: unknown, over, running, queued_on_worker, settling, gate, subrun, parents, delay, retry, placing,
     no_workers, capability, size, offline, no_session, cordoned, draining, resting, affinity, resources,
     slots, next.
     """
@@ -95,6 +96,8 @@ def _is_beyond_slots(seat: Seat, job: Job) -> bool:
 def _not_ready(run: Run, job: Job, *, now_ms: int) -> Reason:
     if job.state is JobState.WAITING:
         return Reason("gate", "it waits for a person", f"approve '{job.id}'")
+    if job.state is JobState.RUNNING:
+        return Reason("subrun", f"run {subrun_of(run, job)} does its work", "the end of that run")
     if job.waiting_for:
         open_parents = [p for p in job.parents if not run.jobs[p].state.is_over]
         names = _some([f"'{p}' ({run.jobs[p].state.value})" for p in open_parents])

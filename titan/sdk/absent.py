@@ -10,16 +10,9 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from titan.errors import UserError
 
 _ABSENT: Final = {
-    "approve": "gates",
-    "delete_saved_dag": "saved pipelines",
     "delete_secret": "secrets",
-    "list_saved_dags": "saved pipelines",
-    "pending_gates": "gates",
-    "reject": "gates",
-    "save_dag": "saved pipelines",
     "set_secret": "secrets",
     "stop_service": "services",
-    "submit_saved_dag": "saved pipelines",
 }
 
 

@@ -9,12 +9,12 @@ from titan.fsm.queries import ListWorkers, WorkerView
 from titan.ids import WorkerId
 from titan.sdk.absent import KnowsWhatIsAbsent
 from titan.sdk.locks import LocksApi
-from titan.sdk.runs import RunsApi
+from titan.sdk.pipelines import PipelinesApi
 from titan.sdk.store import StoreApi
 from titan.wire.messages import ClusterInfo, GetCluster
 
 
-class AsyncClient(RunsApi, StoreApi, LocksApi, KnowsWhatIsAbsent):
+class AsyncClient(PipelinesApi, StoreApi, LocksApi, KnowsWhatIsAbsent):
     """A client of a Titan cluster, for one event loop.
 
     `masters`: "host:port,host:port" or a list; else `TITAN_MASTERS`, else `TITAN_HOST` and

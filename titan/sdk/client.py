@@ -19,9 +19,10 @@ from titan.sdk.store_face import StoreFace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from titan.fsm.queries import ArtifactView, JobView, RunView, WorkerView
+    from titan.fsm.queries import ArtifactView, GateView, JobView, PipelineView, RunView, WorkerView
     from titan.sdk.aio import AsyncClient
     from titan.sdk.artifacts import JobFile
+    from titan.sdk.gates import Decided
     from titan.sdk.handles import AsyncRunHandle
     from titan.sdk.jobs import TitanJob
     from titan.sdk.logs import LogLine, Moment
@@ -85,6 +86,22 @@ class RunHandle:
     def watch(self) -> Iterator[RunChange]:
         """The run and its jobs now, then every change until it has ended."""
         return self._client.watch_run(self.id)
+
+    def approve(self, gate: object, **how: Any) -> Decided:
+        """Approve a gate of it; takes what `TitanClient.approve` takes."""
+        return self._client.approve(gate, self.id, **how)
+
+    def reject(self, gate: object, **how: Any) -> Decided:
+        """Reject a gate of it; takes what `TitanClient.reject` takes."""
+        return self._client.reject(gate, self.id, **how)
+
+    def pending_gates(self) -> list[GateView]:
+        """Its gates that wait for people."""
+        return self._client.pending_gates(self.id)
+
+    def get_output(self, job: str) -> Any:
+        """What one of its jobs put out; see `TitanClient.get_output`."""
+        return self._client.get_output(job, self.id)
 
 
 class TitanClient(StoreFace, KnowsWhatIsAbsent):
@@ -279,6 +296,92 @@ class TitanClient(StoreFace, KnowsWhatIsAbsent):
     def retry(self, job_id: str, run: object | None = None) -> None:
         """Run a job that has ended again, with the descendants that ended because of it."""
         self._call(self._here().retry(job_id, run))
+
+    # --- gates ----------------------------------------------------------------------------------
+
+    def approve(
+        self,
+        gate: object,
+        run: object | None = None,
+        *,
+        comment: str = "",
+        answers: Mapping[str, Parameter] | None = None,
+        by: str | None = None,
+        role: str = "",
+    ) -> Decided:
+        """Approve a gate, named by its id or by the job it comes after, in the newest run where it waits.
+
+        `answers` fill in its form; `by` is the user of this process by default. Saying the same again has
+        no effect. Raises `NotFound`, `InvalidSpec` for wrong answers, `AccessDenied` for one who may not
+        decide, `Conflict` with the reason `gate_decided`, naming who decided, or `not_ready`.
+        """
+        work = self._here().approve(gate, run, comment=comment, answers=answers, by=by, role=role)
+        return self._call(work)
+
+    def reject(
+        self,
+        gate: object,
+        run: object | None = None,
+        *,
+        comment: str = "",
+        by: str | None = None,
+        role: str = "",
+    ) -> Decided:
+        """Reject a gate: it fails and is not tried again. Raises as `approve` does."""
+        return self._call(self._here().reject(gate, run, comment=comment, by=by, role=role))
+
+    def pending_gates(self, run: object | None = None) -> list[GateView]:
+        """The gates that wait for people, those of the newest runs first; at most 1000."""
+        return self._call(self._here().pending_gates(run))
+
+    def get_gate(self, gate: str, run: object | None = None) -> GateView:
+        """One gate, with everything that was decided. Raises `NotFound`."""
+        return self._call(self._here().get_gate(gate, run))
+
+    # --- saved pipelines ------------------------------------------------------------------------
+
+    def save_dag(
+        self,
+        name: str,
+        jobs: Iterable[TitanJob] | str | os.PathLike[str],
+        *,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Keep a pipeline: jobs, or the path of a YAML file. Answers its version.
+
+        `parameters`: names with default values, or with `{type, default, required, choices, help}`.
+        Raises `InvalidSpec` with every problem, `LimitExceeded`, `FileNotFoundError`.
+        """
+        return self._call(self._here().save_dag(name, jobs, parameters=parameters))
+
+    def submit_saved_dag(
+        self,
+        name: str,
+        version: int | None = None,
+        parameters: Mapping[str, Parameter] | None = None,
+        wait: bool = False,
+        timeout: float = 300,
+        *,
+        agent_run_id: str | None = None,
+    ) -> RunHandle:
+        """Start a run of a saved pipeline, the latest version by default; with `wait`, come back when it
+        has ended. Raises `NotFound`, `InvalidSpec` for wrong parameters, `TimedOut`."""
+        work = self._here().submit_saved_dag(
+            name, version, parameters, wait, timeout, agent_run_id=agent_run_id
+        )
+        return self._handle(work)
+
+    def list_saved_dags(self) -> list[PipelineView]:
+        """The latest version of every saved pipeline, by name."""
+        return self._call(self._here().list_saved_dags())
+
+    def get_saved_dag(self, name: str, version: int | None = None) -> PipelineView:
+        """A version of a saved pipeline with its jobs. Raises `NotFound`."""
+        return self._call(self._here().get_saved_dag(name, version))
+
+    def delete_saved_dag(self, name: str, version: int | None = None) -> int:
+        """Forget a saved pipeline, or one version; answers how many versions. Its runs go on."""
+        return self._call(self._here().delete_saved_dag(name, version))
 
     # --- files ----------------------------------------------------------------------------------
 

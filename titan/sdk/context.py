@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from titan.errors import UserError
 
 if TYPE_CHECKING:
-    from titan.sdk.client import TitanClient
+    from titan.sdk.client import RunHandle, TitanClient
     from titan.sdk.commit import Commit
     from titan.sdk.fencing import Fence
     from titan.sdk.jobs import TitanJob
@@ -111,6 +111,11 @@ class TaskContext:
         """Add jobs to the task's own run, all or none. They may depend on jobs of the run, on this one
         too; without parents they start at once."""
         self.client._call(self._task().submit(jobs))
+
+    def submit_saved_dag(self, name: str, **how: Any) -> RunHandle:
+        """Start a run of a saved pipeline; takes what `TitanClient.submit_saved_dag` takes. It is a run of
+        its own, which outlives this task; a job of type `pipeline` runs one as a part of its run."""
+        return self.client.submit_saved_dag(name, **how)
 
     @contextmanager
     def commit(self, *, if_lock: Fence | None = None) -> Iterator[Commit]:

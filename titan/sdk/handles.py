@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any
 
-from titan.fsm.queries import JobView
+from titan.fsm.queries import GateView, JobView
 from titan.ids import RunId
 from titan.sdk.views import RunChange
 
 if TYPE_CHECKING:
     from titan.sdk.artifacts import JobFile
+    from titan.sdk.gates import Decided
     from titan.sdk.jobs import TitanJob
     from titan.sdk.runs import RunsApi
 
@@ -67,3 +68,19 @@ class AsyncRunHandle:
     def watch(self) -> AsyncIterator[RunChange]:
         """Every change until it has ended."""
         return self._client.watch_run(self.id)
+
+    async def approve(self, gate: object, **how: Any) -> Decided:
+        """Approve a gate of it; takes what `AsyncClient.approve` takes."""
+        return await self._client.approve(gate, self.id, **how)
+
+    async def reject(self, gate: object, **how: Any) -> Decided:
+        """Reject a gate of it; takes what `AsyncClient.reject` takes."""
+        return await self._client.reject(gate, self.id, **how)
+
+    async def pending_gates(self) -> list[GateView]:
+        """Its gates that wait for people."""
+        return await self._client.pending_gates(self.id)
+
+    async def get_output(self, job: str) -> Any:
+        """What one of its jobs put out; see `AsyncClient.get_output`."""
+        return await self._client.get_output(job, self.id)

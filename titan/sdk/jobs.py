@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from titan.spec.model import JobSpec
 
 _V1_GATE_WAIT_S: Final = 172_800
-_SDK_NAMES: Final = {"id": "id", "type": "job_type", "file": "filename", "depends_on": "parents"}
+_SDK_NAMES: Final = {
+    "id": "id",
+    "type": "job_type",
+    "file": "filename",
+    "depends_on": "parents",
+    "with": "parameters",
+}
 
 
 class TitanJob:
@@ -31,6 +37,9 @@ class TitanJob:
     text instead of a file; Python unless its first line names a shell.
     `args`: a string, split as a shell splits words; a list; or bytes, which are one argument.
     `requirements`: lines, or the path of a requirements file, on this machine or, with `bundle`, in it.
+    `job_type="gate"` asks people: `hitl_message`, `approvers`, `form`, `max_wait_seconds`; a job of another
+    type with a `hitl_message` gets such a gate put after it. `job_type="pipeline"` runs the saved
+    `pipeline` of that name and `version` (0: the latest) with these `parameters`.
     `delay`, `retry_backoff_ms` and `retry_backoff_cap_ms` are milliseconds, `timeout` and
     `queue_timeout` seconds.
 
@@ -78,6 +87,11 @@ class TitanJob:
         limits: Mapping[str, int] | None = None,
         python: str | None = None,
         requirements: str | os.PathLike[str] | Sequence[str] | None = None,
+        approvers: int | Mapping[str, Any] | None = None,
+        form: Mapping[str, Any] | None = None,
+        pipeline: str | None = None,
+        version: int = 0,
+        parameters: Mapping[str, Any] | None = None,
     ) -> None:
         self.id = job_id
         self.filename = filename
@@ -116,6 +130,11 @@ class TitanJob:
         self.limits = limits
         self.python = python
         self.requirements = requirements
+        self.approvers = approvers
+        self.form = form
+        self.pipeline = pipeline
+        self.version = version
+        self.parameters = parameters
         self._check_file()
         self.to_spec()
 
@@ -135,12 +154,16 @@ class TitanJob:
         Raises `InvalidSpec` with everything that is wrong with this job.
         """
         from titan.ids import Digest
+        from titan.spec import gates
         from titan.spec.model import JobSpec
         from titan.spec.problems import Problems
 
         problems = Problems(f"job {self.id!r}")
         attrs = self._attrs(problems)
-        self._check_work(problems)
+        self._check_work(problems, kind=attrs.get("type", "run"))
+        why = gates.why_not_declared(attrs)
+        if why:
+            problems.add(why)
         problems.raise_if_any()
         self._check_isolation(attrs, problems)
         if file is not None:
@@ -204,8 +227,9 @@ class TitanJob:
         if why is not None:
             problems.add(why, field=name)
 
-    def _check_work(self, problems: Any) -> None:
+    def _check_work(self, problems: Any, *, kind: str) -> None:
         from titan.ids import is_digest
+        from titan.spec.model import UNATTENDED
 
         ways = [
             name
@@ -214,7 +238,11 @@ class TitanJob:
         ]
         if self.is_archive and "command" in ways and "filename" in ways:
             ways.remove("filename")  # the archive is where the command runs
-        if len(ways) != 1:
+        if (kind == "pipeline") != (self.pipeline is not None):
+            problems.add("belongs to jobs of type pipeline, and to each of them", field="pipeline")
+        if kind in UNATTENDED and ways:
+            problems.add(f"a job of type {kind} runs nothing itself", field=ways[0])
+        if kind not in UNATTENDED and len(ways) != 1:
             problems.add("needs exactly one of filename, command and script_content")
         if self.is_archive and self.filename is None:
             problems.add("is_archive needs a filename")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -17,6 +16,8 @@ from titan.fsm.queries import GetOutput
 from titan.ids import Digest, RunId, is_run_id, new_run_id
 from titan.limits import STAGES_IN_FLIGHT_MAX
 from titan.sdk.artifacts import ArtifactsApi
+from titan.sdk.gates import GatesApi
+from titan.sdk.given import owner
 from titan.sdk.handles import AsyncRunHandle
 from titan.sdk.jobs import TitanJob
 from titan.sdk.logs import LogsApi
@@ -25,14 +26,16 @@ from titan.sdk.payloads import plain_value
 from titan.sdk.signals import SignalsApi
 from titan.sdk.submission import addition, split
 from titan.spec import graph
+from titan.spec.gates import gates_among, with_gates
 from titan.spec.globs import needs_of
-from titan.spec.model import JobSpec
+from titan.spec.inputs import fill
+from titan.spec.model import Input, JobSpec, Scalar
 from titan.spec.problems import Problems
 
 Parameter = str | int | float | bool | None
 
 
-class RunsApi(LogsApi, ArtifactsApi, SignalsApi):
+class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
     """Runs of a client. Arguments named `run` take a run id or a handle."""
 
     # --- submitting -----------------------------------------------------------------------------
@@ -55,11 +58,11 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi):
             packed = await asyncio.to_thread(pack, listed)
             if packed.bundle is not None:
                 files.enter_context(packed.bundle)
-            _check_graph(name, packed.specs)
+            specs = checked(name, packed.specs)
             await self._upload(packed)
         bundle = Digest("") if packed.bundle is None else packed.bundle.digest
         return await self._submit(
-            name, packed.specs, bundle=bundle, parameters=parameters, agent_run_id=agent_run_id
+            name, specs, bundle=bundle, parameters=parameters, agent_run_id=agent_run_id
         )
 
     async def submit_job(self, job: TitanJob) -> AsyncRunHandle:
@@ -84,6 +87,7 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi):
         from titan.spec.yaml_file import load_pipeline
 
         loaded = await asyncio.to_thread(load_pipeline, path)
+        values = filled(loaded.spec.name, loaded.spec.inputs, parameters)
         bundle = await asyncio.to_thread(loaded.pack)
         if bundle is not None:
             with bundle:
@@ -92,7 +96,7 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi):
             loaded.spec.name,
             loaded.spec.jobs,
             bundle=Digest("") if bundle is None else bundle.digest,
-            parameters={**loaded.spec.parameters, **(parameters or {})},
+            parameters=values,
             agent_run_id=agent_run_id,
         )
         if wait:
@@ -117,9 +121,9 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi):
         with ExitStack() as files:
             if packed.bundle is not None:
                 files.enter_context(packed.bundle)
-            _check_graph(str(run), packed.specs, open_world=True)
+            specs = checked(str(run), packed.specs, open_world=True)
             await self._upload(packed)
-        return addition(RunId(str(run)), packed.specs)
+        return addition(RunId(str(run)), specs)
 
     async def _upload(self, packed: Packed) -> None:
         if packed.bundle is not None:
@@ -145,7 +149,7 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi):
                 bundle=bundle,
                 parameters=dict(parameters or {}),
                 agent_run_id=agent_run_id or "",
-                owner=_owner(),
+                owner=owner(),
             )
         )
         await self._stage(submission.stages)
@@ -175,8 +179,8 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi):
     async def get_output(self, job_id: object, run: object | None = None) -> Any:
         """What a job has put out, as it was set; None when nothing was. While it runs, what it has
         set so far. What is no JSON comes as text or bytes."""
-        found = await self.get_job(str(job_id), run)
-        data = await self._read(GetOutput(run=found.run, job=found.id), bytes | None)  # type: ignore[arg-type]
+        query = GetOutput(job=str(job_id), run="" if run is None else str(run))
+        data = await self._read(query, bytes | None)  # type: ignore[arg-type]
         return None if data is None else plain_value(data)
 
     # --- changing -------------------------------------------------------------------------------
@@ -196,19 +200,28 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi):
         await self._write(RetryJob(run=found.run, job=found.id))
 
 
-def _check_graph(name: str, specs: tuple[JobSpec, ...], *, open_world: bool = False) -> None:
+def checked(
+    name: str, specs: tuple[JobSpec, ...], *, open_world: bool = False
+) -> tuple[JobSpec, ...]:
+    """The jobs as they travel: each gate is a job of its own. Raises `InvalidSpec` for a graph that
+    cannot run."""
     problems = Problems(name)
     if not specs:
         raise InvalidSpec(problems=(f"{name}: has no jobs",))
     vertices = [
         graph.Vertex(spec.id, spec.depends_on, needs_of(spec.artifacts_in)) for spec in specs
     ]
+    vertices += [graph.Vertex(gate, (job,)) for gate, job in gates_among(specs)]
     graph.check(vertices, problems=problems, open_world=open_world)
     problems.raise_if_any()
+    return with_gates(specs)
 
 
-def _owner() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name
-        return ""
+def filled(
+    name: str, inputs: Mapping[str, Input], given: Mapping[str, Scalar] | None
+) -> dict[str, Scalar]:
+    """The parameters of a run. Raises `InvalidSpec` with everything that is wrong with them."""
+    values, wrong = fill(inputs, given or {})
+    if wrong:
+        raise InvalidSpec(problems=tuple(f"{name}: parameter {one}" for one in wrong))
+    return values

@@ -26,6 +26,7 @@ from titan.sdk.signals import Signal
 
 if TYPE_CHECKING:
     from titan.sdk.aio import AsyncClient
+    from titan.sdk.handles import AsyncRunHandle
     from titan.sdk.jobs import TitanJob
 
 
@@ -105,6 +106,11 @@ class AsyncTaskContext:
         command = await collected.command(self.client, if_lock=if_lock)
         if command is not None:
             collected.settle(await self._write(command))
+
+    async def submit_saved_dag(self, name: str, **how: Any) -> AsyncRunHandle:
+        """Start a run of a saved pipeline; takes what `AsyncClient.submit_saved_dag` takes. It is a run
+        of its own, which outlives this task."""
+        return await self.client.submit_saved_dag(name, **how)
 
     async def wait_signal(
         self, name: str, timeout: float | None = None, *, ack: bool = True

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from titan.limits import DURATION_MS_MAX, RETRIES_MAX
-from titan.spec import unavailable, values
+from titan.spec import gates, inputs, unavailable, values
 from titan.spec.isolation import LIMITS
 from titan.spec.model import ISOLATIONS, JOB_TYPES, TRIGGERS, V1_JOB_TYPES
 
@@ -61,6 +61,28 @@ def _choice(
 
 
 _LIST_OR_ONE: Final[Mapping[str, Any]] = {"anyOf": [_SCALAR, _STRINGS]}
+_SCALAR_OR_NULL: Final = ["string", "number", "boolean", "null"]
+_TYPES: Final = [*inputs.TYPES, *(alias.lower() for alias in inputs.ALIASES)]
+_INPUT: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "type": {"enum": _TYPES},
+        "default": {"type": _SCALAR_OR_NULL},
+        "required": {"type": "boolean"},
+        "choices": {"type": "array", "items": _SCALAR},
+        "help": {"type": "string"},
+    },
+    "additionalProperties": False,
+}
+_APPROVERS: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "count": {"type": "integer", "minimum": 1},
+        "users": _LIST_OR_ONE,
+        "roles": _LIST_OR_ONE,
+    },
+    "additionalProperties": False,
+}
 
 JOB_FIELDS: Final[tuple[Field, ...]] = (
     Field(
@@ -242,6 +264,59 @@ JOB_FIELDS: Final[tuple[Field, ...]] = (
         "Files between jobs: out are patterns of what it leaves, in are 'job:pattern' of what it needs.",
         verbatim=True,
     ),
+    Field(
+        "hitl_message",
+        "hitl_message",
+        values.line,
+        {"type": "string"},
+        "What people are asked: by a gate, or by the gate this puts after a job.",
+        aliases=("message",),
+    ),
+    Field(
+        "max_wait_seconds",
+        "max_wait_ms",
+        *_seconds(low_ms=1),
+        "Seconds until a gate that nobody decided fails.",
+    ),
+    Field(
+        "approvers",
+        "approvers",
+        gates.approvers,
+        {"anyOf": [{"type": "integer", "minimum": 1}, _APPROVERS]},
+        "How many people have to approve at the gate, and who may.",
+    ),
+    Field(
+        "form",
+        "form",
+        gates.form,
+        {"type": "object", "additionalProperties": {"anyOf": [_INPUT, {"enum": _TYPES}]}},
+        "What people fill in at the gate; the answers are its output.",
+    ),
+    Field(
+        "pipeline",
+        "pipeline",
+        values.name,
+        {"type": "string"},
+        "The saved pipeline that a job of type pipeline runs.",
+        verbatim=True,
+        per_job=False,
+    ),
+    Field(
+        "version",
+        "pipeline_version",
+        *_whole(0, _INT_MAX),
+        "Version of the saved pipeline; 0 is the latest when the job starts.",
+        per_job=False,
+    ),
+    Field(
+        "with",
+        "parameters",
+        inputs.scalars,
+        {"type": "object", "additionalProperties": {"type": _SCALAR_OR_NULL}},
+        "Parameters for the saved pipeline.",
+        aliases=("parameters",),
+        per_job=False,
+    ),
 )
 
 ROOT_FIELDS: Final[tuple[Field, ...]] = (
@@ -273,8 +348,11 @@ ROOT_FIELDS: Final[tuple[Field, ...]] = (
         "parameters",
         "parameters",
         dict,
-        {"type": "object", "additionalProperties": True},
-        "Names and default values, handed to every job as TITAN_PARAM_<NAME>.",
+        {
+            "type": "object",
+            "additionalProperties": {"anyOf": [{"type": _SCALAR_OR_NULL}, _INPUT]},
+        },
+        "Names with default values or declarations, handed to every job as TITAN_PARAM_<NAME>.",
     ),
     Field("defaults", "defaults", dict, {}, "Values for every job that does not set its own."),
     Field("jobs", "jobs", list, {}, "The jobs, in any order.", aliases=("tasks",)),

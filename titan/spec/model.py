@@ -15,6 +15,7 @@ import msgspec
 from titan.ids import Digest, JobId
 
 JOB_TYPES: Final = ("run", "service", "gate", "pipeline")
+UNATTENDED: Final = ("gate", "pipeline")  # these ask for no worker
 V1_JOB_TYPES: Final = {
     "RUN_PAYLOAD": "run",
     "TASK": "run",
@@ -25,11 +26,32 @@ TRIGGERS: Final = ("all_success", "all_done", "any_success", "any_failed", "none
 ISOLATIONS: Final = ("process", "sandbox", "container")
 DEFAULT_CAPABILITY: Final = "GENERAL"
 
+Scalar = str | int | float | bool | None
+
+
+class Input(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One thing to fill in. Without `default` and not `required` it may stay None."""
+
+    type: str = "string"
+    default: Scalar = None
+    required: bool = False
+    choices: tuple[str | int | float | bool, ...] = ()
+    help: str = ""
+
+
+class Approvers(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Who has to approve at a gate: `count` of them; anybody when neither users nor roles are named."""
+
+    count: int = 1
+    users: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+
 
 class JobSpec(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """One vertex of a run. Exactly one of `file`, `argv`, `shell` is set for a `run` job."""
+    """One vertex of a run. Exactly one of `file`, `argv`, `shell` is set for a `run` job, none for a
+    `gate` or a `pipeline`."""
 
     id: JobId
     type: str = "run"
@@ -63,6 +85,16 @@ class JobSpec(
     requirements_file: str = ""  # the same as a path inside the bundle
     artifacts_out: tuple[str, ...] = ()  # patterns of files that it leaves for others
     artifacts_in: tuple[str, ...] = ()  # "job:pattern" or "job:pattern -> target", see `globs.py`
+    # A gate, or the gate that is put after a job of another type (`gates.py`).
+    hitl_message: str = ""  # what people are asked
+    max_wait_ms: int = 172_800_000  # from the moment it waits; then it fails
+    approvers: Approvers = Approvers()
+    form: dict[str, Input] = {}  # whose answers are the gate's output
+    gate_of: JobId = JobId("")  # the job that this gate was put after
+    # A saved pipeline that runs as a sub-run.
+    pipeline: str = ""
+    pipeline_version: int = 0  # 0: the latest when it starts
+    parameters: dict[str, Scalar] = {}
 
 
 _FIELDS_OF_VERSION_1: Final = 22  # of `JobSpec`, in order
@@ -93,7 +125,8 @@ class PipelineSpec(
     name: str
     jobs: tuple[JobSpec, ...]
     version: str = ""
-    parameters: dict[str, str | int | float | bool | None] = {}
+    parameters: dict[str, Scalar] = {}  # the defaults of `inputs`, for those who want values
+    inputs: dict[str, Input] = {}  # the parameters as declared
 
 
 def slots_of(resources: dict[str, int]) -> int:

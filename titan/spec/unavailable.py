@@ -8,14 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-_V1_GATE_WAIT_S = 172_800
-
 # Field → values that ask for nothing, so that a v1 declaration which spells out a default still runs.
 FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "when": (None,),
     "foreach": (None,),
-    "hitl_message": (None, ""),
-    "max_wait_seconds": (None, _V1_GATE_WAIT_S),
     "secrets": (None, [], ()),
     "port": (None, 0),
     "health": (None,),
@@ -24,7 +20,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
 
 # Field → values of an available field that are not available.
 VALUES: Final[Mapping[str, tuple[str, ...]]] = {
-    "type": ("service", "gate", "pipeline"),
+    "type": ("service",),
 }
 
 # Fields of the pipeline itself.

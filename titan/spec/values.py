@@ -257,6 +257,11 @@ def _texts(value: object) -> list[str]:
     return [text_of(one) for one in listed]
 
 
+def line(value: object) -> str:
+    """Text for people, without blanks around it."""
+    return text_of(value).strip()
+
+
 def _mapping(value: object) -> Mapping[str, Any]:
     if value is None:
         return {}

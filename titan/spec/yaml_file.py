@@ -17,18 +17,19 @@ import msgspec
 from titan.errors import InvalidSpec, LimitExceeded
 from titan.ids import JobId
 from titan.limits import JOB_SPEC_BYTES_MAX, JOBS_PER_RUN_MAX, YAML_BYTES_MAX
-from titan.spec import graph, isolation, requirements, unavailable
+from titan.spec import gates, graph, inputs, isolation, requirements, unavailable
 from titan.spec.bundle import Bundle, bundle_files, bundle_project
 from titan.spec.fields import DEFAULT_FIELD, JOB_FIELD, ROOT_FIELD, Field
 from titan.spec.globs import needs_of
 from titan.spec.layout import lay_out
-from titan.spec.model import JobSpec, PipelineSpec
+from titan.spec.model import UNATTENDED, Input, JobSpec, PipelineSpec
 from titan.spec.problems import Place, Problems, did_you_mean
 from titan.spec.values import kind_of
 from titan.spec.yaml_tree import Node, read_tree
 
 _MERGED_WITH_DEFAULTS = ("env", "limits", "resources")
 _WORK = ("file", "argv", "shell")
+_GATE = ("approvers", "form")
 
 
 class LoadedPipeline(NamedTuple):
@@ -133,8 +134,9 @@ class _Reader:
         spec = PipelineSpec(
             name=plain.get("name") or self._path.stem,
             version=plain.get("version") or "",
-            parameters=parameters,
-            jobs=tuple(self._spec(read) for read in reads),
+            parameters={name: one.default for name, one in parameters.items()},
+            inputs=parameters,
+            jobs=gates.with_gates([self._spec(read) for read in reads]),
         )
         self._problems.raise_if_any()
         folder = None if is_project is False else self._folder
@@ -193,18 +195,21 @@ class _Reader:
                 attrs.update({field.attr: read} if field.attr else read)
         return _Read(attrs, label, places, node.place)
 
-    def _parameters(self, node: Node | None) -> dict[str, Any]:
+    def _parameters(self, node: Node | None) -> dict[str, Input]:
         if node is None or (node.kind == "scalar" and node.value is None):
             return {}
         if node.kind != "mapping":
             message = f"must be a mapping of names to values, not {kind_of(node.plain())}"
             self._problems.add(message, field="parameters", place=node.place)
             return {}
+        found: dict[str, Input] = {}
         for name, value in node.entries.items():
-            if value.kind != "scalar" or isinstance(value.value, bytes):
-                message = "must be text, a number, true, false or null"
-                self._problems.add(message, field=f"parameters.{name}", place=value.place)
-        return {name: value.value for name, value in node.entries.items() if value.kind == "scalar"}
+            declared, wrong = inputs.declared({name: value.plain()}, plain=True)
+            found.update(declared)
+            for message in wrong:
+                said = message.removeprefix(f"{name}: ")
+                self._problems.add(said, field=f"parameters.{name}", place=value.place)
+        return found
 
     def _defaults(self, node: Node | None) -> dict[str, Any]:
         if node is None or (node.kind == "scalar" and node.value is None):
@@ -233,7 +238,9 @@ class _Reader:
                 continue
             read = self._attrs(item, JOB_FIELD, label=label)
             self._require(read)
-            yield read._replace(attrs=_merge(defaults, read.attrs))
+            merged = read._replace(attrs=_merge(defaults, read.attrs))
+            self._require_kind(merged)
+            yield merged
 
     def _require(self, read: _Read) -> None:
         """A job needs an id and exactly one thing to run; both are judged by what is written."""
@@ -244,11 +251,33 @@ class _Reader:
             message = "a job has either a file or a command, not both"
             self._problems.add(message, field=read.label, place=read.places["command"])
 
+    def _require_kind(self, read: _Read) -> None:
+        """What belongs to gates and to saved pipelines stands there and nowhere else."""
+        attrs, kind = read.attrs, read.attrs.get("type", "run")
+        own = {
+            name: value for name, value in attrs.items() if name not in _GATE or name in read.places
+        }
+        why = gates.why_not_declared({**own, "hitl_message": attrs.get("hitl_message")})
+        if why:
+            self._problems.add(why, field=read.label, place=read.place)
+        if kind in UNATTENDED and {"file", "command"} & read.places.keys():
+            message = f"a job of type {kind} runs nothing itself: remove the file or command"
+            self._problems.add(message, field=read.label, place=read.place)
+        if kind == "pipeline" and not {"pipeline"} & read.places.keys():
+            message = "names no saved pipeline: give it `pipeline: NAME`"
+            self._problems.add(message, field=read.label, place=read.place)
+        for name in ("pipeline", "version", "with"):
+            if kind != "pipeline" and name in read.places:
+                message = "belongs to a job of type pipeline"
+                self._problems.add(message, field=f"{read.label}.{name}", place=read.places[name])
+
     def _files(self, reads: list[_Read], *, is_project: bool) -> dict[str, Path]:
         """Check the named files and turn their names into paths in the bundle."""
         for read in reads:
-            if not any(read.attrs.get(name) for name in _WORK) and not (
-                {"file", "command"} & read.places.keys()
+            if (
+                read.attrs.get("type") not in UNATTENDED
+                and not any(read.attrs.get(name) for name in _WORK)
+                and not ({"file", "command"} & read.places.keys())
             ):
                 message = "has nothing to run: give it a file or a command"
                 self._problems.add(message, field=read.label, place=read.place)
@@ -309,8 +338,14 @@ class _Reader:
             )
             for read in reads
         ]
+        owners = list(reads)
+        for read in reads:
+            if read.attrs.get("hitl_message") and read.attrs.get("type") != "gate":
+                job = str(read.attrs.get("id", read.label))
+                jobs.append(graph.Vertex(gates.gate_id(job), (job,)))
+                owners.append(read)
         for fault in graph.find_faults(jobs):
-            read = reads[fault.job]
+            read = owners[fault.job]
             label = f"{read.label}.{fault.field}" if fault.field else "jobs"
             place = read.places.get(fault.field, read.place)
             self._problems.add(fault.message, field=label, place=place)
@@ -344,6 +379,9 @@ def _merge(defaults: Mapping[str, Any], own: dict[str, Any]) -> dict[str, Any]:
         if name in merged and name in own:
             own = {**own, name: {**merged[name], **own[name]}}
     merged.update(own)
+    if merged.get("type") in UNATTENDED and not any(work in own for work in _WORK):
+        for name in _WORK:
+            merged.pop(name, None)
     if "id" in merged:
         merged["id"] = JobId(merged["id"])
     return merged

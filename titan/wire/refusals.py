@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from titan.errors import (
+    AccessDenied,
     Conflict,
     InvalidSpec,
     LimitExceeded,
@@ -14,8 +15,23 @@ from titan.errors import (
 )
 from titan.wire.messages import WriteDone
 
-_NOT_FOUND: Final = ("unknown_run", "unknown_job", "unknown_worker", "unknown_attempt")
-_INVALID: Final = ("duplicate_job", "unknown_parent", "cycle", "invalid_job", "not_supported")
+_NOT_FOUND: Final = (
+    "unknown_run",
+    "unknown_job",
+    "unknown_worker",
+    "unknown_attempt",
+    "unknown_gate",
+    "unknown_pipeline",
+)
+_INVALID: Final = (
+    "duplicate_job",
+    "unknown_parent",
+    "cycle",
+    "invalid_job",
+    "not_supported",
+    "invalid_answers",
+    "invalid_parameters",
+)
 _TOO_LARGE: Final = ("too_large", "key_limit", "stage_full", "lock_limit", "lock_queue_full")
 _HINTS: Final = {
     "attempt_not_live": "another attempt of this task has replaced this one; its effects no longer count",
@@ -39,6 +55,10 @@ def refusal(done: WriteDone) -> TitanError | None:
         return NotFound(text)
     if code in _INVALID:
         return InvalidSpec(text, problems=(text,))
+    if code == "not_an_approver":
+        return AccessDenied(
+            text, hint="say who you are: by a user's name or a role that may decide"
+        )
     if code in _TOO_LARGE:
         return LimitExceeded(text)
     if code == "request_expired":  # it was answered once, too long ago for the answer to be known

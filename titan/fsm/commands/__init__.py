@@ -39,6 +39,9 @@ from titan.fsm.commands.effects import (
     ReportProgress,
     SetOutput,
 )
+from titan.fsm.commands.gates import (
+    DecideGate,
+)
 from titan.fsm.commands.kv import (
     KvCas,
     KvDelete,
@@ -56,6 +59,11 @@ from titan.fsm.commands.locks import (
 from titan.fsm.commands.logs import (
     KeepLogs,
     PackLogs,
+)
+from titan.fsm.commands.pipelines import (
+    DeletePipeline,
+    SavePipeline,
+    SubmitSaved,
 )
 from titan.fsm.commands.runs import (
     AddJobs,
@@ -91,7 +99,9 @@ __all__ = [
     "ClientCommand",
     "Command",
     "CommitEffects",
+    "DecideGate",
     "DeleteArtifact",
+    "DeletePipeline",
     "Effect",
     "Entry",
     "ExpireWorker",
@@ -118,11 +128,13 @@ __all__ = [
     "RenewLock",
     "ReportProgress",
     "RetryJob",
+    "SavePipeline",
     "SendSignal",
     "SetOutput",
     "SetWorkerMode",
     "StageJobs",
     "SubmitRun",
+    "SubmitSaved",
     "decode_client_command",
     "decode_entry",
     "encode_command",
@@ -158,6 +170,10 @@ AnyClientCommand = (
     | DeleteArtifact
     | PublishCheckpoint
     | KeepLogs
+    | DecideGate
+    | SavePipeline
+    | DeletePipeline
+    | SubmitSaved
 )
 AnyCommand = (
     AnyClientCommand
