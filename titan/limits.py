@@ -206,3 +206,37 @@ FEED_ENTRIES_KEPT: Final = (
     8192  # applied entries whose changes a reconnecting page may still ask for
 )
 FEED_IDS_KEPT: Final = 262_144  # the same bound in names of what changed: tens of megabytes
+# --- files ---------------------------------------------------------------------------------
+MANIFEST_FILES_MAX: Final = 256  # listed in the state; a larger set has its listing in a blob
+MANIFEST_BYTES_MAX: Final = 32 * KIB  # of the same: far below an entry, with what travels beside it
+ARTIFACT_PATTERNS_MAX: Final = 64  # of one job, each way
+ARTIFACT_FILES_MAX: Final = 100_000  # of one job; more belong in an archive
+ARTIFACT_KEYS_MAX: Final = 100_000  # a runaway loop over fresh keys meets an answer
+ARTIFACT_KEY_BYTES_MAX: Final = 512
+BLOB_LEASE_MS: Final = (
+    3_600_000  # what was uploaded, or told to be there, stays an hour unreferenced
+)
+CHECKPOINT_KEEP_MS: Final = 3_600_000  # after its job has ended, in case it is run again
+LOG_INLINE_BYTES_MAX: Final = 4 * KIB  # of a finished log that travels with the result
+LOG_TAIL_BYTES_MAX: Final = 4 * MIB  # such logs in the state, until the leader has packed them
+LOG_TAIL_PACK_BYTES: Final = 512 * KIB  # enough for a pack to pay: thousands of small logs
+LOG_TAIL_ENTRY_BYTES: Final = 160  # what a log costs in the tail besides its text
+LOG_PACK_ATTEMPTS_MAX: Final = 4096  # whose logs are one blob: keeps the command far below an entry
+BLOB_BLOCK_BYTES: Final = 1 * MIB  # read, checked and sent at a time
+PARTIALS_MAX: Final = 256  # uploads that were cut off and may go on, per master
+PARTIALS_IDLE_BYTES_MAX: Final = 16 * 1024 * MIB  # of those nobody sends to; the oldest go first
+PARTIAL_AGE_S: Final = 3600.0  # since its last byte; then whoever comes begins anew
+QUARANTINE_FILES_MAX: Final = 16  # damaged blobs kept for people to look at; the oldest go first
+BLOB_STALL_S: Final = 30.0  # without a byte a transfer is given up, to be taken up again
+BLOB_SWEEP_PERIOD_S: Final = 600.0  # how often files that nothing names are looked for
+FETCH_SPAN_BYTES: Final = 32 * MIB  # fetched from one master before the next one is asked
+MASTER_REST_S: Final = 5.0  # a master that failed a worker's transfer is not asked again so soon
+OUTPUTS_TIMEOUT_S: Final = 600.0  # to upload what a job leaves, besides what its size takes
+CHECKPOINT_PERIOD_S: Final = 5.0  # how often a worker looks whether a checkpoint has changed
+CHECKPOINT_FILES_MAX: Final = 10_000
+FINISHING_AT_ONCE: Final = 4  # attempts of a worker whose files are being uploaded
+LOG_LINE_BYTES_MAX: Final = 256 * KIB  # a longer line is searched in pieces
+LOG_INDICES_KEPT: Final = 256  # of packs that were read lately, per master
+LOG_SHIP_BYTES: Final = 8 * MIB  # of logs that a worker sends as one blob; a larger one goes alone
+LOG_SHIP_TRIES_MAX: Final = 100  # over more than an hour; then the log stays on the worker
+LOGS_UNSHIPPED_MAX: Final = 20_000  # finished logs that wait on a worker

@@ -130,7 +130,7 @@ class FakeMaster(Refusing):
         for at in range(message.offset, end, 1000):
             await channel.send(data[at : min(at + 1000, end)])
         if end < len(data):
-            self.cut()
+            connection.close()
         return Ok()
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from titan.errors import ConnectionLost, NotFound, Unavailable
-from titan.exec import bundles
 from titan.exec.bundles import BundleCache
 from titan.exec.drivers import CannotStart
+from titan.exec.files import download
 from titan.ids import Digest
 
 
@@ -116,7 +116,7 @@ async def test_the_least_recently_used_bundle_goes_but_never_one_in_use(
 async def test_a_bundle_that_cannot_be_had_now_is_not_the_declarations_fault(
     tmp_path: Path, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundles, "_FRUITLESS_MAX", 2)
+    monkeypatch.setattr(download, "FRUITLESS_MAX", 2)
     digest = blobs.put("x")
     blobs.breaks_after = [0, 0]
     with pytest.raises(Unavailable):

@@ -97,7 +97,12 @@ def test_the_environment_is_clean_and_titans_own_names_win(tmp_path: Path) -> No
     )
     run = order(5, env={"A": "job", "TITAN_ATTEMPT": "6", "PATH": "/opt"})
     env = environment.of_attempt(
-        run, base=base, masters="a:1,b:2", tmp=tmp_path, output=tmp_path / "out"
+        run,
+        base=base,
+        masters="a:1,b:2",
+        tmp=tmp_path,
+        output=tmp_path / "out",
+        checkpoint=tmp_path,
     )
     assert b"AWS_SECRET_ACCESS_KEY" not in env
     assert env[b"A"] == b"job"
@@ -115,5 +120,10 @@ def test_impossible_variables_are_refused(tmp_path: Path, name: str) -> None:
     base = environment.base({}, worker="w", data_dir=tmp_path, capabilities=())
     with pytest.raises(CannotStart, match="cannot be set"):
         environment.of_attempt(
-            order(1, env={name: "x"}), base=base, masters="", tmp=tmp_path, output=tmp_path
+            order(1, env={name: "x"}),
+            base=base,
+            masters="",
+            tmp=tmp_path,
+            output=tmp_path,
+            checkpoint=tmp_path,
         )

@@ -10,6 +10,7 @@ import pytest
 from titan.errors import NotFound
 from titan.exec.logs import LogStore
 from titan.ids import AttemptId, JobId, RunId
+from titan.wire.log_text import Excerpt, chunks, span_of
 
 RUN, OTHER = RunId("r-1"), RunId("r-2")
 JOB = JobId("job")
@@ -58,17 +59,31 @@ def test_the_time_index_says_how_long_the_log_was(tmp_path: Path) -> None:
     for now_ms, size in ((1000, 10), (1050, 20), (1100, 20), (1200, 20), (1300, 50)):
         path.write_bytes(b"x" * size)
         assert list(store.sample(now_ms=now_ms))
-    assert [store.offset_at(path, ms) for ms in (999, 1000, 1099, 1100, 1299, 1300)] == [
-        0,
-        10,
-        10,
-        20,
-        20,
-        50,
-    ]
     with path.with_suffix(".idx").open("ab") as file:
         file.write(b"torn")
-    assert store.offset_at(path, 5000) == 50
+    samples = store.samples(path)
+    assert samples == [(1000, 10), (1100, 20), (1300, 50)]
+
+    def span(since_ms: int, until_ms: int) -> tuple[int, int]:
+        return span_of(samples, size=60, ended_ms=1400, since_ms=since_ms, until_ms=until_ms)
+
+    assert span(0, 0) == (0, 60)
+    assert span(1000, 1100) == (10, 20)
+    assert span(1050, 1150) == (10, 50)
+    assert span(1300, 1399) == (50, 60)
+    assert span(1401, 0) == (60, 60)
+
+
+def test_lines_with_a_text_are_chosen_wherever_the_pieces_are_cut() -> None:
+    text = "".join(f"line {n} {'needle' if n % 7 == 0 else ''} é\n" for n in range(200)) + "needle"
+    wanted = "".join(line for line in text.splitlines(keepends=True) if "needle" in line).encode()
+    data = text.encode()
+    for size in (1, 5, 100, 10_000):
+        for skip in (0, 3, len(wanted) - 1, len(wanted)):
+            excerpt = Excerpt(text="needle", skip=skip)
+            out = b"".join(excerpt.feed(piece) for piece in chunks(data, size)) + excerpt.close()
+            assert out == wanted[skip:]
+            assert excerpt.size == len(wanted)
 
 
 @pytest.mark.parametrize("run", ["", "..", "a/b", "r" * 200])

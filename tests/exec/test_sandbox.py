@@ -40,7 +40,7 @@ async def test_a_sandboxed_job_sees_its_files_and_nothing_of_the_worker(
     secret.write_text("x")
     line = f"""
     ls -A /job; pwd; cat data.txt; echo made > made.txt && cat made.txt; echo $HOME $TMPDIR
-    touch /tmp/mine && ls /tmp
+    touch $TITAN_CHECKPOINT_DIR/.kept && echo keeps; touch /tmp/mine && ls /tmp
     for path in {secret} {running.data} /home /var /etc/shadow /sys; do
         test -e $path && echo "sees $path"
     done
@@ -56,10 +56,11 @@ async def test_a_sandboxed_job_sees_its_files_and_nothing_of_the_worker(
     assert "sees" not in text
     assert "writes" not in text
     lines = text.split()
-    assert lines[:2] == ["cwd", "tmp"]
+    assert lines[:3] == ["checkpoint", "cwd", "tmp"]
     assert "/job/cwd" in lines
     assert "givenmade" in lines
     assert "mine" in lines
+    assert "keeps" in lines
     processes, *fds = lines[lines.index("mine") + 1 :]
     assert int(processes) <= 5  # init, the shell, and what it just ran
     assert fds == ["0", "1", "2", "3"]  # 3 is the folder that `ls` reads

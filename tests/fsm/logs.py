@@ -23,12 +23,14 @@ from titan.fsm.records.pools import AWAITED
 from titan.fsm.state import JobState, State, is_ready
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 from titan.limits import FINISHED_KEEP_MS
+from titan.spec.manifest import FileEntry, Manifest, manifest_of
 from titan.spec.model import TRIGGERS, Approvers, Input, JobSpec
 from titan.spec.service import RestartSpec
 
 Dice = random.Random
 RUNS = [RunId(f"r-{n}") for n in range(4)]
 JOBS = [JobId(name) for name in "abcdefghij"]
+DIGESTS = [Digest(two * 32) for two in ("ab", "cd", "ef")]
 PIPELINES = ["p", "q"]
 WORKERS = [WorkerId(f"w{n}") for n in range(3)]
 
@@ -46,6 +48,7 @@ def _spec(dice: Dice, job_id: str, parents: Sequence[str]) -> JobSpec:
         queue_timeout_ms=dice.choice([0, 0, 0, 3000]),
         no_retry_exit_codes=dice.choice([(), (2,)]),
         resources=dice.choice([{}, {}, {}, {"gpus": 1}, {"slots": 0}]),
+        bundle=dice.choice([Digest(""), Digest(""), DIGESTS[1]]),
     )
 
 
@@ -116,7 +119,10 @@ def _submit(state: State, dice: Dice) -> Command:
     parts = stage.next_part if stage else 0
     if dice.random() < 0.1:
         parts = dice.randrange(3)
-    return c.SubmitRun(run=run, name="n", jobs=_graph(dice, known, names), parts=parts)
+    bundle = dice.choice([Digest(""), DIGESTS[0]])
+    return c.SubmitRun(
+        run=run, name="n", jobs=_graph(dice, known, names), parts=parts, bundle=bundle
+    )
 
 
 def _stage(state: State, dice: Dice) -> Command:
@@ -260,6 +266,8 @@ def _finish(state: State, dice: Dice) -> Command:
         cause=dice.choice(_CAUSES),
         duration_us=dice.choice([0, 5_000, 20_000_000]),
         output=b"out",
+        log=dice.choice([b"", b"printed"]),
+        artifacts=_manifest(dice) if dice.random() < 0.3 else None,
     )
 
 
@@ -407,8 +415,45 @@ def _deploy(state: State, dice: Dice) -> Command:
 
 
 def _publish(state: State, dice: Dice) -> Command:
+    if dice.random() < 0.2:
+        return c.RenewBlobs(digests=tuple(dice.sample(DIGESTS, 2)))
     holders = tuple(dice.sample(["m1", "m2"], dice.randrange(3)))
-    return c.PublishBlob(digest=Digest("ab" * 32), size=dice.choice([3, 3, 4]), holders=holders)
+    return c.PublishBlob(
+        digest=dice.choice(DIGESTS), size=dice.choice([3, 3, 3, 4]), holders=holders
+    )
+
+
+def _manifest(dice: Dice) -> Manifest:
+    if dice.random() < 0.1:
+        return Manifest(listing=dice.choice(DIGESTS), pack=dice.choice(DIGESTS), count=999, size=3)
+    paths = dice.sample(["a", "b/c", "d", "../e"] if dice.random() < 0.05 else ["a", "b/c"], 2)
+    return manifest_of([FileEntry(path, dice.choice(DIGESTS), 3, 0o644) for path in paths])
+
+
+def _artifact(state: State, dice: Dice) -> Command:
+    key = dice.choice("kx")
+    if dice.random() < 0.3:
+        return c.DeleteArtifact(key=key)
+    return c.PublishArtifact(
+        key=key, digest=dice.choice(DIGESTS), name=dice.choice(["f", "f", "."])
+    )
+
+
+def _checkpoint(state: State, dice: Dice) -> Command:
+    return c.PublishCheckpoint(
+        attempt=_some_attempt(state, dice), manifest=_manifest(dice), taken_ms=dice.randrange(3)
+    )
+
+
+def _keep_logs(state: State, dice: Dice) -> Command:
+    digest = dice.choice(DIGESTS)
+    tail = list(state.log_tail)
+    if dice.random() < 0.5:
+        attempts = tuple(tail[: dice.randrange(4)])
+        return c.PackLogs(digest=dice.choice([digest, digest, Digest("")]), attempts=attempts)
+    attempts = tuple(AttemptId(dice.randrange(1, 30)) for _ in range(dice.randrange(3)))
+    runs = tuple(dice.sample(RUNS, dice.randrange(3)))
+    return c.KeepLogs(digest=digest, attempts=attempts, runs=runs)
 
 
 def _time(state: State, dice: Dice) -> Command:
@@ -436,7 +481,10 @@ _MOVES: tuple[tuple[int, Callable[[State, Dice], Command]], ...] = (
     (2, _release_lock),
     (2, _signal),
     (4, _task),
-    (1, _publish),
+    (2, _publish),
+    (1, _artifact),
+    (2, _checkpoint),
+    (1, _keep_logs),
     (6, _time),
     (3, _decide),
     (2, _save),
@@ -480,6 +528,7 @@ def _grow(numbers: Sequence[int]) -> list[Entry]:
     write(1, Proposal(c.OpenEpoch(epoch=1, leader="m1", cluster_id="x")))
     write(1, Proposal(c.RaiseVersion(version=c.VERSION)))
     opening = Dice(numbers[0])
+    write(1, *[Proposal(c.PublishBlob(digest=one, size=3, holders=("m1",))) for one in DIGESTS[1:]])
     begin = (_join, _join, _describe, _describe, _save, _save, _submit)
     write(1, *[Proposal(move(scout.state, opening)) for move in begin])
     for number in numbers:

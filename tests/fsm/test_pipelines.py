@@ -11,7 +11,6 @@ from titan import limits
 from titan.errors import NotFound
 from titan.fsm.commands import DeletePipeline, SavePipeline, SubmitSaved
 from titan.fsm.outcomes import Rejected
-from titan.fsm.pipelines import digests_in_use
 from titan.fsm.queries import GetPipeline, ListPipelines, PipelineView
 from titan.fsm.views import read
 from titan.ids import Digest, RunId
@@ -174,5 +173,5 @@ def test_the_blobs_of_saved_pipelines_are_known(machine: MachineDriver) -> None:
     machine.do(SavePipeline(name="p", jobs=jobs, bundle=own))
     machine.do(save("a", name="q", bundle=gone))
     machine.do(DeletePipeline(name="q"))
-    assert list(digests_in_use(machine.state)) == [own, other]
+    assert list(machine.state.blob_refs) == [own, other]
     assert read(machine.state, GetPipeline(name="p")).digests == (own, other)

@@ -23,6 +23,7 @@ from titan.fsm.queries import KvGet
 from titan.master import gateway
 from titan.master.gateway import Gateway
 from titan.master.replica import Replica
+from titan.master.routes import Routes
 from titan.wire.messages import Message, Read, ReadDone, Write, WriteDone
 
 WRITE = Write(client="c", request=1, floor=1, command=encode_command(KvPut(key="k", value=b"v")))
@@ -90,10 +91,13 @@ class NoReign:
 
 
 def gateway_of(raft: Raft, elsewhere: Elsewhere, replica: Any = None) -> Gateway:
+    proposer: Any = NoReign()
     return Gateway(
+        routes=Routes(raft=raft, proposer=proposer, peers=elsewhere),  # type: ignore[arg-type]
+        ledger=None,  # type: ignore[arg-type]
         raft=raft,  # type: ignore[arg-type]
         replica=replica or Replica(),
-        proposer=NoReign(),  # type: ignore[arg-type]
+        proposer=proposer,
         peers=elsewhere,  # type: ignore[arg-type]
         blobs=None,  # type: ignore[arg-type]
         logs=None,  # type: ignore[arg-type]

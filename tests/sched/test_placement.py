@@ -3,8 +3,12 @@
 import pytest
 
 from tests.sched.world import World, job
-from titan.ids import RunId
+from titan.fsm.commands import FinishAttempt, PublishBlob, RaiseVersion
+from titan.ids import Digest, JobId, RunId
 from titan.limits import PREFILL_PER_SLOT_MAX
+from titan.spec.manifest import FileEntry, manifest_of
+
+DIGEST = Digest("ab" * 32)
 
 
 @pytest.fixture
@@ -257,3 +261,20 @@ def test_prefilled_jobs_do_not_overcommit_other_resources(world: World) -> None:
     world.learn()
     world.submit(*[job(f"j{n}", resources={"memory_mb": 100}) for n in range(9)])
     assert len(world.plan()) == 3
+
+
+def test_a_job_goes_where_its_files_are_if_there_is_room(world: World) -> None:
+    world.join("a", slots=4)
+    world.join("b", slots=2)
+    world.apply(RaiseVersion(version=2))
+    world.apply(PublishBlob(digest=DIGEST, size=9, holders=("m1",)))
+    world.submit(
+        job("busy"),
+        job("make", artifacts_out=("f",)),
+        *[job(f"use{n}", "make", artifacts_in=("make:f",)) for n in range(3)],
+    )
+    assert world.plan() == [("busy", "a"), ("make", "b")]
+    left = manifest_of([FileEntry("f", DIGEST, 9, 0o644)])
+    made = world.state.runs[next(iter(world.state.runs))].jobs[JobId("make")].live
+    world.apply(FinishAttempt(attempt=made, exit_code=0, artifacts=left))
+    assert world.plan() == [("use0", "b"), ("use1", "b"), ("use2", "a")]

@@ -20,6 +20,7 @@ from titan.fsm.commands import (
     JoinWorker,
     OpenEpoch,
     Proposal,
+    PublishBlob,
     RaiseVersion,
     decode_client_command,
     encode_entry,
@@ -36,10 +37,13 @@ from titan.wire.connection import Connection
 from titan.wire.endpoint import Listener, listen
 from titan.wire.handler import Refusing
 from titan.wire.messages import (
+    BlobAt,
     BlobList,
     BlobMissing,
+    BlobOffset,
     ClusterInfo,
     Follow,
+    GetBlob,
     GetCluster,
     Hello,
     LogEnd,
@@ -183,6 +187,8 @@ class FakeMaster(Refusing):
                 return BlobList(
                     digests=tuple(one for one in message.digests if one not in self._cluster.blobs)
                 )
+            case BlobOffset():
+                return BlobAt(offset=0)
         if not self._leads:
             raise NotLeader(leader=self._info().leader)
         fault = self._cluster.draw_fault()
@@ -235,6 +241,9 @@ class FakeMaster(Refusing):
         match message:
             case PutBlob():
                 return await self._take_blob(connection, message, channel)
+            case GetBlob():
+                await channel.send(self._cluster.blobs[message.digest][message.offset :])
+                return Ok()
             case ReadLog():
                 return await self._send_log(connection, message, channel)
             case WatchRun():
@@ -256,6 +265,9 @@ class FakeMaster(Refusing):
         if hashlib.sha256(data).hexdigest() != message.digest or len(data) != message.size:
             raise TitanError("the bytes are not those of the digest")
         self._cluster.blobs[message.digest] = data
+        self._cluster.propose(
+            PublishBlob(digest=message.digest, size=message.size, holders=(self.address,))
+        )
         return Ok()
 
     async def _send_log(

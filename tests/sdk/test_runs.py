@@ -172,8 +172,14 @@ async def test_uploads_arrive_whole_through_cuts_and_are_not_repeated(
         digest = await client.upload_file(file)
         assert cluster.blobs == {digest: data}
         assert digest == hashlib.sha256(data).hexdigest()
-        cluster.fault_rate = 1.0  # another upload would fail
+        cluster.fault_rate = 0.0
+        sent = client.bytes_uploaded
         assert await client.upload_file(file) == digest
+        assert client.bytes_uploaded == sent >= len(data)
+        assert await client.get_artifact("uploads/data", tmp_path / "back") == tmp_path / "back"
+        assert (tmp_path / "back").read_bytes() == data
+        assert await client.fetch_artifact("data", tmp_path / "again") is not None
+        assert await client.fetch_artifact("nonsense", tmp_path / "x") is None
 
 
 @pytest.mark.parametrize("seed", range(3))

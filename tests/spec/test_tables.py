@@ -11,11 +11,12 @@ from titan.spec.model import JobSpec
 
 UNDECLARED = {"bundle", "gate_of"}  # drawn from the files and from other jobs, never written
 FROM_COMMAND = {"argv", "shell", "requirements", "requirements_file"}
+FROM_ARTIFACTS = {"artifacts_in", "artifacts_out"}
 
 
 def test_every_attribute_of_the_model_can_be_declared() -> None:
     attrs = {field.attr for field in JOB_FIELDS if field.attr}
-    assert attrs | FROM_COMMAND | UNDECLARED == set(JobSpec.__struct_fields__)
+    assert attrs | FROM_COMMAND | FROM_ARTIFACTS | UNDECLARED == set(JobSpec.__struct_fields__)
 
 
 def test_no_field_is_both_there_and_refused() -> None:

@@ -62,6 +62,8 @@ SECTIONS: Final[dict[str, tuple[Entry, ...]]] = {
         Entry("cluster", "cluster", "Show the masters and who leads."),
         Entry("store", "store", "Read, write and follow the key-value store."),
         Entry("lock", "lock", "Show who holds which lock."),
+        Entry("artifacts", "artifacts", "List, bring and publish files."),
+        Entry("upload", "artifacts", "Store a file or a project folder."),
     ),
     "Shell": (Entry("completion", "completion", "Print the completion script of a shell."),),
 }

@@ -21,7 +21,7 @@ from titan.cli.options import (
     service_ports_option,
 )
 from titan.config import DEFAULT_LISTEN
-from titan.limits import SLOTS_PER_WORKER_MAX
+from titan.limits import CHECKPOINT_PERIOD_S, SLOTS_PER_WORKER_MAX
 from titan.spec.model import DEFAULT_CAPABILITY
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 @click.option("--advertise", default="127.0.0.1", show_default=True, metavar="HOST",
               help="Where others reach the services that run here.")  # fmt: skip
 @service_ports_option()
+@click.option("--checkpoint-every", "checkpoint_s", type=click.FloatRange(min=0.1),
+              default=CHECKPOINT_PERIOD_S, show_default=True, metavar="SECONDS",
+              help="How often changed checkpoints are published.")  # fmt: skip
 @click.option("--name", default="", help="For people.  [default: the host's name]")
 @click.option("--python", default=sys.executable, metavar="PATH",
               help="Runs .py files of jobs that name none.  [default: Titan's own]",
@@ -69,6 +72,7 @@ def worker(
     data: Path,
     advertise: str,
     service_ports: tuple[int, int],
+    checkpoint_s: float,
     name: str,
     python: str,
     check: bool,
@@ -106,6 +110,7 @@ def worker(
         capabilities=capabilities,
         slots=slots or default_slots(),
         data_dir=data,
+        checkpoint_s=checkpoint_s,
         name=name,
         advertise=advertise,
         service_ports=service_ports,

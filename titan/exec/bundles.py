@@ -9,37 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import logging
 import os
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from titan.errors import NotFound, Unavailable
+from titan.errors import Unavailable
 from titan.exec.archives import ArchiveRefused, unpack
 from titan.exec.drivers import CannotStart
+from titan.exec.files.download import BlobSource, download
 from titan.ids import Digest, is_digest
 from titan.limits import BUNDLE_BYTES_MAX
 
-log = logging.getLogger(__name__)
-
-_WRONG_MAX: Final = 3  # whole fetches that arrive damaged
-_FRUITLESS_MAX: Final = 20  # connections in a row that bring no byte
 _SIZE_FILE: Final = "size"
 _FILES: Final = "files"
-
-
-class BlobSource(Protocol):
-    """Where blobs come from: the connection to the leader."""
-
-    async def wait_ready(self) -> None:
-        """Until there is a connection to ask."""
-
-    def fetch(self, digest: Digest, *, offset: int) -> AsyncIterator[bytes]:
-        """The blob's bytes from `offset`. Raises `NotFound`, `Unavailable`."""
 
 
 @dataclass(slots=True)
@@ -107,14 +92,7 @@ class BundleCache:
 
     async def _fetch(self, digest: Digest) -> None:
         part = self._root / f"{digest}.part"
-        for _ in range(_WRONG_MAX):
-            await self._download(digest, part)
-            if await asyncio.to_thread(_sha256, part) == digest:
-                break
-            log.warning("bundle %s arrived damaged; fetching it again", digest)
-            part.unlink()
-        else:
-            raise CannotStart(f"bundle {digest} arrives damaged: its SHA-256 is wrong")
+        await download(self._source, digest, part, what="bundle", bytes_max=BUNDLE_BYTES_MAX)
         try:
             size_bytes = await asyncio.to_thread(_unpack_into, part, self._root / digest)
         except ArchiveRefused as error:
@@ -125,33 +103,6 @@ class BundleCache:
             part.unlink(missing_ok=True)
         await self._make_room(size_bytes)
         self._entries[digest] = _Entry(size_bytes)
-
-    async def _download(self, digest: Digest, part: Path) -> None:
-        fruitless = 0
-        while fruitless < _FRUITLESS_MAX:
-            await self._source.wait_ready()
-            before = part.stat().st_size if part.exists() else 0
-            try:
-                await self._append(digest, part, offset=before)
-            except NotFound:
-                raise CannotStart(f"the cluster does not hold bundle {digest}") from None
-            except Unavailable as error:
-                grown = part.exists() and part.stat().st_size > before
-                fruitless = 0 if grown else fruitless + 1
-                log.info("bundle %s interrupted: %s", digest, error)
-                await asyncio.sleep(0.01 * fruitless)
-                continue
-            return
-        raise Unavailable(f"bundle {digest} could not be fetched")
-
-    async def _append(self, digest: Digest, part: Path, *, offset: int) -> None:
-        size_bytes = offset
-        with part.open("ab", buffering=0) as file:
-            async for piece in self._source.fetch(digest, offset=offset):
-                size_bytes += len(piece)
-                if size_bytes > BUNDLE_BYTES_MAX:
-                    raise CannotStart(f"bundle {digest} is larger than {BUNDLE_BYTES_MAX} bytes")
-                file.write(piece)
 
     # --- the folder ---------------------------------------------------------------------------
 
@@ -175,11 +126,6 @@ class BundleCache:
                 _remove(path)
             elif path.suffix != ".part":
                 path.unlink()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unpack_into(archive: Path, place: Path) -> int:

@@ -15,6 +15,7 @@ from titan.errors import UserError
 from titan.exec import host
 from titan.exec.isolation.container import PULL_POLICIES
 from titan.limits import (
+    CHECKPOINT_PERIOD_S,
     ENVIRONMENTS_MAX,
     MIB,
     SERVICE_PORTS_FIRST,
@@ -46,6 +47,8 @@ class WorkerConfig:
     orphan_ms: int = 120_000  # an ephemeral, idle worker without a leader leaves after that
     logs_bytes_max: int = 16 * GIB  # logs of ended attempts
     bundles_bytes_max: int = 8 * GIB  # unpacked
+    files_bytes_max: int = 16 * GIB  # blobs of artifacts and checkpoints kept for reuse
+    checkpoint_s: float = CHECKPOINT_PERIOD_S  # how often a changed checkpoint is published
     output_bytes_max: int = 16 * GIB  # of one attempt; then it is killed
     environments_max: int = ENVIRONMENTS_MAX  # virtual environments kept
     build_timeout_s: float = 900.0  # of one environment
@@ -78,6 +81,8 @@ class WorkerConfig:
             )
         if not self.advertise or not self.advertise.isprintable() or " " in self.advertise:
             raise UserError(f"{self.advertise!r} is not a host that others could reach")
+        if self.checkpoint_s <= 0:
+            raise UserError(f"checkpoints are taken every so many seconds, not {self.checkpoint_s}")
         for tag in self.capabilities:
             if not tag or "," in tag or tag != tag.strip():
                 raise UserError(f"{tag!r} is not a capability tag")

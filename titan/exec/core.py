@@ -52,6 +52,7 @@ REMEMBERED_MAX: Final = (
 CONFIRMATION_PATIENCE_MS: Final = 3_000  # a leaving worker waits so long; results stay on disk
 _UNWANTED: Final = "unwanted"  # killed for the leader or for leaving: nobody waits for the result
 _TERMINATED: Final = 128 + 15
+_FAILED: Final = 1  # of a job that ended with 0 and did not leave what it has declared
 _NEVER_STARTED: Final = -1
 
 
@@ -221,9 +222,12 @@ class WorkerCore:
         if attempt is None or attempt.phase is not Phase.RUNNING:
             raise self._surprise(event)
         del self._live[attempt.id]
-        cause = event.cause if attempt.doom in ("", _UNWANTED) else attempt.doom
+        doom = attempt.doom if attempt.doom != _UNWANTED else ""
+        cause = doom or event.cause
         # A job that catches TERM may leave with 0. It did not do its work: 0 stays success's own.
-        code = _TERMINATED if cause and event.exit_code == 0 else event.exit_code
+        code = event.exit_code
+        if cause and not code:
+            code = _TERMINATED if doom else _FAILED
         result = AttemptEnded(
             attempt=attempt.id,
             exit_code=code,
@@ -232,6 +236,8 @@ class WorkerCore:
             duration_us=event.duration_us,
             log_bytes=event.log_bytes,
             output=event.output,
+            log=event.log,
+            artifacts=event.artifacts if not cause else None,
         )
         self._finish(attempt, result)
 

@@ -58,6 +58,16 @@ class DataDir:
         """What no job may read: what sandboxes and containers are told, what helpers said."""
         return self.root / "private"
 
+    @property
+    def files(self) -> Path:
+        """The cache of blobs."""
+        return self.root / "files"
+
+    @property
+    def scratch(self) -> Path:
+        """What is on its way to the masters; emptied when the worker starts."""
+        return self.root / "scratch"
+
     def close(self) -> None:
         """Let another worker have it."""
         os.close(self._lock_fd)

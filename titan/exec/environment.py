@@ -23,6 +23,7 @@ _FALLBACK: Final = {
 }
 _TO_PACKAGES: Final = ("PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE")
 OUTPUT_FILE_NAME: Final = "TITAN_OUTPUT"
+CHECKPOINT_DIR_NAME: Final = "TITAN_CHECKPOINT_DIR"
 
 
 def base(
@@ -50,7 +51,13 @@ def of_helpers(source: Mapping[str, str], *, data_dir: Path) -> dict[str, str]:
 
 
 def of_attempt(
-    order: RunAttempt, *, base: Mapping[str, str], masters: str, tmp: Path, output: Path
+    order: RunAttempt,
+    *,
+    base: Mapping[str, str],
+    masters: str,
+    tmp: Path,
+    output: Path,
+    checkpoint: Path,
 ) -> dict[bytes, bytes]:
     """The environment of one attempt. Raises `CannotStart` for names no environment can hold."""
     own = {
@@ -64,6 +71,7 @@ def of_attempt(
         "TITAN_WORKER_DIR": base["TITAN_WORKER_DIR"],
         "TITAN_CAPABILITIES": base["TITAN_CAPABILITIES"],
         OUTPUT_FILE_NAME: str(output),
+        CHECKPOINT_DIR_NAME: str(checkpoint),
     }
     if order.port:
         own["TITAN_PORT"] = str(order.port)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from titan.ids import AttemptId
+from titan.spec.manifest import Manifest
 from titan.wire.messages import (
     AttemptEnded,
     AttemptReleased,
@@ -56,7 +57,11 @@ class ProcessEnded:
     log_bytes: int = 0
     output: bytes = b""
     detail: str = ""
-    cause: str = ""  # when something else than the job ended it: out_of_memory, not_prepared
+    cause: str = (
+        ""  # why it counts as failed whatever its exit code is: out_of_memory, not_prepared, …
+    )
+    log: bytes = b""  # all that it has written, when that is little
+    artifacts: Manifest | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

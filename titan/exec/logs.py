@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import struct
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,10 +17,11 @@ from typing import Final
 
 from titan.errors import NotFound
 from titan.ids import AttemptId, JobId, RunId, is_job_id
+from titan.limits import LOG_INLINE_BYTES_MAX
+from titan.wire.log_text import SAMPLE, Sample, read_samples
 
 _SUFFIX: Final = ".log"
 _INDEX_SUFFIX: Final = ".idx"
-_SAMPLE: Final = struct.Struct("<QQ")  # wall-clock ms, size of the log at that moment
 _RUN_CHARS_MAX: Final = 128
 _FILES_MAX: Final = (
     50_000  # jobs that print nothing cost an inode and a line in memory all the same
@@ -58,18 +58,19 @@ class LogStore:
         self._running[attempt] = _Running(path)
         return path
 
-    def end(self, attempt: AttemptId, *, now_ms: int, size_bytes: int | None = None) -> None:
+    def end(self, attempt: AttemptId, *, now_ms: int, size_bytes: int | None = None) -> Path | None:
         """The attempt prints no more: complete its index and make room if there is too much.
 
-        `size_bytes`, when it is known, saves a look at the file.
+        `size_bytes`, when it is known, saves a look at the file. Answers where the log is.
         """
         running = self._running.pop(attempt, None)
         if running is None:
-            return
+            return None
         if running.sampled_ms:  # an index of one line at the end of a short job tells nothing
             self._sample(running, now_ms=now_ms)
         self._keep(running.path, size_bytes=size_bytes)
         self._make_room()
+        return running.path
 
     def sample(self, *, now_ms: int) -> Iterator[tuple[AttemptId, int]]:
         """Look at every running log; its attempt and its size in bytes."""
@@ -77,6 +78,21 @@ class LogStore:
             if now_ms - running.sampled_ms >= self._sample_ms:
                 self._sample(running, now_ms=now_ms)
             yield attempt, running.size_bytes
+
+    def read_small(self, attempt: AttemptId) -> bytes:
+        """All that an attempt has printed, when that is little enough to travel with its result."""
+        running = self._running.get(attempt)
+        if running is None:
+            return b""
+        try:
+            fd = os.open(running.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return b""
+        try:
+            data = os.read(fd, LOG_INLINE_BYTES_MAX + 1)
+        finally:
+            os.close(fd)
+        return data if len(data) <= LOG_INLINE_BYTES_MAX else b""
 
     def is_running(self, attempt: AttemptId) -> bool:
         """Whether more output may come."""
@@ -97,15 +113,12 @@ class LogStore:
             raise NotFound(f"this worker has no log of attempt {chosen} of {run}/{job}")
         return chosen, found[chosen]
 
-    def offset_at(self, path: Path, at_ms: int) -> int:
-        """How many bytes the log had at `at_ms` (wall clock), as far as the index knows."""
-        offset = 0
+    @staticmethod
+    def samples(path: Path) -> list[Sample]:
+        """What the time index of a log knows."""
         with contextlib.suppress(FileNotFoundError):
-            for sampled_ms, size_bytes in _SAMPLE.iter_unpack(_whole_samples(_index(path))):
-                if sampled_ms > at_ms:
-                    break
-                offset = size_bytes
-        return offset
+            return read_samples(_index(path).read_bytes())
+        return []
 
     @property
     def ended_bytes(self) -> int:
@@ -129,7 +142,7 @@ class LogStore:
         if size_bytes != running.size_bytes:
             running.size_bytes = size_bytes
             with _index(running.path).open("ab", buffering=0) as file:
-                file.write(_SAMPLE.pack(now_ms, size_bytes))
+                file.write(SAMPLE.pack(now_ms, size_bytes))
 
     def _keep(self, path: Path, *, size_bytes: int | None = None) -> None:
         if size_bytes is None:
@@ -145,8 +158,8 @@ class LogStore:
             name, size_bytes = self._ended.popitem(last=False)
             self._ended_bytes -= size_bytes
             path = Path(name)
-            path.unlink(missing_ok=True)
-            _index(path).unlink(missing_ok=True)
+            for each in (path, _index(path), path.with_suffix(".unsent")):
+                each.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # another attempt of the run still has its log there
                 path.parent.rmdir()
                 self._folders.discard(path.parent)
@@ -164,11 +177,6 @@ class LogStore:
 
 def _index(path: Path) -> Path:
     return path.with_suffix(_INDEX_SUFFIX)
-
-
-def _whole_samples(path: Path) -> bytes:
-    data = path.read_bytes()
-    return data[: len(data) - len(data) % _SAMPLE.size]  # a kill may have cut the last one
 
 
 def _checked_job(job: JobId) -> str:

@@ -20,8 +20,10 @@ from titan.exec import drivers, environment
 from titan.exec.bundles import BundleCache
 from titan.exec.drivers import CannotStart
 from titan.exec.events import Event, Hopeless, ProcessEnded, ProcessStarted, StartFailed
+from titan.exec.files.attempts import NOT_STORED, AttemptFiles, Ending
 from titan.exec.isolation.fences import Isolation
 from titan.exec.isolation.verdicts import Verdict
+from titan.exec.log_shipping import Finished, LogShipper
 from titan.exec.logs import LogStore
 from titan.exec.services import ports
 from titan.exec.services.prober import Prober
@@ -30,7 +32,7 @@ from titan.exec.tools import ToolFailed, Tools
 from titan.exec.warden_client import Warden
 from titan.exec.workspace import Workspace, Workspaces
 from titan.ids import AttemptId
-from titan.limits import ERROR_TEXT_BYTES_MAX
+from titan.limits import ERROR_TEXT_BYTES_MAX, LOG_INLINE_BYTES_MAX
 from titan.spec.model import JobSpec
 from titan.spec.service import HealthSpec
 from titan.wire.messages import RunAttempt, ServiceHealth
@@ -61,6 +63,8 @@ class Runner:
         workspaces: Workspaces,
         logs: LogStore,
         bundles: BundleCache,
+        files: AttemptFiles,
+        shipper: LogShipper,
         surroundings: Surroundings,
         isolation: Isolation,
         on_warden_lost: Callable[[], None],
@@ -71,16 +75,19 @@ class Runner:
         self._workspaces = workspaces
         self._logs = logs
         self._bundles = bundles
+        self._transfers = files
+        self._shipper = shipper
         self._around = surroundings
         self._on_warden_lost = on_warden_lost
         self.on_health = on_health
         self.on_broken = on_broken
         self._prober = Prober(self, host=surroundings.advertise)
-        self._held: dict[AttemptId, Workspace] = {}
+        self._held: dict[AttemptId, tuple[RunAttempt, Workspace]] = {}
         self._files: dict[AttemptId, Path] = {}  # where their output goes
         self._running: set[AttemptId] = set()
         self._signalled: set[AttemptId] = set()
         self._looks: set[asyncio.Task[None]] = set()  # at ends that do not tell all at once
+        self._finishing: dict[AttemptId, asyncio.Task[None]] = {}
         self._preparing: dict[AttemptId, asyncio.Task[None]] = {}
         self._removals: set[asyncio.Task[None]] = set()
         self._services: dict[AttemptId, RunAttempt] = {}
@@ -98,7 +105,8 @@ class Runner:
 
     def start(self, order: RunAttempt) -> None:
         """Prepare and spawn; at once when there is nothing to wait for."""
-        if not order.bundle and not order.port and not self._fences.takes_time(order.spec):
+        takes_time = self._fences.takes_time(order.spec) or self._transfers.needs_preparing(order)
+        if not order.bundle and not order.port and not takes_time:
             self._make_and_spawn(order)
             return
         task = asyncio.create_task(self._prepare(order), name=f"prepare attempt {order.attempt}")
@@ -115,10 +123,12 @@ class Runner:
         # else its process is being made: the core repeats the order once it exists
 
     def kill(self, attempt: AttemptId) -> None:
-        """End its processes."""
+        """End its processes, or stop storing what it has left."""
         if attempt in self._running:
             self._signalled.add(attempt)
             self._warden.kill(attempt)
+        elif (task := self._finishing.get(attempt)) is not None:
+            task.cancel()
 
     def output_bytes_max(self, attempt: AttemptId) -> int | None:
         """How much it may print by its own declaration."""
@@ -126,7 +136,7 @@ class Runner:
 
     async def close(self) -> None:
         """Leave nothing: no process, no preparation, no folder being removed."""
-        tasks = [*self._preparing.values(), *self._looks]
+        tasks = [*self._preparing.values(), *self._looks, *self._finishing.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -149,7 +159,7 @@ class Runner:
 
         It is killed when the caller stops waiting. Its output goes nowhere.
         """
-        order, workspace = self._services[attempt], self._held[attempt]
+        order, workspace = self._held[attempt]
         env = self._env(order, workspace)
         spec = JobSpec(id=order.spec.id, argv=health.argv, shell=health.shell)
         try:
@@ -183,6 +193,8 @@ class Runner:
         workspace = self._make(order)
         if order.bundle:
             await self._fill(order, workspace)
+        if self._transfers.needs_preparing(order):
+            await self._transfers.prepare(order, workspace)
         if self._fences.takes_time(order.spec):
             await self._fences.prepare(order, workspace, log_to=self._files[order.attempt])
         self._spawn(order, workspace)
@@ -207,7 +219,7 @@ class Runner:
 
     def _make(self, order: RunAttempt) -> Workspace:
         workspace = self._workspaces.take()
-        self._held[order.attempt] = workspace
+        self._held[order.attempt] = (order, workspace)
         self._files[order.attempt] = self._logs.begin(order.run, order.spec.id, order.attempt)
         return workspace
 
@@ -218,10 +230,12 @@ class Runner:
             masters=",".join(self._around.masters()),
             tmp=workspace.tmp,
             output=workspace.output,
+            checkpoint=workspace.checkpoint,
         )
 
     def _spawn(self, order: RunAttempt, workspace: Workspace) -> None:
         env = self._env(order, workspace)
+        self._transfers.starts(order, workspace)
         launch = self._fences.launch(order, workspace, env=env)
         if self._fences.needs_look(order.attempt):
             self._warden.set_farewell(*self._fences.farewell())
@@ -245,12 +259,17 @@ class Runner:
     def _clean_up(self, attempt: AttemptId, *, log_bytes: int | None = None) -> None:
         self._fences.forget(attempt)
         self._files.pop(attempt, None)
-        self._signalled.discard(attempt)
+        self._transfers.over(attempt)
         now_ms = self._around.wall_clock_ns() // 1_000_000
-        self._logs.end(attempt, now_ms=now_ms, size_bytes=log_bytes)
+        path = self._logs.end(attempt, now_ms=now_ms, size_bytes=log_bytes)
         if self._services.pop(attempt, None) is not None:
             self._prober.ended(attempt)
-        workspace = self._held.pop(attempt, None)
+        order, workspace = self._held.pop(attempt, (None, None))
+        was_told = attempt not in self._signalled  # else nobody may want to hear how it ended
+        self._signalled.discard(attempt)
+        is_small = was_told and (log_bytes or 0) <= LOG_INLINE_BYTES_MAX
+        if order is not None and path is not None and log_bytes and not is_small:
+            self._shipper.add(Finished(order.run, order.spec.id, attempt, path, log_bytes))
         if workspace is not None and not self._workspaces.give_back(workspace):
             task = asyncio.create_task(
                 asyncio.to_thread(workspace.remove), name=f"remove folder of attempt {attempt}"
@@ -288,14 +307,18 @@ class Runner:
             return
         self._running.discard(attempt)
         ended = ProcessEnded(
-            attempt=attempt, exit_code=exit_code, duration_us=duration_us, log_bytes=log_bytes
+            attempt=attempt,
+            exit_code=exit_code,
+            duration_us=duration_us,
+            log_bytes=log_bytes,
+            log=self._logs.read_small(attempt) if log_bytes else b"",
         )
         if self._fences.needs_look(attempt):
             task = asyncio.create_task(self._look(ended), name=f"end of attempt {attempt}")
             self._looks.add(task)
             task.add_done_callback(self._looks.discard)
         else:
-            self._ended(ended, self._fences.verdict(attempt, exit_code=exit_code))
+            self._judged(ended, self._fences.verdict(attempt, exit_code=exit_code))
 
     async def _look(self, ended: ProcessEnded) -> None:
         verdict = await self._fences.look(
@@ -304,14 +327,40 @@ class Runner:
             was_killed=ended.attempt in self._signalled,
             log_file=self._files[ended.attempt],
         )
-        self._ended(ended, verdict)
+        self._judged(ended, verdict)
 
-    def _ended(self, ended: ProcessEnded, verdict: Verdict) -> None:
-        output, problem = self._held[ended.attempt].read_output()
-        self._clean_up(ended.attempt, log_bytes=ended.log_bytes)
-        self._feed(
-            replace(ended, output=output, detail=verdict.detail or problem, cause=verdict.cause)
+    def _judged(self, ended: ProcessEnded, verdict: Verdict) -> None:
+        """It is known how the process ended; what it has left may have to be stored first."""
+        order, workspace = self._held[ended.attempt]
+        output, problem = workspace.read_output()
+        end = replace(ended, output=output, detail=verdict.detail or problem, cause=verdict.cause)
+        was_ended = end.attempt in self._signalled or bool(end.exit_code or end.cause)
+        if not self._transfers.needs_finishing(order, went_well=not was_ended):
+            self._ended(end)
+            return
+        task = asyncio.create_task(
+            self._finish(order, workspace, end, went_well=not was_ended),
+            name=f"store files of attempt {end.attempt}",
         )
+        self._finishing[end.attempt] = task
+        task.add_done_callback(lambda _: self._finishing.pop(end.attempt, None))
+
+    async def _finish(
+        self, order: RunAttempt, workspace: Workspace, end: ProcessEnded, *, went_well: bool
+    ) -> None:
+        """The attempt has not ended before its files are stored: then nothing of it is lost."""
+        ending = Ending(cause=NOT_STORED, detail="it was killed before its files were stored")
+        try:
+            ending = await self._transfers.finish(order, workspace, went_well=went_well)
+        finally:
+            if went_well:
+                detail = ending.detail or end.detail
+                end = replace(end, cause=ending.cause, detail=detail, artifacts=ending.artifacts)
+            self._ended(end)
+
+    def _ended(self, end: ProcessEnded) -> None:
+        self._clean_up(end.attempt, log_bytes=end.log_bytes)
+        self._feed(end)
 
     def on_warden_lost(self) -> None:
         """No process can be controlled any more."""

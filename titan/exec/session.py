@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
 from titan.errors import (
@@ -20,18 +19,14 @@ from titan.errors import (
     Fatal,
     NotLeader,
     ProtocolError,
-    TimedOut,
     TitanError,
 )
 from titan.exec.config import WorkerConfig
-from titan.ids import Digest
-from titan.limits import FRAME_BYTES_MAX
 from titan.wire.channel import Channel
 from titan.wire.connection import Connection
 from titan.wire.endpoint import dial
 from titan.wire.handler import Refusing
 from titan.wire.messages import (
-    GetBlob,
     Heartbeat,
     Hello,
     Message,
@@ -201,32 +196,6 @@ class Session:
         if masters:
             self._masters = list(masters)
             self._next_master %= len(self._masters)
-
-    # --- blobs --------------------------------------------------------------------------------
-
-    async def wait_ready(self) -> None:
-        """Until a leader has accepted this worker."""
-        await self._ready.wait()
-
-    async def fetch(self, digest: Digest, *, offset: int) -> AsyncIterator[bytes]:
-        """A blob's bytes from `offset`. Raises `NotFound`, `Unavailable`."""
-        if self._link is None:
-            raise ConnectionLost("no leader")
-        channel = self._link.connection.open(GetBlob(digest=digest, offset=offset))
-        pieces = aiter(channel)
-        try:
-            while True:
-                try:
-                    piece = await asyncio.wait_for(anext(pieces), _PIECE_TIMEOUT_S)
-                except StopAsyncIteration:
-                    break
-                except TimeoutError:
-                    raise TimedOut("the leader stopped sending a blob") from None
-                assert len(piece) <= FRAME_BYTES_MAX
-                yield piece
-            await channel.result(_PIECE_TIMEOUT_S)
-        finally:
-            channel.cancel()
 
 
 class _Link(Refusing):

@@ -40,9 +40,13 @@ from titan.exec.events import (
     Stop,
     TimePassed,
 )
+from titan.exec.files.attempts import AttemptFiles
+from titan.exec.files.cache import FileCache
+from titan.exec.files.links import Links
 from titan.exec.isolation.detect import detect
 from titan.exec.isolation.fences import Isolation
 from titan.exec.log_reader import serve_log
+from titan.exec.log_shipping import LogShipper
 from titan.exec.logs import LogStore
 from titan.exec.outbox import Outbox
 from titan.exec.runner import Runner, Surroundings
@@ -103,6 +107,11 @@ class Worker:
             tasks = [
                 asyncio.create_task(self._session.run(), name="leader session"),
                 asyncio.create_task(self._tick(), name="worker clock"),
+                asyncio.create_task(
+                    self._files.checkpoints.run(period_s=self._config.checkpoint_s),
+                    name="checkpoints",
+                ),
+                asyncio.create_task(self._shipper.run(), name="finished logs"),
                 asyncio.create_task(self._over.wait(), name="worker end"),
             ]
             if self._config.ephemeral:
@@ -149,16 +158,27 @@ class Worker:
             incarnation=self._incarnation,
         )
         self._session = Session(self, config=config, hello=hello)
-        self._bundles = BundleCache(
-            data.bundles, source=self._session, bytes_max=config.bundles_bytes_max
+        self._links = Links(
+            lambda: self._session.masters,
+            worker=data.worker,
+            cluster_id=config.cluster_id,
+            tls=config.tls,
         )
         techniques = detect(config, worker=data.worker, data_dir=data.root)
         self._offered = (*config.offered, *techniques.offered())
+        self._bundles = BundleCache(
+            data.bundles, source=self._links, bytes_max=config.bundles_bytes_max
+        )
+        self._cache = FileCache(data.files, source=self._links, bytes_max=config.files_bytes_max)
+        self._files = AttemptFiles(links=self._links, cache=self._cache, scratch=data.scratch)
+        self._shipper = LogShipper(self._links, logs=data.logs, scratch=data.scratch)
         self._runner = Runner(
             feed=self._feed,
             workspaces=Workspaces(data.work),
             logs=self._logs,
             bundles=self._bundles,
+            files=self._files,
+            shipper=self._shipper,
             surroundings=Surroundings(
                 python=config.python,
                 base_env=environment.base(
@@ -196,6 +216,8 @@ class Worker:
             await self._runner.close()
         finally:
             await self._bundles.close()
+            await self._cache.close()
+            self._links.close()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._outbox.close()
 

@@ -1,8 +1,8 @@
 """The private folder of an attempt: made before it starts, emptied or removed after it has ended.
 
-Owns `work/`. In each folder there, `cwd` holds a copy of the bundle, `tmp` is TMPDIR, `output` is what
-the job may hand to its children. Copies, not links: a job that rewrites its files must not touch the
-shared cache.
+Owns `work/`. In each folder there, `cwd` holds a copy of the bundle, `tmp` is TMPDIR, `checkpoint` is what
+the job's next attempt is to find, `output` is what the job may hand to its children. Copies, not links: a
+job that rewrites its files must not touch the shared cache.
 """
 
 from __future__ import annotations
@@ -26,19 +26,20 @@ _CLOCK_STEP_NS: Final = 50_000_000  # time stamps come from a clock that moves e
 class Workspace:
     """The folder of one attempt."""
 
-    __slots__ = ("_changed_ns", "_is_settled", "cwd", "output", "root", "tmp")
+    __slots__ = ("_changed_ns", "_is_settled", "checkpoint", "cwd", "output", "root", "tmp")
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.cwd = root / "cwd"  # where the job starts
         self.tmp = root / "tmp"  # its TMPDIR
+        self.checkpoint = root / "checkpoint"  # what the job's next attempt is to find
         self.output = root / _OUTPUT_NAME  # absent until the job writes it
         self._changed_ns: tuple[int, ...] = ()  # of its folders, when they were last looked into
         self._is_settled = False
 
     def make(self) -> None:
         """Create its folders."""
-        for folder in (self.root, self.cwd, self.tmp):
+        for folder in (self.root, *self._folders):
             folder.mkdir(_MODE)
 
     def fill(self, bundle: Path) -> None:
@@ -82,15 +83,19 @@ class Workspace:
             with contextlib.suppress(FileNotFoundError):
                 self.output.unlink()
             self._changed_ns = self._read_changed_ns()
-            return sorted(os.listdir(self.root)) == ["cwd", "tmp"] and all(  # noqa: PTH208 - speed
-                _is_empty_folder(folder) for folder in (self.cwd, self.tmp)
+            names = sorted(os.listdir(self.root))  # noqa: PTH208 - speed
+            return names == ["checkpoint", "cwd", "tmp"] and all(
+                _is_empty_folder(folder) for folder in self._folders
             )
         except OSError:
             return False
 
     def _read_changed_ns(self) -> tuple[int, ...]:
-        folders = (self.root, self.cwd, self.tmp)
-        return tuple(os.lstat(folder).st_ctime_ns for folder in folders)
+        return tuple(os.lstat(folder).st_ctime_ns for folder in (self.root, *self._folders))
+
+    @property
+    def _folders(self) -> tuple[Path, ...]:
+        return (self.cwd, self.tmp, self.checkpoint)
 
     def remove(self) -> None:
         """Remove it whatever is in it. Blocks; for a thread."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from titan.fsm import jobs, locks, ports, service_life, settling
+from titan.fsm import artifacts, jobs, locks, logs, ports, service_life, settling
 from titan.fsm.commands import AssignAttempt, FinishAttempt, ReleaseAttempt
 from titan.fsm.events import AttemptAssigned, AttemptFinished, AttemptRevoked
 from titan.fsm.handling import Stamp, Turn, handles
@@ -135,14 +135,21 @@ def finish_attempt(state: State, cmd: FinishAttempt, at: Stamp) -> Outcome:
     cause = cmd.cause
     if len(cmd.output) > OUTPUT_BYTES_MAX and not cause:
         cause = "output_limit"  # the result must be accepted somehow, or the job would hang
+    detail = cmd.detail
+    if cmd.artifacts is not None and not cause and not cmd.exit_code:
+        problem = artifacts.why_not_outputs(state, cmd.artifacts)
+        if problem:
+            cause, detail = "artifacts_lost", problem
     turn = Turn(state, at)
     output = attempt.output  # what the task set goes before what it wrote into a file
+    if cmd.log and state.version >= cmd.needs_version():
+        logs.note(turn, attempt, text=cmd.log)
     _close(
         turn,
         attempt,
         cause=cause,
         exit_code=cmd.exit_code,
-        detail=_clip(cmd.detail),
+        detail=_clip(detail),
         log_bytes=cmd.log_bytes,
     )
     turn.events.append(
@@ -155,10 +162,12 @@ def finish_attempt(state: State, cmd: FinishAttempt, at: Stamp) -> Outcome:
         service_life.attempt_ended(turn, run, job, cause=cause, reason=reason, ran_ms=ran_ms)
     elif cmd.exit_code == 0 and not cause:
         job.output = cmd.output if output is None else output
+        if cmd.artifacts is not None and cmd.artifacts.count:
+            artifacts.keep_outputs(turn, run, job, manifest=cmd.artifacts)
         jobs.end(turn, run, job, to=JobState.COMPLETED)
         jobs.settle(turn, run, [job])
     else:
-        _fail(turn, run, job, cause=cause, detail=_clip(cmd.detail))
+        _fail(turn, run, job, cause=cause, detail=_clip(detail))
     jobs.refresh_run(turn, run)
     return turn.done()
 
@@ -213,6 +222,8 @@ def _why_failed(job: Job, *, cause: str, detail: str) -> str:
         what = "its port is in use"
     elif cause == "unhealthy":
         what = "unhealthy for too long"
+    elif cause.startswith("artifact"):
+        what = "its artifacts are incomplete"
     elif cause:
         what = cause
     else:

@@ -8,7 +8,9 @@ from typing import Final
 
 from titan import limits
 from titan.fsm import (
+    blobs,
     carry,
+    checkpoints,
     gates,
     jobs,
     kin,
@@ -28,7 +30,7 @@ from titan.fsm.outcomes import Outcome
 from titan.fsm.policy import policy_of
 from titan.fsm.state import JobState, State, Timer
 from titan.fsm.unattended import asks_for_worker
-from titan.ids import JobId, RunId, WorkerId
+from titan.ids import Digest, JobId, RunId, WorkerId
 from titan.limits import (
     EVENTS_PER_ADVANCE_MAX,
     SESSION_IDLE_MS,
@@ -136,7 +138,7 @@ def _rollout_due(turn: Turn, key: Key) -> None:
 
 
 def _stage_expires(turn: Turn, key: Key) -> None:
-    stages.drop(turn.state, RunId(key[0]))
+    stages.clear(turn, RunId(key[0]))
 
 
 def _worker_forgotten(turn: Turn, key: Key) -> None:
@@ -158,7 +160,17 @@ def _launch_fails(turn: Turn, key: Key) -> None:
     )
 
 
+def _blob_lapses(turn: Turn, key: Key) -> None:
+    blobs.timer_fired(turn, Digest(key[0]))
+
+
+def _checkpoint_expires(turn: Turn, key: Key) -> None:
+    checkpoints.timer_fired(turn, RunId(key[0]), JobId(key[1]))
+
+
 _FIRE: Final[dict[str, Callable[[Turn, Key], None]]] = {
+    timers.BLOB: _blob_lapses,
+    timers.CHECKPOINT: _checkpoint_expires,
     timers.FORGET: _runs_forgotten,
     timers.GATE: gates.time_out,
     timers.JOB: _hold_ends,

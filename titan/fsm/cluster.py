@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from titan.errors import Fatal
-from titan.fsm import commands
+from titan.fsm import commands, references
 from titan.fsm.commands import OpenEpoch, RaiseVersion
 from titan.fsm.events import EpochOpened
 from titan.fsm.handling import Stamp, Turn, handles
@@ -34,4 +34,5 @@ def raise_version(state: State, cmd: RaiseVersion, at: Stamp) -> Outcome:
     if cmd.version <= state.version:
         return Rejected("invalid", f"the cluster is at version {state.version} already")
     state.version = cmd.version
+    references.lease_all(state)
     return Turn(state, at).done(cmd.version)

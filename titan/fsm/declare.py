@@ -16,7 +16,7 @@ from titan.fsm.policy import encode_spec
 from titan.fsm.state import Demand, Job
 from titan.fsm.unattended import NOBODY, problem_of
 from titan.ids import is_job_id
-from titan.spec import isolation
+from titan.spec import globs, isolation
 from titan.spec.gates import has_gate
 from titan.spec.isolation import capability_for
 from titan.spec.model import (
@@ -111,6 +111,10 @@ def _problem(spec: JobSpec) -> str:
         return "resources have names and are not negative"
     if len(spec.depends_on) > limits.PARENTS_PER_JOB_MAX:
         return f"at most {limits.PARENTS_PER_JOB_MAX} parents"
+    if spec.artifacts_out or spec.artifacts_in:
+        problem = _problem_of_artifacts(spec)
+        if problem:
+            return problem
     return _problem_of_service(spec) or _problem_of_times(spec) or isolation.problem_of(spec)
 
 
@@ -139,6 +143,19 @@ def _problem_of_service(spec: JobSpec) -> str:
     if not 0 <= min(*times, *waits) <= max(*times, *waits) <= limits.DURATION_MS_MAX:
         return f"times of health and restart are 0 to {limits.DURATION_MS_MAX}"
     return "" if NO_LIMIT <= restart.limit <= limits.RETRIES_MAX else "restart has no such limit"
+
+
+def _problem_of_artifacts(spec: JobSpec) -> str:
+    try:
+        for patterns in (spec.artifacts_out, spec.artifacts_in):
+            globs.check_count(patterns)
+        for pattern in spec.artifacts_out:
+            globs.clean(pattern)
+        for text in spec.artifacts_in:
+            globs.read_input(text)
+    except ValueError:
+        return "artifacts are patterns inside a job's folder, and 'job:pattern' for those it needs"
+    return ""
 
 
 def _problem_of_times(spec: JobSpec) -> str:

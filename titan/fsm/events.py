@@ -171,6 +171,16 @@ class BlobPublished(Event, frozen=True, tag="blob.published"):
     size: int
 
 
+class BlobForgotten(Event, frozen=True, tag="blob.forgotten"):
+    """Nobody refers to this blob any more: masters delete its file."""
+
+    digest: Digest
+
+
+class LogTailGrew(Event, frozen=True, tag="logs.tail"):
+    """There are enough small logs in the state to be packed."""
+
+
 class EpochOpened(Event, frozen=True, tag="epoch.opened"):
     """A leader's reign began."""
 
@@ -209,6 +219,8 @@ AnyEvent = (
     | LockChanged
     | MailChanged
     | BlobPublished
+    | BlobForgotten
+    | LogTailGrew
     | EpochOpened
     | StateReplaced
     | TimerSet

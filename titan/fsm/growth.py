@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from titan.fsm import jobs
+from titan.fsm import jobs, references
 from titan.fsm.policy import service_policy_of
 from titan.fsm.records.services import Service
 from titan.fsm.state import Job, JobState, Run, State
@@ -32,6 +32,7 @@ def grow(state: State, run: Run, new: Sequence[Job]) -> None:
         if job.parents:
             _connect(run, job, shared=shared)
             job.waiting_for = len(job.parents) if nobody_ended else jobs.waiting_for(run, job)
+    references.hold(state, references.of_jobs(new))
     if new:
         run.counts[JobState.PENDING] = run.counts.get(JobState.PENDING, 0) + len(new)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from titan import limits
 from titan.fsm import settling, timers
+from titan.fsm.file_invariants import validate_files
 from titan.fsm.invariants_coordination import validate_locks, validate_mail
 from titan.fsm.kin import subrun_of
 from titan.fsm.occupancy import occupy
@@ -60,6 +61,7 @@ def validate(state: State) -> None:
     _validate_over(state, counted)
     validate_locks(state, counted)
     validate_mail(state)
+    validate_files(state, counted)
     _validate_families(state, counted)
     _validate_pipelines(state)
     _validate_pools(state, counted)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from titan.fsm import deployments, kin, retention, settling, timers
+from titan.fsm import artifacts, checkpoints, deployments, kin, retention, settling, timers
 from titan.fsm.events import JobChanged, JobReady, JobWithdrawn, RunChanged
 from titan.fsm.handling import Turn
 from titan.fsm.policy import Policy, backoff_ms, may_be_timed, policy_of
@@ -82,6 +82,8 @@ def end(turn: Turn, run: Run, job: Job, *, to: JobState, reason: str = "") -> No
     assert not job.live
     job.reason = reason
     job.ended_ms = turn.at.now_ms
+    if turn.state.checkpoints:
+        checkpoints.job_is_over(turn, run, job)
     _move(turn, run, job, to=to)
 
 
@@ -145,6 +147,8 @@ class Endings:
         job.reason = self._reason
         job.ended_ms = self._now_ms
         job.queue_due_ms = job.not_before_ms = 0
+        if self._turn.state.checkpoints:
+            checkpoints.job_is_over(self._turn, self._run, job)
 
     def done(self) -> None:
         """Count and tell."""
@@ -185,6 +189,10 @@ class Reopenings:
         services = self._run.services
         if job.id in services:
             services[job.id] = Service(port=services[job.id].port)
+        if self._turn.state.artifacts:
+            artifacts.drop_outputs(self._turn, self._run.id, job.id)
+        if self._turn.state.checkpoints:
+            checkpoints.job_runs_again(self._turn.state, self._run, job)
 
     def done(self) -> None:
         """Count and tell."""
@@ -358,6 +366,9 @@ def _skip(turn: Turn, run: Run, never: Sequence[Job], *, reason: str) -> None:
         job.state = JobState.SKIPPED
         job.reason = reason
         job.ended_ms = now_ms
+    if turn.state.checkpoints:
+        for job in never:
+            checkpoints.job_is_over(turn, run, job)
     counts = run.counts
     counts[JobState.PENDING] -= len(never)
     if not counts[JobState.PENDING]:

@@ -17,15 +17,18 @@ import msgspec
 from titan import limits
 from titan.errors import Fatal
 from titan.fsm import (
+    artifacts,
     attempts,
     blobs,
     cancels,
+    checkpoints,
     clock,
     cluster,
     effects,
     gates,
     kv,
     locks,
+    logs,
     outputs,
     pipelines,
     pools,
@@ -54,15 +57,18 @@ from titan.fsm.sessions import encode_outcome, recall, remember
 from titan.fsm.state import State
 
 HANDLER_FILES: Final = (
+    artifacts,
     attempts,
     blobs,
     cancels,
+    checkpoints,
     clock,
     cluster,
     effects,
     gates,
     kv,
     locks,
+    logs,
     outputs,
     pipelines,
     pools,

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from titan.fsm import runs, stages
+from titan.fsm import references, runs, stages
 from titan.fsm.commands import DeletePipeline, SavePipeline, SubmitSaved
 from titan.fsm.declare import make_jobs
 from titan.fsm.graph import why_not_graph
@@ -18,7 +18,7 @@ from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Applied, Outcome, Rejected
 from titan.fsm.records.pipelines import PipelineVersion, SavedPipeline
 from titan.fsm.state import Job, Stage, State
-from titan.ids import Digest, RunId, is_digest
+from titan.ids import RunId, is_digest
 from titan.limits import (
     INPUTS_MAX,
     NAME_CHARS_MAX,
@@ -60,8 +60,9 @@ def save_pipeline(state: State, cmd: SavePipeline, at: Stamp) -> Outcome:
     saved.versions[version.number] = version
     saved.next_version = version.number + 1
     state.pipelines_bytes += version.size
+    references.hold(state, version.digests)
     if len(saved.versions) > PIPELINE_VERSIONS_MAX:
-        _drop(state, saved, [next(iter(saved.versions))])
+        _drop(turn, saved, [next(iter(saved.versions))])
     return turn.done(version.number)
 
 
@@ -107,13 +108,16 @@ def delete_pipeline(state: State, cmd: DeletePipeline, at: Stamp) -> Outcome:
     saved = state.pipelines[cmd.name]
     turn = Turn(state, at)
     numbers = [found.number] if cmd.version else list(saved.versions)
-    _drop(state, saved, numbers)
+    _drop(turn, saved, numbers)
     return turn.done(len(numbers))
 
 
-def _drop(state: State, saved: SavedPipeline, numbers: Iterable[int]) -> None:
+def _drop(turn: Turn, saved: SavedPipeline, numbers: Iterable[int]) -> None:
+    state = turn.state
     for number in numbers:
-        state.pipelines_bytes -= saved.versions.pop(number).size
+        version = saved.versions.pop(number)
+        state.pipelines_bytes -= version.size
+        references.release(turn, version.digests)
     if not saved.versions:
         del state.pipelines[saved.name]
 
@@ -134,7 +138,7 @@ def submit_saved(state: State, cmd: SubmitSaved, at: Stamp) -> Outcome:
         return made
     turn = Turn(state, at)
     stage, last = made
-    stages.drop(state, cmd.run)  # nobody else has this id; whatever was staged under it is not used
+    stages.clear(turn, cmd.run)  # nobody else has this id; whatever was staged under it is not used
     stage.run.agent_run_id = cmd.agent_run_id
     stage.run.owner = cmd.owner
     runs.launch(turn, stage, last)
@@ -183,13 +187,3 @@ def prepare(
     stage.run.bundle = version.bundle
     stage.run.parameters = values
     return stage, made
-
-
-def digests_in_use(state: State) -> dict[Digest, None]:
-    """Every blob that a saved pipeline refers to: it must be kept."""
-    return {
-        digest: None
-        for saved in state.pipelines.values()
-        for version in saved.versions.values()
-        for digest in version.digests
-    }

@@ -11,6 +11,7 @@ import msgspec
 
 from titan.fsm.state import AttemptRecord
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
+from titan.spec.manifest import Manifest
 from titan.spec.model import Input, JobSpec, Scalar
 
 
@@ -117,6 +118,20 @@ class ListLocks(Query, frozen=True, kw_only=True, tag="locks"):
     after: str = ""
 
 
+class GetArtifact(Query, frozen=True, kw_only=True, tag="artifact"):
+    """One artifact key → ArtifactView, or None when it is absent."""
+
+    key: str
+
+
+class ListArtifacts(Query, frozen=True, kw_only=True, tag="artifacts"):
+    """Artifact keys with a prefix, sorted → list[ArtifactView]. `after` continues a page."""
+
+    prefix: str = ""
+    limit: int = 1000
+    after: str = ""
+
+
 class GetClaim(Query, frozen=True, kw_only=True, tag="lock.claim"):
     """A claim of a lock → ClaimView, or None when it neither holds nor waits."""
 
@@ -131,6 +146,15 @@ class PeekSignal(Query, frozen=True, kw_only=True, tag="signal.peek"):
     run: RunId
     job: JobId
     name: str
+
+
+class GetOutputs(Query, frozen=True, kw_only=True, tag="outputs"):
+    """What the jobs of a run, or one of them, hand to their children → list[OutputsView]."""
+
+    run: RunId
+    job: str = ""
+    limit: int = 100
+    after: str = ""
 
 
 class ListGates(Query, frozen=True, kw_only=True, tag="gates"):
@@ -179,6 +203,9 @@ AnyQuery = (
     | PeekSignal
     | ListPools
     | GetBlob
+    | GetArtifact
+    | ListArtifacts
+    | GetOutputs
     | ListGates
     | GetGate
     | ListPipelines
@@ -376,6 +403,26 @@ class BlobView(msgspec.Struct, frozen=True, kw_only=True):
     digest: Digest
     size: int
     holders: tuple[str, ...]
+
+
+class ArtifactView(msgspec.Struct, frozen=True, kw_only=True):
+    """A file published under a key. `run` and `job` are "" unless a task published it."""
+
+    key: str
+    digest: Digest
+    size: int
+    name: str
+    mode: int
+    published_ms: int
+    run: RunId
+    job: JobId
+
+
+class OutputsView(msgspec.Struct, frozen=True, kw_only=True):
+    """The files that a job leaves."""
+
+    job: JobId
+    manifest: Manifest
 
 
 _query_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(AnyQuery)

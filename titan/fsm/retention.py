@@ -2,7 +2,7 @@
 
 Kept are the newest `FINISHED_RUNS_MAX` finished runs, with at most `FINISHED_JOBS_MAX` jobs together, for
 `FINISHED_KEEP_MS` after their end. A live run is never forgotten. One timer looks after all of them and
-forgets a few at a time. Bundles that no run refers to any more stay on disk.
+forgets a few at a time. Blobs that no run refers to any more go as `references.py` says.
 A sub-run goes with the run at the top of its family: until then it is not in `over` but in `under`.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from titan.fsm import signals, timers
+from titan.fsm import artifacts, checkpoints, logs, references, signals, timers
 from titan.fsm.events import RunForgotten
 from titan.fsm.handling import Turn
 from titan.fsm.state import Run, State
@@ -108,8 +108,17 @@ def _forget_one(turn: Turn, run: Run) -> int:
         family.pop(run.id, None)
         if not family:
             del state.families[run.root]
+    _release(turn, run)
     turn.events.append(RunForgotten(run.id))
     return len(run.jobs)
+
+
+def _release(turn: Turn, run: Run) -> None:
+    """What only this run needs may go: bundles, files, checkpoints, logs."""
+    references.release(turn, references.of_run(run))
+    artifacts.run_is_forgotten(turn, run.id)
+    checkpoints.run_is_forgotten(turn, run.id)
+    logs.run_is_forgotten(turn, run.id)
 
 
 def _look_again(turn: Turn) -> None:

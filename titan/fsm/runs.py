@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from titan.fsm import gates, jobs, settling, stages, timers
+from titan.fsm import gates, jobs, references, settling, stages, timers
 from titan.fsm.batch import Draft, batchable
 from titan.fsm.commands import AddJobs, SubmitRun
 from titan.fsm.declare import make_jobs
@@ -45,7 +45,7 @@ def submit_run(state: State, cmd: SubmitRun, at: Stamp) -> Outcome:
     if refusal is not None:
         return refusal
     turn = Turn(state, at)
-    stages.drop(state, cmd.run)
+    stages.clear(turn, cmd.run, but=stage)
     run = stage.run
     run.name = cmd.name
     run.bundle = cmd.bundle
@@ -63,6 +63,8 @@ def launch(turn: Turn, stage: Stage, last: Sequence[Job]) -> None:
     run.created_ms = turn.at.now_ms
     run.revision = turn.at.index
     turn.state.runs[run.id] = run
+    if run.bundle:
+        references.hold(turn.state, (run.bundle,))
     turn.events.append(RunSubmitted(run.id))
     _start(turn, stage)
 

@@ -18,6 +18,7 @@ import msgspec
 
 from titan.errors import Fatal
 from titan.fsm.rebuild import rebuild
+from titan.fsm.records.files import ArtifactKey, Checkpoint, LogPack, TailLog
 from titan.fsm.records.locks import Lock
 from titan.fsm.records.pipelines import Kin, PipelineVersion, SavedPipeline
 from titan.fsm.records.pools import Launch, Pool
@@ -26,6 +27,7 @@ from titan.fsm.records.signals import Mailboxes
 from titan.fsm.records.unsettled import Unsettled
 from titan.fsm.state import Attempt, Blob, Job, KvItem, Run, Session, Stage, State, Timer, Worker
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
+from titan.spec.manifest import Manifest
 
 SNAPSHOT_FORMAT: Final = 1
 _JOBS_PER_BLOCK: Final = 4096  # under a megabyte of usual jobs
@@ -53,6 +55,7 @@ class Header(msgspec.Struct, frozen=True):
     version: int = 1
     last_token: int = 0
     next_signal: int = 1
+    next_log_pack: int = 1
 
 
 class JobsBlock(msgspec.Struct, frozen=True, array_like=True):
@@ -135,6 +138,11 @@ def _others(state: State) -> Iterator[bytes | SavedBlock]:
         ("pools", state.pools),
         ("launches", state.launches),
         ("services", state.services),
+        ("artifact_keys", state.artifact_keys),
+        ("artifacts", state.artifacts),
+        ("checkpoints", state.checkpoints),
+        ("log_tail", state.log_tail),
+        ("log_packs", state.log_packs),
     ):
         for part in _parts(rows):
             yield _block(section, part)
@@ -169,6 +177,7 @@ def _header(state: State) -> Header:
         version=state.version,
         last_token=state.last_token,
         next_signal=state.next_signal,
+        next_log_pack=state.next_log_pack,
     )
 
 
@@ -267,6 +276,11 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
         ("pools", dict[str, Pool]),
         ("launches", dict[str, Launch]),
         ("services", dict[JobId, Deployment]),
+        ("artifact_keys", dict[str, ArtifactKey]),
+        ("artifacts", dict[RunId, dict[JobId, Manifest]]),
+        ("checkpoints", dict[RunId, dict[JobId, Checkpoint]]),
+        ("log_tail", dict[AttemptId, TailLog]),
+        ("log_packs", dict[int, LogPack]),
         ("stage", Stage),
         ("staged", JobsBlock),
         ("kv", dict[str, KvItem]),

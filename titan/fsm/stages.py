@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from titan.fsm import timers
+from titan.fsm import references, timers
 from titan.fsm.commands import StageJobs
 from titan.fsm.declare import make_jobs
 from titan.fsm.graph import why_not_graph
 from titan.fsm.growth import grow
-from titan.fsm.handling import Stamp, handles
+from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Applied, Outcome, Rejected
 from titan.fsm.policy import may_be_timed, policy_of
 from titan.fsm.state import Job, Run, Stage, State, TimedRoot
@@ -139,8 +139,16 @@ def take(state: State, *, run: RunId, parts: int) -> Stage | Rejected:
     return stage
 
 
-def drop(state: State, run: RunId) -> None:
-    """Forget the run under construction, if there is one."""
+def drop(state: State, run: RunId) -> Stage | None:
+    """Forget the run under construction, if there is one. The caller releases what it refers to."""
     stage = state.stages.pop(run, None)
     if stage is not None:
         state.staged_bytes -= stage.size
+    return stage
+
+
+def clear(turn: Turn, run: RunId, *, but: Stage | None = None) -> None:
+    """Forget the run under construction with what it refers to, unless it is the one that goes on."""
+    stage = drop(turn.state, run)
+    if stage is not None and stage is not but:
+        references.release(turn, references.of_jobs(stage.run.jobs.values()))

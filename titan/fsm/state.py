@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from titan.fsm.records.files import ArtifactKey, Checkpoint, LogPack, TailLog
 from titan.fsm.records.gates import Gate
 from titan.fsm.records.locks import Lock
 from titan.fsm.records.pipelines import Kin, SavedPipeline
@@ -20,6 +21,7 @@ from titan.fsm.records.services import Deployment, Service
 from titan.fsm.records.signals import Mailboxes
 from titan.fsm.records.unsettled import Unsettled
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
+from titan.spec.manifest import Manifest
 
 
 class JobState(enum.StrEnum):
@@ -207,6 +209,8 @@ class Blob(msgspec.Struct, kw_only=True):
     size: int
     holders: tuple[str, ...]
     published_ms: int = 0
+    lease_ms: int = 0  # kept until then even when nothing refers to it
+    due_ms: int = 0  # when its timer looks whether it may go; 0: never
 
 
 class Session(msgspec.Struct, kw_only=True):
@@ -286,6 +290,12 @@ class State(msgspec.Struct, kw_only=True):
     services: dict[JobId, Deployment] = msgspec.field(default_factory=dict)  # by name
     timers: list[Timer] = msgspec.field(default_factory=list)  # a heap; stale ones are skipped
     timers_sweep_at: int = 1024  # stale timers are swept out when the heap is this long
+    artifact_keys: dict[str, ArtifactKey] = msgspec.field(default_factory=dict)
+    artifacts: dict[RunId, dict[JobId, Manifest]] = msgspec.field(default_factory=dict)
+    checkpoints: dict[RunId, dict[JobId, Checkpoint]] = msgspec.field(default_factory=dict)
+    log_tail: dict[AttemptId, TailLog] = msgspec.field(default_factory=dict)  # oldest end first
+    log_packs: dict[int, LogPack] = msgspec.field(default_factory=dict)  # by number, oldest first
+    next_log_pack: int = 1
     # index
     over_jobs: int = 0  # how many jobs the runs in `over` and `under` have
     under: dict[RunId, int] = msgspec.field(
@@ -301,6 +311,11 @@ class State(msgspec.Struct, kw_only=True):
     ports: dict[str, dict[int, AttemptId]] = msgspec.field(
         default_factory=dict
     )  # machine → port → the live attempt that holds it
+    blob_refs: dict[Digest, int] = msgspec.field(default_factory=dict)  # `references.py`; no zeroes
+    log_tail_bytes: int = 0
+    packs_of: dict[RunId, tuple[int, ...]] = msgspec.field(
+        default_factory=dict
+    )  # retained runs only
 
     @property
     def next_due_ms(self) -> int | None:

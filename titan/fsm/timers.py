@@ -13,8 +13,10 @@ from typing import Final
 from titan import limits
 from titan.fsm.records.pools import AWAITED
 from titan.fsm.state import JobState, State, Timer
-from titan.ids import JobId, RunId, WorkerId
+from titan.ids import Digest, JobId, RunId, WorkerId
 
+BLOB: Final = "blob"  # an unreferenced blob's lease ends; key: digest
+CHECKPOINT: Final = "checkpoint"  # of a job that is over; key: run, job
 GATE: Final = "gate"  # a gate has waited too long; key: run, job
 KIN: Final = "kin"  # a sub-run ended or lost its parent; key: the sub-run
 JOB: Final = "job"  # a delay or a back-off ends; key: run, job
@@ -74,6 +76,16 @@ def sweep(state: State) -> None:
 def counts(state: State, timer: Timer) -> bool:
     """Whether the record that the timer is about still waits for exactly this time."""
     return _AWAITED_MS[timer.kind](state, timer.key) == timer.due_ms
+
+
+def _blob_ms(state: State, key: tuple[str, ...]) -> int:
+    blob = state.blobs.get(Digest(key[0]))
+    return blob.due_ms if blob else 0
+
+
+def _checkpoint_ms(state: State, key: tuple[str, ...]) -> int:
+    checkpoint = state.checkpoints.get(RunId(key[0]), {}).get(JobId(key[1]))
+    return checkpoint.expires_ms if checkpoint else 0
 
 
 def _job_ms(state: State, key: tuple[str, ...]) -> int:
@@ -147,6 +159,8 @@ def _launch_ms(state: State, key: tuple[str, ...]) -> int:
 
 
 _AWAITED_MS: Final[dict[str, Callable[[State, tuple[str, ...]], int]]] = {
+    BLOB: _blob_ms,
+    CHECKPOINT: _checkpoint_ms,
     FORGET: _forget_ms,
     GATE: _gate_ms,
     JOB: _job_ms,

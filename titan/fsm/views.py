@@ -11,18 +11,21 @@ from typing import Any, Final
 
 from titan.errors import NotFound
 from titan.fsm import views_coordination as coordination
+from titan.fsm.file_views import get_artifact, get_outputs, list_artifacts
 from titan.fsm.gate_views import decision_views, get_gate, list_gates
 from titan.fsm.kin import subrun_of
 from titan.fsm.pipeline_views import get_pipeline, list_pipelines
 from titan.fsm.policy import decode_spec
 from titan.fsm.queries import (
     BlobView,
+    GetArtifact,
     GetBlob,
     GetClaim,
     GetGate,
     GetJob,
     GetJobSpec,
     GetOutput,
+    GetOutputs,
     GetPipeline,
     GetRun,
     GetService,
@@ -30,6 +33,7 @@ from titan.fsm.queries import (
     KvGet,
     KvList,
     KvView,
+    ListArtifacts,
     ListGates,
     ListJobs,
     ListLocks,
@@ -308,4 +312,7 @@ _READERS: Final[dict[type[Query], Callable[[State, Any], Any]]] = {
     GetClaim: coordination.get_claim,
     PeekSignal: coordination.peek_signal,
     GetBlob: _get_blob,
+    GetArtifact: get_artifact,
+    ListArtifacts: list_artifacts,
+    GetOutputs: get_outputs,
 }

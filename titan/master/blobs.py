@@ -1,199 +1,150 @@
-"""Blobs: content-addressed files beside the log, never in it.
+"""Blobs: content-addressed files beside the log, never in it. What a master does with them.
 
-`BlobStore` owns the files of this master. `BlobKeeper` takes uploads on the leader, gives copies to
-other masters until enough hold it, publishes it in the log, and fetches what this master lacks.
+`BlobKeeper` takes uploads on any master, has other masters copy them while they come, and lets the leader
+publish them in the log; it serves what is here, fetches what this master lacks, and deletes what the
+state machine has forgotten. The files are `blob_store.py`'s, unfinished ones `uploads.py`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import contextlib
 import logging
-import os
-import tempfile
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
-from typing import BinaryIO, Final
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-from titan.errors import (
-    Conflict,
-    DiskFull,
-    LimitExceeded,
-    NotFound,
-    TitanError,
-    Unavailable,
-    UserError,
-)
-from titan.fsm.commands import PublishBlob
-from titan.fsm.events import AnyEvent, BlobPublished, StateReplaced
-from titan.ids import Digest, is_digest
-from titan.limits import BLOBS_FETCHED_AT_ONCE, CHUNK_BYTES, DISK_RESERVE_BYTES
+from titan.errors import NotFound, TitanError, Unavailable
+from titan.fsm.events import AnyEvent, BlobForgotten, BlobPublished, StateReplaced
+from titan.fsm.state import Blob
+from titan.ids import Digest
+from titan.limits import BLOB_LEASE_MS, BLOB_SWEEP_PERIOD_S, BLOBS_FETCHED_AT_ONCE
+from titan.master.blob_copies import Copies
+from titan.master.blob_store import BlobDamaged, BlobStore
 from titan.master.peers import Peers
-from titan.master.reigns import Reigns
 from titan.master.replica import Replica
+from titan.master.uploads import Growth, Uploads
 from titan.wire.channel import Stream
-from titan.wire.messages import GetBlob, Ok, PutBlob
+from titan.wire.messages import BlobAt, BlobOffset, BlobStored, GetBlob, Message, Ok, PutBlob
 
 log = logging.getLogger(__name__)
 
-COPIES_MIN: Final = 2  # masters that hold a blob before its upload is acknowledged
-COPY_TIMEOUT_S: Final = 120.0
-FETCH_AGAIN_S: Final = 3.0  # after nobody could give a published blob
+_APPLY_TIMEOUT_S = 10.0  # to catch up with the master that hands over a copy
+FETCH_AGAIN_S = 3.0  # after nobody could give a published blob
+_RESUMED_SINCE = 2  # the version of the cluster in which masters take up what was cut off
+_REFETCHES_MAX = 2  # of a blob that turns out damaged while it is being sent
 
-
-class BlobStore:
-    """The blob files of one master: `blobs/ab/abcdef…`."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob("*.part"):
-            leftover.unlink()
-
-    def path(self, digest: Digest) -> Path:
-        """Where the blob is, or would be."""
-        if not is_digest(digest):
-            raise UserError(f"{digest!r} is not a digest: 64 hex digits are expected")
-        return self._folder / digest[:2] / digest
-
-    def has(self, digest: Digest) -> bool:
-        """Whether this master holds it."""
-        return self.path(digest).is_file()
-
-    def check_room(self, size: int) -> None:
-        """Raise `DiskFull` when a blob of `size` bytes would eat the reserve."""
-        disk = os.statvfs(self._folder)
-        if disk.f_bavail * disk.f_frsize < size + DISK_RESERVE_BYTES:
-            raise DiskFull(f"no room for a blob of {size} bytes", hint="free space on the masters")
-
-    async def write(self, digest: Digest, size: int, pieces: AsyncIterator[bytes]) -> None:
-        """Store a stream whose SHA-256 must be `digest` and whose length must be `size`."""
-        self.check_room(size)
-        path = self.path(digest)
-        handle, name = tempfile.mkstemp(dir=self._folder, suffix=".part")
-        part = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                await _copy_verified(pieces, file, digest=digest, size=size)
-                await asyncio.to_thread(os.fsync, file.fileno())
-            await asyncio.to_thread(_settle, part, path)
-        finally:
-            part.unlink(missing_ok=True)
-
-    async def read(self, digest: Digest, *, offset: int) -> AsyncIterator[bytes]:
-        """The bytes from `offset` in chunks. Raises `NotFound`."""
-        try:
-            file = self.path(digest).open("rb")
-        except FileNotFoundError:
-            raise NotFound(f"this master does not hold the blob {digest[:12]}…") from None
-        with file:
-            file.seek(offset)
-            while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
-                yield chunk
-
-
-async def _copy_verified(
-    pieces: AsyncIterator[bytes], file: BinaryIO, *, digest: Digest, size: int
-) -> None:
-    sha, got = hashlib.sha256(), 0
-    async for piece in pieces:
-        got += len(piece)
-        if got > size:
-            raise LimitExceeded(f"the upload is larger than the {size} bytes it announced")
-        sha.update(piece)
-        file.write(piece)
-    file.flush()
-    if got != size or sha.hexdigest() != digest:
-        raise Conflict(
-            f"the upload does not match its digest ({got} of {size} bytes came)",
-            reason="digest_mismatch",
-            hint="the file changed while it was read, or the transfer was cut; send it again",
-        )
-
-
-def _settle(part: Path, path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
-    part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+Publish = Callable[[BlobStored], Awaitable[Message]]
 
 
 class BlobKeeper:
-    """Publishes what is uploaded here and fetches what is published elsewhere."""
+    """See the module. `publish` commits that masters hold a blob, wherever the leader is."""
 
     def __init__(
-        self, store: BlobStore, replica: Replica, reigns: Reigns, peers: Peers, *, address: str
+        self,
+        store: BlobStore,
+        replica: Replica,
+        peers: Peers,
+        *,
+        address: str,
+        publish: Publish,
+        is_current: Callable[[], bool] = lambda: True,
     ) -> None:
         self.store = store
+        self.uploads = Uploads(store)
         self._replica = replica
-        self._reigns = reigns
         self._peers = peers
         self._address = address
+        self._publish = publish
+        self._is_current = is_current  # whether this master's state is what the cluster's is now
         self._fetching: dict[Digest, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(BLOBS_FETCHED_AT_ONCE)
-        self._wanted: dict[Digest, None] = {}  # at most what the state names
+        self._wanted: dict[Digest, None] = {}  # to be looked at: at most what the state has named
         self._news = asyncio.Event()
         replica.listen(self._on_applied)
 
-    def missing(self, digests: Sequence[Digest]) -> tuple[Digest, ...]:
-        """Those that are not published."""
-        blobs = self._replica.state.blobs
-        return tuple(one for one in digests if one not in blobs)
+    def _published(self, digest: Digest) -> Blob | None:
+        return self._replica.state.blobs.get(digest)
+
+    # --- up -----------------------------------------------------------------------------------
+
+    async def offset(self, message: BlobOffset) -> BlobAt:
+        """From where on this master needs a blob."""
+        await self._replica.wait_applied(message.after, timeout_s=_APPLY_TIMEOUT_S)
+        offset = min(self.uploads.offset(message.digest), message.size)
+        return BlobAt(offset=offset, is_whole=self.store.has(message.digest))
 
     async def put(self, message: PutBlob, channel: Stream) -> Ok:
         """Take an upload, see that enough masters hold it, publish it."""
-        if message.digest in self._replica.state.blobs and self.store.has(message.digest):
-            async for _ in channel:
-                pass  # someone else was faster; let the sender finish in peace
-            return Ok()
-        await self.store.write(message.digest, message.size, aiter(channel))
+        await self._replica.wait_applied(message.after, timeout_s=_APPLY_TIMEOUT_S)
         if message.replica:
+            await self.uploads.receive(
+                message.digest, message.size, aiter(channel), offset=message.offset
+            )
             return Ok()
-        holders = [self._address, *await self._copy(message.digest, message.size)]
-        await self._reigns.need().propose(
-            PublishBlob(digest=message.digest, size=message.size, holders=tuple(holders))
-        )
+        if self._published(message.digest) is not None and self.store.has(message.digest):
+            await self._publish_held(message.digest, message.size, ())  # for another lease
+            return Ok()
+        await self._take(message.digest, message.size, aiter(channel), offset=message.offset)
         return Ok()
 
+    async def keep(self, digest: Digest, data: bytes) -> None:
+        """Store and publish a blob that this master has made itself."""
+        await self._take(digest, len(data), _one(data), offset=0)
+
+    async def _take(
+        self, digest: Digest, size: int, pieces: AsyncIterator[bytes], *, offset: int
+    ) -> None:
+        growth = Growth()
+        copies = Copies(
+            self._peers,
+            growth,
+            digest=digest,
+            size=size,
+            after=self._replica.state.index,
+            may_ask=self._replica.state.version >= _RESUMED_SINCE,
+        )
+        try:
+            async with copies:
+                await self.uploads.receive(digest, size, pieces, offset=offset, growth=growth)
+                others = await copies.enough()
+        finally:
+            growth.close()
+        await self._publish_held(digest, size, others)
+
+    async def _publish_held(self, digest: Digest, size: int, others: Sequence[str]) -> None:
+        await self._publish(BlobStored(digest=digest, size=size, holders=(self._address, *others)))
+
+    # --- down ---------------------------------------------------------------------------------
+
     async def get(self, message: GetBlob, channel: Stream, *, may_fetch: bool) -> Ok:
-        """Send a blob; fetch it first when only others hold it.
+        """Send a blob; fetch it first when only others hold it, or when the copy here is damaged.
 
         Never for another master (`may_fetch`): two that lack it would wait for each other for ever.
         """
-        if may_fetch and not self.store.has(message.digest):
-            await self.fetch(message.digest)
-        async for chunk in self.store.read(message.digest, offset=message.offset):
-            await channel.send(chunk)
+        pieces = self.stream(message.digest, message.offset, message.length, may_fetch=may_fetch)
+        async for piece in pieces:
+            await channel.send(piece)
         return Ok()
 
-    # --- copies -------------------------------------------------------------------------------
-
-    async def _copy(self, digest: Digest, size: int) -> list[str]:
-        needed = min(COPIES_MIN, len(self._peers.addresses) + 1) - 1
-        copied: list[str] = []
-        problems: list[str] = []
-        for address in self._peers.addresses:
-            if len(copied) == needed:
-                break
+    async def stream(
+        self, digest: Digest, offset: int = 0, length: int = 0, *, may_fetch: bool = True
+    ) -> AsyncIterator[bytes]:
+        """Checked bytes of a blob from `offset`, `length` of them or all. See `get`."""
+        end = offset + length
+        for again in range(_REFETCHES_MAX + 1):
+            if may_fetch and not self.store.has(digest):
+                await self.fetch(digest)
+            left = end - offset if length else 0
             try:
-                await self._send_copy(address, digest, size)
-                copied.append(address)
-            except TitanError as error:
-                problems.append(f"{address}: {error}")
-        if len(copied) < needed:
-            raise Unavailable("too few masters could take a copy: " + "; ".join(problems))
-        return copied
-
-    async def _send_copy(self, address: str, digest: Digest, size: int) -> None:
-        connection = await self._peers.connect(address)
-        channel = connection.open(PutBlob(digest=digest, size=size, replica=True))
-        async for chunk in self.store.read(digest, offset=0):
-            await channel.send(chunk)
-        await channel.finish()
-        await channel.result(COPY_TIMEOUT_S)
+                async for piece in self.store.read(digest, offset=offset, length=left):
+                    yield piece
+                    offset += len(piece)
+            except BlobDamaged:
+                self._want(digest)
+                if not may_fetch or again == _REFETCHES_MAX:
+                    raise
+            else:
+                return
 
     # --- fetching -----------------------------------------------------------------------------
 
@@ -203,11 +154,16 @@ class BlobKeeper:
         if task is None:
             task = asyncio.create_task(self._fetch(digest), name=f"fetch blob {digest[:12]}")
             self._fetching[digest] = task
-            task.add_done_callback(lambda _: self._fetching.pop(digest, None))
+            task.add_done_callback(lambda done: self._fetched(digest, done))
         await asyncio.shield(task)
 
+    def _fetched(self, digest: Digest, done: asyncio.Task[None]) -> None:
+        self._fetching.pop(digest, None)
+        if not done.cancelled():
+            done.exception()  # whoever waited may have gone
+
     async def _fetch(self, digest: Digest) -> None:
-        blob = self._replica.state.blobs.get(digest)
+        blob = self._published(digest)
         if blob is None:
             raise NotFound(f"there is no blob {digest[:12]}…")
         holders = [one for one in blob.holders if one in self._peers.addresses]
@@ -224,12 +180,16 @@ class BlobKeeper:
 
     async def _fetch_from(self, address: str, digest: Digest, size: int) -> None:
         connection = await self._peers.connect(address)
-        channel = connection.open(GetBlob(digest=digest))
-        await self.store.write(digest, size, aiter(channel))
+        offset = min(self.uploads.offset(digest), size)
+        channel = connection.open(GetBlob(digest=digest, offset=offset))
+        try:
+            await self.uploads.receive(digest, size, aiter(channel), offset=offset)
+        finally:
+            channel.cancel()
 
     def _on_applied(self, index: int, events: Sequence[AnyEvent]) -> None:
         for event in events:
-            if isinstance(event, BlobPublished):
+            if isinstance(event, BlobPublished | BlobForgotten):
                 self._want(event.digest)
             elif isinstance(event, StateReplaced):
                 self._want_everything()
@@ -237,36 +197,65 @@ class BlobKeeper:
     def _want_everything(self) -> None:
         """After a start or a snapshot: whatever was published before is only in the state."""
         for digest in self._replica.state.blobs:
-            self._want(digest)
+            if not self.store.has(digest):
+                self._want(digest)
 
     def _want(self, digest: Digest) -> None:
-        if not self.store.has(digest):
-            self._wanted[digest] = None
-            self._news.set()
+        self._wanted[digest] = None
+        self._news.set()
 
     async def run(self) -> None:
-        """Fetch what other masters publish, so that each holds everything. Until cancelled.
+        """Bring the files here to what the state says: fetch what is lacking, delete what is forgotten.
 
         What nobody could give is asked for again: a master that was replaced may be the second holder.
         """
+        loop = asyncio.get_running_loop()
+        sweep_at_s = loop.time() + BLOB_SWEEP_PERIOD_S
         self._want_everything()
         while True:
-            try:
-                async with asyncio.timeout(FETCH_AGAIN_S if self._wanted else None):
+            patience_s = max(0.0, sweep_at_s - loop.time())
+            if self._wanted:  # those that failed are tried again
+                patience_s = min(patience_s, FETCH_AGAIN_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience_s):
                     await self._news.wait()
-            except TimeoutError:
-                pass  # those that failed are tried again
             self._news.clear()
+            if loop.time() >= sweep_at_s:
+                sweep_at_s = loop.time() + BLOB_SWEEP_PERIOD_S
+                await self._sweep()
             for digest in tuple(self._wanted):
-                if await self._has_or_fetches(digest):
+                if await self._is_up_to_date(digest):
                     self._wanted.pop(digest, None)
 
-    async def _has_or_fetches(self, digest: Digest) -> bool:
-        if self.store.has(digest) or digest not in self._replica.state.blobs:
-            return True
+    async def _is_up_to_date(self, digest: Digest) -> bool:
+        """Fetch or delete one; whether that is done with."""
         try:
-            await self.fetch(digest)
+            if self._published(digest) is None:
+                if not self.uploads.is_receiving(digest):
+                    await asyncio.to_thread(self.store.delete, digest)
+            elif not self.store.has(digest):
+                await self.fetch(digest)
         except TitanError as error:
             log.warning("%s; it will be asked for again", error)
             return False
+        except OSError as error:
+            log.warning("blob %s could not be deleted: %s", digest, error)
         return True
+
+    async def _sweep(self) -> None:
+        """Find what events did not tell: after a crash, or a snapshot from another master.
+
+        A file that the state does not name may be about to be published: it has a lease's time.
+        """
+        if not self._is_current():
+            return
+        self._want_everything()
+        old_s = time.time() - BLOB_LEASE_MS / 1000
+        found = await asyncio.to_thread(lambda: list(self.store.all_older_than(old_s)))
+        for digest in found:
+            if self._published(digest) is None:
+                self._want(digest)
+
+
+async def _one(data: bytes) -> AsyncIterator[bytes]:
+    yield data

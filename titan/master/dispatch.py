@@ -10,6 +10,9 @@ import msgspec
 
 from titan.fsm.service_views import address_for
 from titan.fsm.state import Attempt, Job, Run, State
+from titan.ids import JobId, RunId
+from titan.spec.globs import needs_of
+from titan.spec.manifest import Manifest
 from titan.spec.model import JobSpec
 from titan.wire.messages import KillAttempt, RunAttempt
 
@@ -22,6 +25,7 @@ def run_message(state: State, attempt: Attempt, *, epoch: int) -> RunAttempt:
     job = run.jobs[attempt.job]
     spec = _decode_spec(job.spec)
     env = {f"TITAN_PARAM_{name}": _text(value) for name, value in run.parameters.items()}
+    checkpoint = state.checkpoints.get(run.id, {}).get(attempt.job)
     return RunAttempt(
         attempt=attempt.id,
         fence=attempt.fence,
@@ -32,6 +36,8 @@ def run_message(state: State, attempt: Attempt, *, epoch: int) -> RunAttempt:
         bundle=spec.bundle or run.bundle,
         env=env | service_env(state, run, job) if run.services else env,
         port=attempt.port,
+        inputs=_inputs(state, run.id, spec),
+        checkpoint=checkpoint.manifest if checkpoint is not None else None,
     )
 
 
@@ -48,6 +54,15 @@ def variable_of(service: str) -> str:
     """The name of the variable that tells a service's address."""
     plain = "".join(char if char.isalnum() else "_" for char in service.upper())
     return f"TITAN_SERVICE_{plain}"
+
+
+def _inputs(state: State, run: RunId, spec: JobSpec) -> dict[JobId, Manifest]:
+    """What the jobs have left whose files this one takes; the worker chooses among them."""
+    if not spec.artifacts_in:
+        return {}
+    left = state.artifacts.get(run, {})
+    names = [JobId(name) for name in needs_of(spec.artifacts_in)]
+    return {name: left[name] for name in names if name in left}
 
 
 def kill_message(attempt: int, *, epoch: int, reason: str) -> KillAttempt:

@@ -15,6 +15,7 @@ import msgspec
 
 from titan.consensus.api import Raft
 from titan.errors import (
+    AccessDenied,
     NotLeader,
     ProtocolError,
     Unavailable,
@@ -25,6 +26,7 @@ from titan.fsm.outcomes import Rejected
 from titan.fsm.queries import GetJob, ListWorkers, Query, decode_query
 from titan.fsm.views import read
 from titan.ids import JobId, RunId
+from titan.master.blob_ledger import BlobLedger
 from titan.master.blobs import BlobKeeper
 from titan.master.logs import LogReader
 from titan.master.members import Members
@@ -39,8 +41,9 @@ from titan.wire.connection import Connection
 from titan.wire.handler import Refusing
 from titan.wire.messages import (
     AddMaster,
-    BlobList,
     BlobMissing,
+    BlobOffset,
+    BlobStored,
     ClusterInfo,
     ExplainJob,
     Follow,
@@ -64,6 +67,7 @@ from titan.wire.messages import (
 )
 
 READ_TIMEOUT_S: Final = 5.0
+UPLOADS_SINCE: Final = 2  # the version of the cluster from which on every master takes uploads
 
 _encode = msgspec.msgpack.Encoder().encode
 _BARRIER: Final = Read(query=_encode(ListWorkers()))
@@ -80,23 +84,26 @@ class Gateway:
         proposer: Proposer,
         peers: Peers,
         blobs: BlobKeeper,
+        ledger: BlobLedger,
         logs: LogReader,
         watches: Watches,
         own_info: Callable[[], MasterInfo],
         members: Members,
         why: Callable[[RunId, JobId], Why],
+        routes: Routes,
     ) -> None:
         self._raft = raft
         self._replica = replica
         self._proposer = proposer
         self._peers = peers
         self._blobs = blobs
+        self._ledger = ledger
         self._logs = logs
         self._watches = watches
         self._own_info = own_info
         self._members = members
         self._why = why
-        self._routes = Routes(raft=raft, proposer=proposer, peers=peers)
+        self._routes = routes
 
     # --- calls --------------------------------------------------------------------------------
 
@@ -191,9 +198,22 @@ class Gateway:
         """What this master says of itself."""
         return self._own_info()
 
-    def missing(self, message: BlobMissing) -> BlobList:
-        """Which blobs would have to be uploaded."""
-        return BlobList(digests=self._blobs.missing(message.digests))
+    def ask_of_blobs(
+        self, message: BlobMissing | BlobOffset | BlobStored, *, forwarded: bool
+    ) -> Awaitable[Message]:
+        """Which blobs would have to be uploaded, and from where on; who holds one."""
+        match message:
+            case BlobOffset():
+                return self._blobs.offset(message)
+            case BlobMissing():
+                return self._routes.at_leader(
+                    message, lambda: self._ledger.missing(message), forwarded=forwarded
+                )
+        if not forwarded:
+            raise AccessDenied("only masters say what they hold")
+        return self._routes.at_leader(
+            message, lambda: self._ledger.stored(message), forwarded=forwarded
+        )
 
     # --- channels -----------------------------------------------------------------------------
 
@@ -211,7 +231,7 @@ class Gateway:
             case Follow():
                 await self.catch_up(forwarded=forwarded)
                 return await self._watches.follows.serve(message, channel)
-            case PutBlob(replica=True):
+            case PutBlob() if message.replica or self._replica.state.version >= UPLOADS_SINCE:
                 return await self._blobs.put(message, channel)
             case PutBlob() | ReadLog() | GetSnapshot():
                 deadline_s = time.monotonic() + LEADER_WAIT_S
@@ -246,8 +266,8 @@ class ClientHandler(Refusing):
                 return self._gateway.write(message, forwarded=self._forwarded)
             case Read():
                 return self._gateway.read(message, forwarded=self._forwarded)
-            case BlobMissing():
-                return self._gateway.missing(message)
+            case BlobMissing() | BlobOffset() | BlobStored():
+                return self._gateway.ask_of_blobs(message, forwarded=self._forwarded)
             case ExplainJob():
                 return self._gateway.explain(message, forwarded=self._forwarded)
             case GetCluster():

@@ -1,28 +1,33 @@
-"""Reading a job's output: the worker has the file, the leader has the worker's connection.
+"""Reading a job's output: from the masters once it is finished and kept, else from the worker that has it.
 
-A reader asks any master; a follower passes the request on to the leader. Nothing is kept here: pieces
-go from the worker's channel to the reader's, at the reader's pace.
+A reader asks any master; a follower passes the request on to the leader, which has the workers'
+connections. Pieces go from the worker's channel to the reader's, at the reader's pace.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from titan.errors import NotFound, TitanError, Unavailable
 from titan.fsm.events import AnyEvent, AttemptAssigned, JobChanged, JobsChanged
 from titan.fsm.state import Job
 from titan.ids import AttemptId, JobId, RunId, WorkerId
+from titan.master.kept_logs import KeptLogs
 from titan.master.reigns import Reigns
 from titan.master.replica import Replica
 from titan.wire.channel import Stream
 from titan.wire.messages import LogEnd, ReadLog
 
+_UNTOLD: Final = ("lost", "retracted", "cancelled")  # causes of ends that no worker has described
+
 
 class LogReader:
     """Serves `ReadLog` on the leader."""
 
-    def __init__(self, replica: Replica, reigns: Reigns) -> None:
+    def __init__(self, replica: Replica, reigns: Reigns, kept: KeptLogs) -> None:
+        self._kept = kept
         self._replica = replica
         self._reigns = reigns
         self._waiting: dict[tuple[RunId, JobId], dict[asyncio.Event, None]] = {}
@@ -95,6 +100,12 @@ class LogReader:
     ) -> LogEnd:
         job = self._job(message)
         worker = _worker_of(job, attempt)
+        if attempt != job.live:
+            if _has_printed_nothing(job, attempt):
+                return LogEnd(attempt=attempt, size=0)
+            end = await self._kept.send(message, attempt, channel, offset=offset)
+            if end is not None:
+                return end
         session = self._reigns.need().sessions.get(worker)
         if session is None or session.connection is None or not session.is_open:
             raise self._why_not(attempt, worker)
@@ -104,24 +115,33 @@ class LogReader:
             attempt=attempt,
             offset=offset,
             follow=message.follow,
+            grep=message.grep,
+            since_ms=message.since_ms,
+            until_ms=message.until_ms,
         )
         source = session.connection.open(asked)
         try:
             async for piece in source:
                 await channel.send(piece)
-            end = await source.result(None)
+            last = await source.result(None)
         except BaseException:
             source.cancel()
             raise
-        if not isinstance(end, LogEnd):
+        if not isinstance(last, LogEnd):
             raise TitanError("the worker did not end the log")
-        return end
+        return last
 
 
 def _newest(job: Job) -> AttemptId:
     if job.live:
         return job.live
     return job.history[-1].attempt if job.history else AttemptId(0)
+
+
+def _has_printed_nothing(job: Job, attempt: AttemptId) -> bool:
+    """Whether the attempt has told its end, and that it has written no output."""
+    found = next((one for one in job.history if one.attempt == attempt), None)
+    return found is not None and not found.log_bytes and found.cause not in _UNTOLD
 
 
 def _worker_of(job: Job, attempt: AttemptId) -> WorkerId:

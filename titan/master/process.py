@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final, TypeVar
 
@@ -21,7 +21,9 @@ from titan.errors import AccessDenied, Unavailable, UserError
 from titan.fsm import commands
 from titan.fsm.events import AnyEvent, EpochOpened, StateReplaced
 from titan.ids import new_incarnation
-from titan.master.blobs import BlobKeeper, BlobStore
+from titan.master.blob_ledger import BlobLedger
+from titan.master.blob_store import BlobStore
+from titan.master.blobs import BlobKeeper
 from titan.master.clock import LeaderClock
 from titan.master.config import MasterConfig
 from titan.master.garbage import keep_garbage_small
@@ -30,6 +32,7 @@ from titan.master.http.api import Api
 from titan.master.http.operations import Operations
 from titan.master.http.server import Http
 from titan.master.identity import load_identity, save_identity
+from titan.master.kept_logs import KeptLogs, LogPacker
 from titan.master.lag import LagMeter
 from titan.master.logs import LogReader
 from titan.master.members import Joining, Members, hand_over
@@ -40,6 +43,7 @@ from titan.master.providers.strays import Strays
 from titan.master.providers.webhook import WebhookProvider
 from titan.master.reigns import Reigns
 from titan.master.replica import Replica
+from titan.master.routes import Routes
 from titan.master.sessions import Session
 from titan.master.surroundings import Surroundings
 from titan.master.versions import Versions
@@ -52,13 +56,16 @@ from titan.wire.messages import (
     ROLE_MASTER,
     ROLE_PEER,
     ROLE_WORKER,
+    BlobStored,
     Hello,
     MasterInfo,
+    Message,
     Welcome,
 )
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+CURRENT_MS: Final = 1000  # since a leader was last heard
 LEAVE_TIMEOUT_S: Final = 1.0  # for handing over; a supervisor's patience is longer
 
 
@@ -95,13 +102,17 @@ class Master:
             now_ms=clock.now_ms,
             providers={"local": self._local, "webhook": WebhookProvider(masters=self._all)},
         )
+        self._routes = Routes(raft=self._raft, proposer=self._proposer, peers=self._peers)
+        self._ledger = BlobLedger(self._replica, self._reigns)
         self._blobs = BlobKeeper(
             BlobStore(config.data_dir / "blobs"),
             self._replica,
-            self._reigns,
             self._peers,
             address=config.listen,
+            publish=self._publish_blob,
+            is_current=self._is_current,
         )
+        self._packer = LogPacker(self._replica, self._reigns, self._blobs)
         self._gateway = self._make_gateway()
         self._raft.on_status(lambda status: self._reigns.masters_changed(status.voters))
         self._replica.listen(self._learn_cluster_id)
@@ -144,11 +155,13 @@ class Master:
             proposer=self._proposer,
             peers=self._peers,
             blobs=self._blobs,
-            logs=LogReader(self._replica, self._reigns),
+            logs=LogReader(self._replica, self._reigns, KeptLogs(self._replica, self._blobs)),
             watches=Watches(self._replica, heard_ms_ago=lambda: self._raft.status.heard_ms_ago),
             own_info=self._own_info,
             members=members,
             why=self._reigns.why,
+            ledger=self._ledger,
+            routes=self._routes,
         )
 
     def _make_http(self) -> Http:
@@ -156,9 +169,24 @@ class Master:
             address=self._config.http,
             api=Api(gateway=self._gateway, replica=self._replica, raft=self._raft),
             operations=Operations(
-                raft=self._raft, replica=self._replica, proposer=self._proposer, lag=self._lag
+                raft=self._raft,
+                replica=self._replica,
+                proposer=self._proposer,
+                lag=self._lag,
+                blobs=self._blobs,
             ),
         )
+
+    def _publish_blob(self, message: BlobStored) -> Awaitable[Message]:
+        return self._routes.at_leader(
+            message, lambda: self._ledger.stored(message), forwarded=False
+        )
+
+    def _is_current(self) -> bool:
+        """Whether the state here is what the cluster agrees on, as far as this master can tell."""
+        status = self._raft.status
+        is_heard = status.is_ready or status.heard_ms_ago < CURRENT_MS
+        return bool(status.leader) and is_heard and status.applied_index >= status.commit_index
 
     async def open(self, stack: AsyncExitStack) -> dict[str, Coroutine[Any, Any, None]]:
         """Open everything; answers the side tasks, by name, that must run as long as the master does."""
@@ -181,6 +209,7 @@ class Master:
         tasks = {
             "reigns": self._reigns.run(),
             "blobs": self._blobs.run(),
+            "log packs": self._packer.run(),
             "versions": Versions(self._raft, self._replica, self._reigns, self._peers).run(),
         }
         if self._config.join:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from titan.errors import Conflict, ConnectionLost, NotLeader, TitanError, Unavailable
 from titan.fsm.commands import (
@@ -54,6 +54,7 @@ log = logging.getLogger(__name__)
 
 _STALE_EPOCH: Final = "stale_epoch"  # the state machine's word for an entry of a reign that is over
 HEARTBEAT_MS: Final = 1000
+FILES_SINCE: Final = 2  # the version of the cluster that knows small logs and artifacts
 REPEAT_S: Final = 0.25  # until a result that the log did not take is proposed again
 
 
@@ -234,8 +235,15 @@ class Sessions:
             duration_us=message.duration_us,
             log_bytes=message.log_bytes,
             output=message.output,
+            **self._of_version_2(message),
         )
         self._insist(session, finish, then=lambda: session.confirm(message.attempt))
+
+    def _of_version_2(self, message: AttemptEnded) -> dict[str, Any]:
+        """What older masters would not see, and must not miss."""
+        if self._state.version < FILES_SINCE:
+            return {}
+        return {"log": message.log, "artifacts": message.artifacts}
 
     def on_released(self, session: Session, message: AttemptReleased) -> None:
         """The worker gave an attempt back before it started."""

@@ -1,14 +1,18 @@
-"""Which worker gets the job at the head of a lane: filters, then rankers, as three stages.
+"""Which worker gets the job at the head of a lane: filters, then rankers, as four stages.
 
 1. *Pinned*: a job with affinity waits for the worker that ran its parent as long as that one is usable.
-2. *Free slot*: the least loaded worker that has room now.
-3. *Pre-fill*: a job known to be short waits on a worker, so that a slot need not wait for a round trip.
+2. *Near*: a worker that has the job's files, if it has room now.
+3. *Free slot*: the least loaded worker that has room now.
+4. *Pre-fill*: a job known to be short waits on a worker, so that a slot need not wait for a round trip.
 
 Only looks; `planner.py` acts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from titan.ids import WorkerId
 from titan.sched import filters
 from titan.sched.durations import prefill_depth
 from titan.sched.fleet import Fleet, Pool
@@ -32,6 +36,13 @@ def pinned_seat(fleet: Fleet, lane: Lane) -> Seat | None:
     return None if filters.too_small(seat, lane.need) else seat
 
 
+def _is_free(seat: Seat, lane: Lane) -> bool:
+    """Whether the worker can start the lane's jobs at once."""
+    if filters.closed(seat) or filters.lacks_tags(seat.capabilities, lane.need.requirement):
+        return False
+    return not filters.lacks_room(seat, lane.need) and not filters.lacks_slots(seat, lane.need)
+
+
 class Placement:
     """Chooses among the workers of a fleet for the lanes of a queue."""
 
@@ -43,8 +54,13 @@ class Placement:
         self._pool: Pool | None = None
         self.gave_way = False  # whether the last look left a place to a more urgent job
 
-    def choose(self, lane: Lane, head: Ready, *, typical_us: int | None) -> Seat | None:
-        """The worker for the job, or None when no usable worker has room for it."""
+    def choose(
+        self, lane: Lane, head: Ready, *, typical_us: int | None, near: Sequence[WorkerId] = ()
+    ) -> Seat | None:
+        """The worker for the job, or None when no usable worker has room for it.
+
+        One of `near` gets it when it has a free slot: the job's files are there.
+        """
         self.gave_way = False
         if lane.is_of_services:
             return self._choose_for_service(lane, head)
@@ -52,8 +68,12 @@ class Placement:
             pinned = pinned_seat(self._fleet, lane)
             if pinned is not None:
                 return pinned if self.has_place(pinned, lane, head, typical_us=typical_us) else None
-        pool = self._open(lane)
         need = lane.need
+        for worker in near:
+            seat = self._fleet.seats.get(worker)
+            if seat is not None and _is_free(seat, lane):
+                return seat
+        pool = self._open(lane)
         below = FULL if need.slots else SATURATED + 1
         seat = pool.pick(need, below=below, queued=False, veto=None)
         depth = prefill_depth(typical_us)

@@ -34,6 +34,7 @@ from titan.limits import INTAKE_PER_PLAN_MAX, REFUSED_REST_MS
 from titan.sched.durations import Durations, is_short, prefill_depth
 from titan.sched.fleet import Fleet
 from titan.sched.intake import Intake
+from titan.sched.nearness import nearest
 from titan.sched.need import need_of
 from titan.sched.placement import Placement, pinned_seat
 from titan.sched.queue import Lane, Ready, ReadyQueue
@@ -217,7 +218,8 @@ class Planner:
         """Place the lane's most urgent job, or park the lane when there is no room for it."""
         head = self.queue.head(lane)
         typical_us = None if lane.is_of_services else self.durations.typical_us(run.name)
-        seat = self._placement.choose(lane, head, typical_us=typical_us)
+        near = nearest(self._state, run, job)
+        seat = self._placement.choose(lane, head, typical_us=typical_us, near=near)
         if seat is None and lane.port > 0 and gives_up_on_port(self._state, run, job):
             seat = self._placement.anyone(lane)  # the proposal will show that there is no such port
         if seat is None:

@@ -11,9 +11,6 @@ from titan.errors import UserError
 
 _ABSENT: Final = {
     "delete_secret": "secrets",
-    "fetch_artifact": "artifacts",
-    "get_artifact": "artifacts",
-    "publish_artifact": "artifacts",
     "set_secret": "secrets",
 }
 

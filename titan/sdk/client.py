@@ -17,7 +17,10 @@ from titan.sdk.absent import KnowsWhatIsAbsent
 from titan.sdk.store_face import StoreFace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from titan.fsm.queries import (
+        ArtifactView,
         GateView,
         JobView,
         PipelineView,
@@ -28,9 +31,11 @@ if TYPE_CHECKING:
     )
     from titan.sched.verdicts import Why
     from titan.sdk.aio import AsyncClient
+    from titan.sdk.artifacts import JobFile
     from titan.sdk.gates import Decided
     from titan.sdk.handles import AsyncRunHandle
     from titan.sdk.jobs import TitanJob
+    from titan.sdk.logs import LogLine, Moment
     from titan.sdk.portal import Portal
     from titan.sdk.views import RunChange
     from titan.wire.messages import ClusterInfo
@@ -69,6 +74,12 @@ class RunHandle:
         if job is not None:
             return self._client.fetch_logs(job, self.id)
         return {one.id: self._client.fetch_logs(one.id, self.id) for one in self.jobs()}
+
+    def artifacts(self, job: str | None = None) -> list[JobFile]:
+        """The files that one job has left; without a name, all jobs."""
+        if job is not None:
+            return self._client.job_artifacts(job, self.id)
+        return self._client.run_artifacts(self.id)
 
     def cancel(self) -> None:
         """Cancel every job that has not ended."""
@@ -243,9 +254,32 @@ class TitanClient(StoreFace, KnowsWhatIsAbsent):
         """All jobs of a run, in the order of submission."""
         return self._call(self._here().list_jobs(run, state=state))
 
-    def fetch_logs(self, job_id: object, run: object | None = None) -> str:
-        """All that the newest attempt of a job has written; "" when it has not started yet."""
-        return self._call(self._here().fetch_logs(job_id, run))
+    def fetch_logs(
+        self,
+        job_id: object,
+        run: object | None = None,
+        *,
+        grep: str | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
+    ) -> str:
+        """All that the newest attempt of a job has written; "" when it has not started yet.
+
+        `grep`: only lines that hold this text. `since`, `until`: only what was written in between.
+        """
+        work = self._here().fetch_logs(job_id, run, grep=grep, since=since, until=until)
+        return self._call(work)
+
+    def search_logs(
+        self,
+        target: object,
+        text: str = "",
+        *,
+        since: Moment | None = None,
+        until: Moment | None = None,
+    ) -> list[LogLine]:
+        """Lines with `text` in the newest output of every job of a run, or of one job."""
+        return self._call(self._here().search_logs(target, text, since=since, until=until))
 
     def follow_logs(self, job_id: object, run: object | None = None) -> Iterator[str]:
         """What a job writes, from the beginning of its newest attempt until the job has ended."""
@@ -395,6 +429,55 @@ class TitanClient(StoreFace, KnowsWhatIsAbsent):
     def upload_project_folder(self, folder: str | os.PathLike[str]) -> str:
         """Pack a folder and store it; answers its digest, for `TitanJob(..., bundle=digest)`."""
         return self._call(self._here().upload_project_folder(folder))
+
+    def publish_artifact(self, key: str, file: str | os.PathLike[str]) -> str:
+        """Store a file under a key, replacing what was there; answers its digest."""
+        return self._call(self._here().publish_artifact(key, file))
+
+    def get_artifact(
+        self, key: str, save_path: str | os.PathLike[str] | None = None
+    ) -> Path | None:
+        """Bring the file of a key here; its path, or None when there is no such key."""
+        return self._call(self._here().get_artifact(key, save_path))
+
+    def fetch_artifact(
+        self,
+        name: str,
+        save_path: str | os.PathLike[str] | None = None,
+        run: object | None = None,
+    ) -> Path | None:
+        """Bring a file here by key, by the name it was uploaded with, by digest, or by `job:path`."""
+        return self._call(self._here().fetch_artifact(name, save_path, run))
+
+    def delete_artifact(self, key: str) -> bool:
+        """Remove a key; answers whether it was there."""
+        return self._call(self._here().delete_artifact(key))
+
+    def list_artifacts(self, prefix: str = "") -> list[ArtifactView]:
+        """Every key with the prefix, sorted."""
+        return self._call(self._here().list_artifacts(prefix))
+
+    def job_artifacts(self, job: object, run: object | None = None) -> list[JobFile]:
+        """The files that a job has left, by path; [] when it leaves none."""
+        return self._call(self._here().job_artifacts(job, run))
+
+    def run_artifacts(self, run: object) -> list[JobFile]:
+        """The files that all jobs of a run have left."""
+        return self._call(self._here().run_artifacts(run))
+
+    def download_artifacts(
+        self,
+        run: object,
+        job: str | None = None,
+        pattern: str = "**",
+        to: str | os.PathLike[str] = ".",
+    ) -> list[Path]:
+        """Bring what a job has left, or all jobs of a run, into a folder; the files written."""
+        return self._call(self._here().download_artifacts(run, job, pattern, to))
+
+    def publish_checkpoint(self, folder: str | os.PathLike[str]) -> None:
+        """Publish a folder as the checkpoint of the task that this code runs in, as a whole."""
+        self._call(self._here().publish_checkpoint(folder))
 
     # --- the cluster ----------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ The same collector serves code with and without asyncio, since nothing happens b
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -121,6 +122,14 @@ class Commit:
             return await client._addition(self._run, listed)
 
         return self.add(addition)
+
+    def publish_artifact(self, key: str, file: str | os.PathLike[str]) -> Answer:
+        """Store a file under a key; its bytes are sent before the commit."""
+
+        async def publication(client: RunsApi) -> Command:
+            return await client._publication(key, file)
+
+        return self.add(publication)
 
     def ack(self, signal: Signal) -> Answer:
         """Take a signal that `wait_signal(ack=False)` gave: it and what it led to count once."""

@@ -10,6 +10,7 @@ import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from titan.errors import UserError
@@ -78,6 +79,23 @@ class TaskContext:
         if self._face is None or self._face.client is not client:
             self._face = AsyncTaskContext(client, self._me)
         return self._face
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """The folder whose files the job's next attempt finds, as they were published last."""
+        return Path(os.environ["TITAN_CHECKPOINT_DIR"])
+
+    def checkpoint(self) -> None:
+        """Publish the files in the checkpoint folder now, all of them or nothing.
+
+        The worker does the same every few seconds, and when the task is told to end. Raises `Conflict`
+        once the attempt is superseded.
+        """
+        self.client.publish_checkpoint(self.checkpoint_dir)
+
+    def publish_artifact(self, key: str, file: str | os.PathLike[str]) -> str:
+        """Store a file under a key for everybody; answers its digest. Refused once superseded."""
+        return self.client.publish_artifact(key, file)
 
     def set_output(self, value: Any) -> None:
         """What the job puts out once this attempt ends well: anything JSON knows, at most 64 KiB. The

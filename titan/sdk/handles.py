@@ -10,6 +10,7 @@ from titan.ids import RunId
 from titan.sdk.views import RunChange
 
 if TYPE_CHECKING:
+    from titan.sdk.artifacts import JobFile
     from titan.sdk.gates import Decided
     from titan.sdk.jobs import TitanJob
     from titan.sdk.runs import RunsApi
@@ -45,6 +46,12 @@ class AsyncRunHandle:
         if job is not None:
             return await self._client.fetch_logs(job, self.id)
         return {one.id: await self._client.fetch_logs(one.id, self.id) for one in await self.jobs()}
+
+    async def artifacts(self, job: str | None = None) -> list[JobFile]:
+        """The files that one job has left; without a name, all jobs."""
+        if job is not None:
+            return await self._client.job_artifacts(job, self.id)
+        return await self._client.run_artifacts(self.id)
 
     async def cancel(self) -> None:
         """Cancel every job that has not ended."""

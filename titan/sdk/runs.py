@@ -15,7 +15,7 @@ from titan.fsm.commands import AddJobs, CancelJob, CancelRun, RetryJob, StageJob
 from titan.fsm.queries import GetOutput
 from titan.ids import Digest, RunId, is_run_id, new_run_id
 from titan.limits import STAGES_IN_FLIGHT_MAX
-from titan.sdk.blobs import BlobsApi
+from titan.sdk.artifacts import ArtifactsApi
 from titan.sdk.gates import GatesApi
 from titan.sdk.given import owner
 from titan.sdk.handles import AsyncRunHandle
@@ -27,6 +27,7 @@ from titan.sdk.signals import SignalsApi
 from titan.sdk.submission import addition, split
 from titan.spec import graph
 from titan.spec.gates import gates_among, with_gates
+from titan.spec.globs import needs_of
 from titan.spec.inputs import fill
 from titan.spec.model import Input, JobSpec, Scalar
 from titan.spec.problems import Problems
@@ -34,7 +35,7 @@ from titan.spec.problems import Problems
 Parameter = str | int | float | bool | None
 
 
-class RunsApi(LogsApi, BlobsApi, SignalsApi, GatesApi):
+class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
     """Runs of a client. Arguments named `run` take a run id or a handle."""
 
     # --- submitting -----------------------------------------------------------------------------
@@ -128,7 +129,7 @@ class RunsApi(LogsApi, BlobsApi, SignalsApi, GatesApi):
         if packed.bundle is not None:
             await self._put_bundle(packed.bundle)
         for path in packed.archives.values():
-            await self.upload_file(path)
+            await self._put_file(path)
 
     async def _submit(
         self,
@@ -207,7 +208,9 @@ def checked(
     problems = Problems(name)
     if not specs:
         raise InvalidSpec(problems=(f"{name}: has no jobs",))
-    vertices = [graph.Vertex(spec.id, spec.depends_on) for spec in specs]
+    vertices = [
+        graph.Vertex(spec.id, spec.depends_on, needs_of(spec.artifacts_in)) for spec in specs
+    ]
     vertices += [graph.Vertex(gate, (job,)) for gate, job in gates_among(specs)]
     graph.check(vertices, problems=problems, open_world=open_world)
     problems.raise_if_any()

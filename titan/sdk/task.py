@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from titan.errors import ProtocolError, TimedOut, TitanError
@@ -39,6 +41,19 @@ class AsyncTaskContext:
         self._newest: ReportProgress | None = None  # waits for its turn
         self._reporting: asyncio.Task[None] | None = None
         self._trouble: TitanError | None = None  # with a report that nobody waited for
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """The folder whose files the job's next attempt finds, as they were published last."""
+        return Path(os.environ["TITAN_CHECKPOINT_DIR"])
+
+    async def checkpoint(self) -> None:
+        """Publish the files in the checkpoint folder now, all of them or nothing."""
+        await self.client.publish_checkpoint(self.checkpoint_dir)
+
+    async def publish_artifact(self, key: str, file: str | os.PathLike[str]) -> str:
+        """Store a file under a key for everybody; answers its digest. Refused once superseded."""
+        return await self.client.publish_artifact(key, file)
 
     async def set_output(self, value: Any) -> None:
         """What the job puts out once this attempt ends well: anything JSON knows, at most 64 KiB. The

@@ -253,6 +253,18 @@ JOB_FIELDS: Final[tuple[Field, ...]] = (
         verbatim=True,
     ),
     Field(
+        "artifacts",
+        "",
+        values.artifacts,
+        {
+            "type": "object",
+            "properties": {"out": _LIST_OR_ONE, "in": _LIST_OR_ONE},
+            "additionalProperties": False,
+        },
+        "Files between jobs: out are patterns of what it leaves, in are 'job:pattern' of what it needs.",
+        verbatim=True,
+    ),
+    Field(
         "hitl_message",
         "hitl_message",
         values.line,

@@ -13,6 +13,7 @@ from titan.limits import JOBS_PER_RUN_MAX
 from titan.spec.problems import Problems, did_you_mean
 
 _PATH_SHOWN_MAX = 12
+_ANCESTORS_MAX = 10_000  # looked at for one job; the state machine checks what arrives anyway
 _WHITE, _GREY, _BLACK = 0, 1, 2  # not seen, on the path, done
 
 
@@ -21,6 +22,7 @@ class Vertex(NamedTuple):
 
     id: str
     parents: Sequence[str]
+    needs: Sequence[str] = ()  # jobs whose files it takes
 
 
 class Fault(NamedTuple):
@@ -43,6 +45,7 @@ def find_faults(jobs: Sequence[Vertex], *, open_world: bool = False) -> Iterator
         first.setdefault(job.id, position)
     if not open_world:
         yield from _unknown_parents(jobs, first)
+        yield from _needs_of_others(jobs, first)
     if _is_in_order(jobs, first):
         return  # the usual case needs no search
     for cycle in find_cycles({job.id: job.parents for job in reversed(jobs)}, order=first):
@@ -73,6 +76,34 @@ def _unknown_parents(jobs: Sequence[Vertex], known: Mapping[str, int]) -> Iterat
             if parent not in known:
                 hint = did_you_mean(parent, known)
                 yield Fault(position, "depends_on", f"unknown parent {parent!r}{hint}")
+
+
+def _needs_of_others(jobs: Sequence[Vertex], known: Mapping[str, int]) -> Iterator[Fault]:
+    """Files come from jobs that are surely over: parents, or theirs."""
+    for position, job in enumerate(jobs):
+        for need in job.needs:
+            if need not in known:
+                hint = did_you_mean(need, known)
+                yield Fault(position, "artifacts", f"takes files of unknown job {need!r}{hint}")
+            elif need not in job.parents and not _is_above(jobs, known, job, need):
+                why = (
+                    f"takes files of {need!r}, which need not be over by then; let it depend on it"
+                )
+                yield Fault(position, "artifacts", why)
+
+
+def _is_above(jobs: Sequence[Vertex], known: Mapping[str, int], job: Vertex, wanted: str) -> bool:
+    """Whether a job is an ancestor of another; a search that takes too long is answered yes."""
+    seen = dict.fromkeys(job.parents)
+    for name in (queue := list(seen)):
+        if name == wanted or len(seen) > _ANCESTORS_MAX:
+            return True
+        above = jobs[known[name]].parents if name in known else ()
+        for parent in above:
+            if parent not in seen:
+                seen[parent] = None
+                queue.append(parent)
+    return False
 
 
 def find_cycles(

@@ -85,6 +85,8 @@ class JobSpec(
     )
     requirements: tuple[str, ...] = ()  # lines; the worker builds an environment for them
     requirements_file: str = ""  # the same as a path inside the bundle
+    artifacts_out: tuple[str, ...] = ()  # patterns of files that it leaves for others
+    artifacts_in: tuple[str, ...] = ()  # "job:pattern" or "job:pattern -> target", see `globs.py`
     # A gate, or the gate that is put after a job of another type (`gates.py`).
     hitl_message: str = ""  # what people are asked
     max_wait_ms: int = 172_800_000  # from the moment it waits; then it fails

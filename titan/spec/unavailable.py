@@ -13,7 +13,6 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "when": (None,),
     "foreach": (None,),
     "secrets": (None, [], ()),
-    "artifacts": (None, {}),
 }
 
 # Field → values of an available field that are not available.

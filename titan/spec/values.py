@@ -15,6 +15,7 @@ from typing import Any
 
 from titan.ids import is_job_id, strip_v1_prefix
 from titan.limits import DURATION_MS_MAX, JOB_LIMIT_MAX, NAME_CHARS_MAX, PARENTS_PER_JOB_MAX
+from titan.spec import globs
 from titan.spec.isolation import LIMITS
 from titan.spec.problems import did_you_mean
 
@@ -231,6 +232,29 @@ def name(value: object) -> str:
     if not text or len(text) > NAME_CHARS_MAX or not text.isprintable():
         raise ValueError(f"must be 1 to {NAME_CHARS_MAX} printable characters")
     return text
+
+
+def artifacts(value: object) -> dict[str, Any]:
+    """`artifacts_out` and `artifacts_in` in their normal form, each pattern once."""
+    given = _mapping(value)
+    unknown = next((name for name in given if name not in ("in", "out")), None)
+    if unknown is not None:
+        raise ValueError(
+            f"has 'in' and 'out', not {unknown!r}{did_you_mean(unknown, ('in', 'out'))}"
+        )
+    leaves = [globs.clean(text) for text in _texts(given.get("out"))]
+    needs = [globs.read_input(text).text for text in _texts(given.get("in"))]
+    for listed in (leaves, needs):
+        globs.check_count(listed)
+    return {
+        "artifacts_out": tuple(dict.fromkeys(leaves)),
+        "artifacts_in": tuple(dict.fromkeys(needs)),
+    }
+
+
+def _texts(value: object) -> list[str]:
+    listed = [] if value is None else value if isinstance(value, list | tuple) else [value]
+    return [text_of(one) for one in listed]
 
 
 def line(value: object) -> str:

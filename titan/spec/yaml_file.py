@@ -20,6 +20,7 @@ from titan.limits import JOB_SPEC_BYTES_MAX, JOBS_PER_RUN_MAX, YAML_BYTES_MAX
 from titan.spec import gates, graph, inputs, isolation, requirements, unavailable
 from titan.spec.bundle import Bundle, bundle_files, bundle_project
 from titan.spec.fields import DEFAULT_FIELD, JOB_FIELD, ROOT_FIELD, Field
+from titan.spec.globs import needs_of
 from titan.spec.layout import lay_out
 from titan.spec.model import UNATTENDED, Input, JobSpec, PipelineSpec
 from titan.spec.problems import Place, Problems, did_you_mean
@@ -339,7 +340,11 @@ class _Reader:
 
     def _graph(self, reads: list[_Read]) -> None:
         jobs = [  # a job without a valid id still has parents worth checking
-            graph.Vertex(read.attrs.get("id", read.label), read.attrs.get("depends_on", ()))
+            graph.Vertex(
+                read.attrs.get("id", read.label),
+                read.attrs.get("depends_on", ()),
+                needs_of(read.attrs.get("artifacts_in", ())),
+            )
             for read in reads
         ]
         owners = list(reads)

@@ -365,6 +365,7 @@ def _inside(spec: JobSpec, env: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
     moved = {
         b"TMPDIR": os.fsencode(TMP),
         os.fsencode(environment.OUTPUT_FILE_NAME): os.fsencode(seen_at("output")),
+        os.fsencode(environment.CHECKPOINT_DIR_NAME): os.fsencode(seen_at("checkpoint")),
     }
     if "HOME" not in spec.env:
         moved[b"HOME"] = os.fsencode(seen_at("cwd"))

@@ -11,6 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
+from titan.fsm.commands.artifacts import (
+    DeleteArtifact,
+    PublishArtifact,
+)
 from titan.fsm.commands.attempts import (
     AssignAttempt,
     FinishAttempt,
@@ -19,6 +23,10 @@ from titan.fsm.commands.attempts import (
 from titan.fsm.commands.base import ClientCommand, Command
 from titan.fsm.commands.blobs import (
     PublishBlob,
+    RenewBlobs,
+)
+from titan.fsm.commands.checkpoints import (
+    PublishCheckpoint,
 )
 from titan.fsm.commands.cluster import (
     AdvanceTime,
@@ -47,6 +55,10 @@ from titan.fsm.commands.locks import (
     AcquireLock,
     ReleaseLock,
     RenewLock,
+)
+from titan.fsm.commands.logs import (
+    KeepLogs,
+    PackLogs,
 )
 from titan.fsm.commands.pipelines import (
     DeletePipeline,
@@ -101,6 +113,7 @@ __all__ = [
     "Command",
     "CommitEffects",
     "DecideGate",
+    "DeleteArtifact",
     "DeletePipeline",
     "DeployServices",
     "DescribeWorker",
@@ -109,6 +122,7 @@ __all__ = [
     "ExpireWorker",
     "FinishAttempt",
     "JoinWorker",
+    "KeepLogs",
     "KvCas",
     "KvDelete",
     "KvIncr",
@@ -117,13 +131,17 @@ __all__ = [
     "KvSetRemove",
     "KvWrite",
     "OpenEpoch",
+    "PackLogs",
     "Proposal",
+    "PublishArtifact",
     "PublishBlob",
+    "PublishCheckpoint",
     "RaiseVersion",
     "RecordLaunch",
     "ReleaseAttempt",
     "ReleaseLock",
     "RemovePool",
+    "RenewBlobs",
     "RenewLock",
     "ReportProgress",
     "RetireWorker",
@@ -175,6 +193,10 @@ AnyClientCommand = (
     | SetOutput
     | ReportProgress
     | CommitEffects
+    | PublishArtifact
+    | DeleteArtifact
+    | PublishCheckpoint
+    | KeepLogs
     | DecideGate
     | SavePipeline
     | DeletePipeline
@@ -192,6 +214,8 @@ AnyCommand = (
     | DescribeWorker
     | SetServiceHealth
     | PublishBlob
+    | RenewBlobs
+    | PackLogs
     | OpenEpoch
     | RaiseVersion
     | AdvanceTime

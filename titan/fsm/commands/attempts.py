@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from titan.fsm.commands.base import Command
 from titan.ids import AttemptId, JobId, RunId, WorkerId
+from titan.spec.manifest import Manifest
 
 
 class AssignAttempt(Command, frozen=True, kw_only=True, tag="attempt.assign"):
@@ -24,6 +25,12 @@ class FinishAttempt(Command, frozen=True, kw_only=True, tag="attempt.finish"):
     duration_us: int = 0  # process start to exit; 0 when it never started
     log_bytes: int = 0
     output: bytes = b""
+    log: bytes = b""  # all that it has written, when that is little; since version 2
+    artifacts: Manifest | None = None  # what it hands to its children; since version 2
+
+    def needs_version(self) -> int:
+        """2 with what version 1 would have ignored."""
+        return 2 if self.log or self.artifacts is not None else 1
 
 
 class ReleaseAttempt(Command, frozen=True, kw_only=True, tag="attempt.release"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from titan.fsm.commands.base import Command
 from titan.ids import Digest
 
@@ -12,3 +14,13 @@ class PublishBlob(Command, frozen=True, kw_only=True, tag="blob.publish"):
     digest: Digest
     size: int
     holders: tuple[str, ...]
+
+
+class RenewBlobs(Command, frozen=True, kw_only=True, tag="blob.renew"):
+    """Somebody is about to be told that these blobs are there: they stay for another lease.
+
+    Answers those that are not there.
+    """
+
+    since: ClassVar[int] = 2
+    digests: tuple[Digest, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from titan.fsm.commands.artifacts import PublishArtifact
 from titan.fsm.commands.base import ClientCommand
 from titan.fsm.commands.kv import KvCas, KvDelete, KvIncr, KvPut, KvSetAdd, KvSetRemove
 from titan.fsm.commands.runs import AddJobs
@@ -26,7 +27,16 @@ class ReportProgress(ClientCommand, frozen=True, kw_only=True, tag="attempt.prog
 
 
 Effect = (
-    KvPut | KvDelete | KvCas | KvIncr | KvSetAdd | KvSetRemove | AddJobs | SetOutput | AckSignal
+    KvPut
+    | KvDelete
+    | KvCas
+    | KvIncr
+    | KvSetAdd
+    | KvSetRemove
+    | AddJobs
+    | SetOutput
+    | AckSignal
+    | PublishArtifact
 )
 
 

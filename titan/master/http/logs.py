@@ -17,11 +17,15 @@ from titan.wire.messages import LogEnd, ReadLog
 
 
 class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """`attempt` 0 is the newest; `offset` in bytes; with `follow` it goes on until the job has ended."""
+    """`attempt` 0 is the newest; `offset` in bytes; with `follow` it goes on until the job has ended.
+    `grep`: lines with this text; `since_ms` and `until_ms`: what was written in between."""
 
     attempt: int = 0
     offset: int = 0
     follow: bool = False
+    grep: str = ""
+    since_ms: int = 0
+    until_ms: int = 0
 
 
 class _Sink(Stream):
@@ -52,6 +56,9 @@ async def read_log(api: Api, call: Call) -> web.StreamResponse:
         attempt=AttemptId(query.attempt),
         offset=query.offset,
         follow=query.follow,
+        grep=query.grep,
+        since_ms=query.since_ms,
+        until_ms=query.until_ms,
     )
     response = _LazyResponse(api, call.request)
     end = await api.gateway.channel(message, response, forwarded=False)

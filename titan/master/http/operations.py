@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from titan.consensus.api import Raft
+from titan.master.blobs import BlobKeeper
 from titan.master.lag import LagMeter
 from titan.master.proposer import Proposer
 from titan.master.replica import Replica
@@ -13,11 +14,14 @@ from titan.master.replica import Replica
 class Operations:
     """What a supervisor and a monitoring system ask."""
 
-    def __init__(self, *, raft: Raft, replica: Replica, proposer: Proposer, lag: LagMeter) -> None:
+    def __init__(
+        self, *, raft: Raft, replica: Replica, proposer: Proposer, lag: LagMeter, blobs: BlobKeeper
+    ) -> None:
         self._raft = raft
         self._replica = replica
         self._proposer = proposer
         self._lag = lag
+        self._blobs = blobs
 
     def routes(self) -> list[web.RouteDef]:
         """The three of them."""
@@ -52,6 +56,10 @@ class Operations:
             "titan_keys": len(state.kv),
             "titan_commands_proposed_total": self._proposer.commands_total,
             "titan_entries_proposed_total": self._proposer.entries_total,
+            "titan_blobs": len(state.blobs),
+            "titan_blob_bytes_sent_total": self._blobs.store.sent_bytes,
+            "titan_blob_bytes_received_total": self._blobs.uploads.received_bytes,
+            "titan_log_tail_bytes": state.log_tail_bytes,
             **self._lag.rows(),
         }
         text = "".join(

@@ -24,8 +24,11 @@ from titan.wire.messages.base import (
     Welcome,
 )
 from titan.wire.messages.blobs import (
+    BlobAt,
     BlobList,
     BlobMissing,
+    BlobOffset,
+    BlobStored,
     GetBlob,
     PutBlob,
 )
@@ -85,8 +88,11 @@ __all__ = [
     "AnyMessage",
     "AttemptEnded",
     "AttemptReleased",
+    "BlobAt",
     "BlobList",
     "BlobMissing",
+    "BlobOffset",
+    "BlobStored",
     "ClusterInfo",
     "Confirmed",
     "ExplainJob",
@@ -154,6 +160,9 @@ AnyMessage = (
     | LogEnd
     | BlobMissing
     | BlobList
+    | BlobOffset
+    | BlobAt
+    | BlobStored
     | PutBlob
     | GetBlob
     | GetCluster

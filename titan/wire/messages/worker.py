@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from titan.ids import AttemptId, Digest, RunId, WorkerId
+from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
+from titan.spec.manifest import Manifest
 from titan.spec.model import JobSpec
 from titan.wire.messages.base import Message
 
@@ -61,6 +62,8 @@ class AttemptEnded(Message, frozen=True, kw_only=True, tag="attempt.ended"):
     duration_us: int = 0
     log_bytes: int = 0
     output: bytes = b""
+    log: bytes = b""  # all that it has written, when that is little
+    artifacts: Manifest | None = None  # what it leaves for others; its blobs are published
 
 
 class ServiceHealth(Message, frozen=True, kw_only=True, tag="service.health"):
@@ -100,6 +103,8 @@ class RunAttempt(Message, frozen=True, kw_only=True, tag="attempt.run"):
     bundle: Digest = Digest("")  # already resolved: the job's, else the run's
     env: dict[str, str] = {}  # from the run: TITAN_PARAM_…, TITAN_SERVICE_…
     port: int = 0  # services: where to listen
+    inputs: dict[JobId, Manifest] = {}  # what the jobs have left whose files this one takes
+    checkpoint: Manifest | None = None  # what earlier attempts have published last
 
 
 class KillAttempt(Message, frozen=True, kw_only=True, tag="attempt.kill"):
