@@ -24,7 +24,15 @@ from titan.fsm.state import JobState, State, is_ready
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 from titan.limits import FINISHED_KEEP_MS
 from titan.spec.manifest import FileEntry, Manifest, manifest_of
-from titan.spec.model import TRIGGERS, Approvers, Input, JobSpec
+from titan.spec.model import (
+    CATCHUPS,
+    OVERLAPS,
+    TRIGGERS,
+    Approvers,
+    Input,
+    JobSpec,
+    ScheduleSpec,
+)
 from titan.spec.service import RestartSpec
 
 Dice = random.Random
@@ -414,6 +422,54 @@ def _deploy(state: State, dice: Dice) -> Command:
     return c.DeployServices(run=run, name="d", jobs=jobs, wait_ms=dice.choice([600, 2500, 60_000]))
 
 
+SCHEDULES = ("s", "t")
+
+
+def _schedule(state: State, dice: Dice) -> Command:
+    name = dice.choice(SCHEDULES)
+    kind = dice.randrange(8)
+    if kind == 0:
+        return c.DeleteSchedule(name=name)
+    if kind == 1:
+        return c.PauseSchedule(name=name, is_paused=dice.random() < 0.3)
+    if kind == 2:
+        return c.TriggerSchedule(name=name)
+    if kind == 3:
+        return c.BackfillSchedule(name=name, from_ms=1000, until_ms=dice.choice([0, 9000, 2**50]))
+    spec = ScheduleSpec(
+        cron="* * * * *",
+        overlap=dice.choice(OVERLAPS),
+        catchup=dice.choice(CATCHUPS),
+        jitter_ms=dice.choice([0, 0, 50]),
+        paused=dice.random() < 0.1,
+    )
+    parameters = dice.choice([{}, {}, {"p": 1}])
+    return c.SetSchedule(
+        name=name, spec=spec, pipeline=dice.choice(PIPELINES), parameters=parameters
+    )
+
+
+def _fire(state: State, dice: Dice) -> Command:
+    name = dice.choice(SCHEDULES)
+    known = state.schedules.get(name)
+    if known is None:
+        return c.FireSchedule(name=name, revision=0, nominal_ms=1)
+    kind = dice.choice(["due", "due", "due", "queued", "backfill", "missed"])
+    nominal_ms = known.last_nominal_ms + dice.choice([1, 100, 0, 10**9])
+    if kind == "queued" and known.queue:
+        nominal_ms = known.queue[0]
+    if kind == "backfill" and known.backfill:
+        nominal_ms = dice.choice([known.backfill.done_ms + 500, 0])
+    return c.FireSchedule(
+        name=name,
+        revision=known.revision - (dice.random() < 0.1),
+        nominal_ms=nominal_ms,
+        kind=kind,
+        missed=dice.choice([0, 2]),
+        is_last=nominal_ms == 0 or dice.random() < 0.2,
+    )
+
+
 def _publish(state: State, dice: Dice) -> Command:
     if dice.random() < 0.2:
         return c.RenewBlobs(digests=tuple(dice.sample(DIGESTS, 2)))
@@ -494,6 +550,8 @@ _MOVES: tuple[tuple[int, Callable[[State, Dice], Command]], ...] = (
     (6, _health),
     (1, _stop),
     (3, _deploy),
+    (2, _schedule),
+    (3, _fire),
 )
 _WEIGHTED = [move for weight, move in _MOVES for _ in range(weight)]
 CLIENTS = ("c1", "c2")

@@ -191,6 +191,12 @@ class StateReplaced(Event, frozen=True, tag="state.replaced"):
     """A snapshot replaced the whole state: anything may have changed. Comes alone, never from apply."""
 
 
+class ScheduleChanged(Event, frozen=True, tag="schedule.changed"):
+    """A schedule was set, paused or deleted, or has fired."""
+
+    name: str
+
+
 class TimerSet(Event, frozen=True, tag="timer.set"):
     """The earliest timer moved: the leader should look at `State.next_due_ms` again."""
 
@@ -222,6 +228,7 @@ AnyEvent = (
     | BlobForgotten
     | LogTailGrew
     | EpochOpened
+    | ScheduleChanged
     | StateReplaced
     | TimerSet
 )

@@ -172,9 +172,10 @@ def prepare(
 ) -> tuple[Stage, list[Job]] | Rejected:
     """A run of this version with all of its jobs, ready for `runs.launch`, or what is wrong with the
     parameters: everything at once."""
-    values, wrong = fill(version.inputs, given)
-    if wrong:
-        return Rejected("invalid_parameters", f"pipeline '{name}': {'; '.join(wrong)}")
+    refusal = why_not_given(name, version, given)
+    if refusal is not None:
+        return refusal
+    values, _ = fill(version.inputs, given)
     refusal = runs.why_not_parameters(values)
     if refusal is not None:
         return refusal
@@ -187,3 +188,11 @@ def prepare(
     stage.run.bundle = version.bundle
     stage.run.parameters = values
     return stage, made
+
+
+def why_not_given(name: str, version: PipelineVersion, given: dict[str, Scalar]) -> Rejected | None:
+    """What is wrong with these parameters for this version, everything at once."""
+    _, wrong = fill(version.inputs, given)
+    return (
+        Rejected("invalid_parameters", f"pipeline '{name}': {'; '.join(wrong)}") if wrong else None
+    )

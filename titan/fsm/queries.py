@@ -12,7 +12,7 @@ import msgspec
 from titan.fsm.state import AttemptRecord
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 from titan.spec.manifest import Manifest
-from titan.spec.model import Input, JobSpec, Scalar
+from titan.spec.model import Input, JobSpec, Scalar, ScheduleSpec
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="?"):
@@ -186,6 +186,19 @@ class GetPipeline(Query, frozen=True, kw_only=True, tag="pipeline"):
     version: int = 0
 
 
+class ListSchedules(Query, frozen=True, kw_only=True, tag="schedules"):
+    """Schedules by name → list[ScheduleView] without their firings."""
+
+    limit: int = 1000
+    after: str = ""  # the last name of the page before
+
+
+class GetSchedule(Query, frozen=True, kw_only=True, tag="schedule"):
+    """One schedule → ScheduleView."""
+
+    name: str
+
+
 AnyQuery = (
     GetRun
     | ListRuns
@@ -210,6 +223,8 @@ AnyQuery = (
     | GetGate
     | ListPipelines
     | GetPipeline
+    | ListSchedules
+    | GetSchedule
 )
 
 
@@ -227,6 +242,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""
     pipeline: str = ""  # the saved pipeline that it was made of, and its version
     pipeline_version: int = 0
+    schedule: str = ""  # the schedule that started it
     parent_run: RunId = RunId("")  # a sub-run: the run and the job that it runs for
     parent_job: JobId = JobId("")
 
@@ -317,6 +333,36 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     attempt: AttemptId  # the live one, 0 when there is none
     deadline_ms: int = 0  # of a candidate
+
+
+class FiringView(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one nominal time. `outcome`: started, queued, skipped, missed or failed."""
+
+    nominal_ms: int
+    at_ms: int
+    outcome: str
+    run: RunId
+    kind: str  # due | backfill | manual
+    why: str
+    missed: int  # nominal times before it that were passed over
+
+
+class ScheduleView(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule. When it fires next is for the reader's calendar to say: see `titan.spec.cron`."""
+
+    name: str
+    spec: ScheduleSpec
+    pipeline: str
+    version: int
+    parameters: dict[str, Scalar]
+    owner: str
+    is_paused: bool
+    last_nominal_ms: int  # firings are later than this
+    queued: tuple[int, ...]
+    live: tuple[RunId, ...]
+    backfill_until_ms: int  # 0 when no range is being made up for
+    backfill_done_ms: int
+    firings: tuple[FiringView, ...] = ()  # the newest last
 
 
 class WorkerView(msgspec.Struct, frozen=True, kw_only=True):

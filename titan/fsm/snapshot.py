@@ -22,6 +22,7 @@ from titan.fsm.records.files import ArtifactKey, Checkpoint, LogPack, TailLog
 from titan.fsm.records.locks import Lock
 from titan.fsm.records.pipelines import Kin, PipelineVersion, SavedPipeline
 from titan.fsm.records.pools import Launch, Pool
+from titan.fsm.records.schedules import Schedule
 from titan.fsm.records.services import Deployment
 from titan.fsm.records.signals import Mailboxes
 from titan.fsm.records.unsettled import Unsettled
@@ -143,6 +144,7 @@ def _others(state: State) -> Iterator[bytes | SavedBlock]:
         ("checkpoints", state.checkpoints),
         ("log_tail", state.log_tail),
         ("log_packs", state.log_packs),
+        ("schedules", state.schedules),
     ):
         for part in _parts(rows):
             yield _block(section, part)
@@ -281,6 +283,7 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
         ("checkpoints", dict[RunId, dict[JobId, Checkpoint]]),
         ("log_tail", dict[AttemptId, TailLog]),
         ("log_packs", dict[int, LogPack]),
+        ("schedules", dict[str, Schedule]),
         ("stage", Stage),
         ("staged", JobsBlock),
         ("kv", dict[str, KvItem]),

@@ -17,6 +17,7 @@ from titan.fsm.records.gates import Gate
 from titan.fsm.records.locks import Lock
 from titan.fsm.records.pipelines import Kin, SavedPipeline
 from titan.fsm.records.pools import Launch, Pool
+from titan.fsm.records.schedules import Schedule
 from titan.fsm.records.services import Deployment, Service
 from titan.fsm.records.signals import Mailboxes
 from titan.fsm.records.unsettled import Unsettled
@@ -144,6 +145,7 @@ class Run(msgspec.Struct, kw_only=True, array_like=True):
     root: RunId = RunId("")  # the run at the top; a sub-run is kept as long as that one is
     depth: int = 0  # how many runs are above it
     services: dict[JobId, Service] = msgspec.field(default_factory=dict)  # of its jobs of that type
+    schedule: str = ""  # the schedule that started it
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -283,6 +285,7 @@ class State(msgspec.Struct, kw_only=True):
         default_factory=dict
     )  # ended runs, oldest end first: jobs
     pipelines: dict[str, SavedPipeline] = msgspec.field(default_factory=dict)
+    schedules: dict[str, Schedule] = msgspec.field(default_factory=dict)
     kin: dict[RunId, Kin] = msgspec.field(default_factory=dict)  # sub-runs to look at (`kin.py`)
     pools: dict[str, Pool] = msgspec.field(default_factory=dict)
     launches: dict[str, Launch] = msgspec.field(default_factory=dict)  # oldest first

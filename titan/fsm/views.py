@@ -28,6 +28,7 @@ from titan.fsm.queries import (
     GetOutputs,
     GetPipeline,
     GetRun,
+    GetSchedule,
     GetService,
     JobView,
     KvGet,
@@ -40,6 +41,7 @@ from titan.fsm.queries import (
     ListPipelines,
     ListPools,
     ListRuns,
+    ListSchedules,
     ListServices,
     ListWorkers,
     PeekSignal,
@@ -50,6 +52,7 @@ from titan.fsm.queries import (
 )
 from titan.fsm.reasons import Reasons
 from titan.fsm.records.pools import AWAITED, JOINED, Pool
+from titan.fsm.schedule_views import get_schedule, list_schedules
 from titan.fsm.service_views import get_service, list_services, service_words
 from titan.fsm.state import Job, JobState, KvItem, Run, State, Worker
 from titan.ids import JobId, RunId, strip_v1_prefix
@@ -82,6 +85,7 @@ def run_view(run: Run) -> RunView:
         owner=run.owner,
         pipeline=run.pipeline,
         pipeline_version=run.pipeline_version,
+        schedule=run.schedule,
         parent_run=run.parent_run,
         parent_job=run.parent_job,
     )
@@ -301,6 +305,8 @@ _READERS: Final[dict[type[Query], Callable[[State, Any], Any]]] = {
     ListGates: list_gates,
     GetGate: get_gate,
     ListPipelines: list_pipelines,
+    ListSchedules: list_schedules,
+    GetSchedule: get_schedule,
     GetPipeline: get_pipeline,
     ListServices: list_services,
     GetService: get_service,

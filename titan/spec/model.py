@@ -122,6 +122,25 @@ def version_of(spec: JobSpec) -> int:
     return 2 if any(getattr(spec, name) != default for name, default in _LATER) else 1
 
 
+CATCHUPS: Final = ("none", "last", "all")
+OVERLAPS: Final = ("allow", "skip", "queue", "cancel_running")
+
+
+class ScheduleSpec(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """When a pipeline starts by itself. `catchup` is for times that passed while nobody could fire them."""
+
+    cron: str  # five fields, six with seconds in front, or @daily and the like
+    timezone: str = "UTC"
+    catchup: str = "none"  # none | last | all
+    overlap: str = (
+        "allow"  # when the run before has not ended: allow | skip | queue | cancel_running
+    )
+    jitter_ms: int = 0  # each firing is up to so much later, by a number that its time decides
+    paused: bool = False  # how it begins
+
+
 class PipelineSpec(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
@@ -132,6 +151,7 @@ class PipelineSpec(
     version: str = ""
     parameters: dict[str, Scalar] = {}  # the defaults of `inputs`, for those who want values
     inputs: dict[str, Input] = {}  # the parameters as declared
+    schedule: ScheduleSpec | None = None
 
 
 def slots_of(resources: dict[str, int]) -> int:

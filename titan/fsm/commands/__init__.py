@@ -80,6 +80,14 @@ from titan.fsm.commands.runs import (
     StageJobs,
     SubmitRun,
 )
+from titan.fsm.commands.schedules import (
+    BackfillSchedule,
+    DeleteSchedule,
+    FireSchedule,
+    PauseSchedule,
+    SetSchedule,
+    TriggerSchedule,
+)
 from titan.fsm.commands.services import (
     DeployServices,
     SetServiceHealth,
@@ -107,6 +115,7 @@ __all__ = [
     "AnyClientCommand",
     "AnyCommand",
     "AssignAttempt",
+    "BackfillSchedule",
     "CancelJob",
     "CancelRun",
     "ClientCommand",
@@ -115,12 +124,14 @@ __all__ = [
     "DecideGate",
     "DeleteArtifact",
     "DeletePipeline",
+    "DeleteSchedule",
     "DeployServices",
     "DescribeWorker",
     "Effect",
     "Entry",
     "ExpireWorker",
     "FinishAttempt",
+    "FireSchedule",
     "JoinWorker",
     "KeepLogs",
     "KvCas",
@@ -132,6 +143,7 @@ __all__ = [
     "KvWrite",
     "OpenEpoch",
     "PackLogs",
+    "PauseSchedule",
     "Proposal",
     "PublishArtifact",
     "PublishBlob",
@@ -150,6 +162,7 @@ __all__ = [
     "SendSignal",
     "SetOutput",
     "SetPool",
+    "SetSchedule",
     "SetServiceHealth",
     "SetWorkerMode",
     "SettleLaunch",
@@ -157,6 +170,7 @@ __all__ = [
     "StopService",
     "SubmitRun",
     "SubmitSaved",
+    "TriggerSchedule",
     "decode_client_command",
     "decode_entry",
     "encode_command",
@@ -201,9 +215,15 @@ AnyClientCommand = (
     | SavePipeline
     | DeletePipeline
     | SubmitSaved
+    | SetSchedule
+    | DeleteSchedule
+    | PauseSchedule
+    | TriggerSchedule
+    | BackfillSchedule
 )
 AnyCommand = (
     AnyClientCommand
+    | FireSchedule
     | AssignAttempt
     | FinishAttempt
     | ReleaseAttempt
