@@ -236,7 +236,7 @@ def test_all_mistakes_are_located_and_told_at_once(project: Path) -> None:
         project,
         """\
 nmae: x
-schedule: "* * * * *"
+schedule: {cron: "61 * * * *", timezone: Europe/Berlim, overlap: skip, jiter: 2}
 defaults: {retrys: 3, file: a.py}
 jobs:
   - id: a
@@ -267,7 +267,7 @@ jobs:
 """,
     ) == [
         "p.yaml:1:1: nmae: unknown field; did you mean 'name'?",
-        "p.yaml:2:1: schedule: this version does not run 'schedule' yet; remove it",
+        "p.yaml:2:11: schedule: unknown key 'jiter'; did you mean 'jitter'?",
         "p.yaml:3:12: defaults.retrys: unknown field; did you mean 'retries'?",
         "p.yaml:3:23: defaults.file: unknown field",
         "p.yaml:6:11: jobs[0].file: no such file: aa.py; did you mean 'a.py'?",

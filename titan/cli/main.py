@@ -47,6 +47,7 @@ SECTIONS: Final[dict[str, tuple[Entry, ...]]] = {
         Entry("approve", "gates", "Approve at a gate that waits for people."),
         Entry("reject", "gates", "Reject at a gate; it fails."),
         Entry("pipelines", "pipelines", "Save pipelines in versions, start them by name."),
+        Entry("schedules", "schedules", "Start saved pipelines by the clock."),
         Entry("schema", "schema", "Print the JSON Schema of pipeline files, for editors."),
     ),
     "What is there": (

@@ -45,8 +45,19 @@ _params = click.option(
 @masters_option()
 @json_option()
 def deploy(*, file: Path, pairs: tuple[str, ...], masters: ask.Masters, as_json: bool) -> None:
-    """Submit the pipeline in FILE and print the id of its run."""
+    """Submit the pipeline in FILE and print the id of its run.
+
+    A file with a schedule is saved under its name and scheduled instead of being run at once.
+    """
+    from titan.spec.yaml_file import load_pipeline
+
     parameters = read_parameters(file, pairs)
+    spec = load_pipeline(file).spec
+    if spec.schedule is not None:
+        from titan.cli.schedules import schedule_file
+
+        schedule_file(spec, file, parameters, masters=masters, as_json=as_json)
+        return
 
     async def work(client: AsyncClient) -> str:
         return str(await client.submit_yaml(file, parameters=parameters))

@@ -46,6 +46,7 @@ from titan.master.replica import Replica
 from titan.master.routes import Routes
 from titan.master.sessions import Session
 from titan.master.surroundings import Surroundings
+from titan.master.timetable import Timetable
 from titan.master.versions import Versions
 from titan.master.watches import Watches
 from titan.wire.connection import Connection
@@ -104,6 +105,7 @@ class Master:
         )
         self._routes = Routes(raft=self._raft, proposer=self._proposer, peers=self._peers)
         self._ledger = BlobLedger(self._replica, self._reigns)
+        self._timetable = Timetable(self._replica, self._reigns, now_ms=clock.now_ms)
         self._blobs = BlobKeeper(
             BlobStore(config.data_dir / "blobs"),
             self._replica,
@@ -210,6 +212,7 @@ class Master:
             "reigns": self._reigns.run(),
             "blobs": self._blobs.run(),
             "log packs": self._packer.run(),
+            "timetable": self._timetable.run(),
             "versions": Versions(self._raft, self._replica, self._reigns, self._peers).run(),
         }
         if self._config.join:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from titan.limits import CLIENT_DEADLINE_S
 from titan.sdk.absent import KnowsWhatIsAbsent
+from titan.sdk.schedules_face import SchedulesFace
 from titan.sdk.store_face import StoreFace
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class RunHandle:
         return self._client.get_output(job, self.id)
 
 
-class TitanClient(StoreFace, KnowsWhatIsAbsent):
+class TitanClient(StoreFace, SchedulesFace, KnowsWhatIsAbsent):
     """A client of a Titan cluster. Safe to use from several threads.
 
     `masters`: "host:port,host:port" or a list; else `TITAN_MASTERS`, else `TITAN_HOST` and

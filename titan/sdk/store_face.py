@@ -5,15 +5,15 @@ A face like `client.py`: every method hands its call over.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from titan.sdk.anything import ANY, AnyValue
+from titan.sdk.face import Face
 
 if TYPE_CHECKING:
     from titan.fsm.queries import KvView, LockView
-    from titan.sdk.aio import AsyncClient
     from titan.sdk.fencing import Fence
     from titan.sdk.locks import AsyncLock
     from titan.sdk.watching import KeyChange
@@ -22,17 +22,8 @@ T = TypeVar("T")
 Expected = str | bytes | float | Callable[[str | bytes | None], bool] | AnyValue | None
 
 
-class StoreFace:
-    """What `TitanClient` has of the store. Whoever mixes it in says how calls are handed over."""
-
-    def _here(self) -> AsyncClient:
-        raise NotImplementedError
-
-    def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        raise NotImplementedError
-
-    def _iterate(self, source: AsyncIterator[T]) -> Iterator[T]:
-        raise NotImplementedError
+class StoreFace(Face):
+    """What `TitanClient` has of the store."""
 
     # --- key-value store ------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from titan.limits import DURATION_MS_MAX, RETRIES_MAX
-from titan.spec import gates, inputs, service_values, unavailable, values
+from titan.spec import gates, inputs, schedules, service_values, unavailable, values
 from titan.spec.isolation import LIMITS
 from titan.spec.model import ISOLATIONS, JOB_TYPES, TRIGGERS, V1_JOB_TYPES
 
@@ -377,6 +377,13 @@ ROOT_FIELDS: Final[tuple[Field, ...]] = (
             "additionalProperties": {"anyOf": [{"type": _SCALAR_OR_NULL}, _INPUT]},
         },
         "Names with default values or declarations, handed to every job as TITAN_PARAM_<NAME>.",
+    ),
+    Field(
+        "schedule",
+        "schedule",
+        schedules.schedule,
+        schedules.SCHEMA,
+        "When `titan deploy` lets it start by itself: a cron expression, or a mapping.",
     ),
     Field("defaults", "defaults", dict, {}, "Values for every job that does not set its own."),
     Field("jobs", "jobs", list, {}, "The jobs, in any order.", aliases=("tasks",)),

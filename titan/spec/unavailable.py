@@ -19,7 +19,7 @@ FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
 VALUES: Final[Mapping[str, tuple[str, ...]]] = {}
 
 # Fields of the pipeline itself.
-ROOT_FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {"schedule": (None,)}
+ROOT_FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {}
 
 
 def field_refusal(field: str, value: object, *, root: bool = False) -> str | None:

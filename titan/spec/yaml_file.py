@@ -123,7 +123,7 @@ class _Reader:
         plain = {
             name: self._value(ROOT_FIELD[name], node, label=name)
             for name, node in root.items()
-            if name in ("name", "version", "project")
+            if name in ("name", "version", "project", "schedule")
         }
         parameters = self._parameters(root.get("parameters"))
         defaults = self._defaults(root.get("defaults"))
@@ -138,6 +138,7 @@ class _Reader:
             version=plain.get("version") or "",
             parameters={name: one.default for name, one in parameters.items()},
             inputs=parameters,
+            schedule=plain.get("schedule"),
             jobs=gates.with_gates([self._spec(read) for read in reads]),
         )
         self._problems.raise_if_any()
