@@ -177,6 +177,7 @@ async def test_a_checkpoint_outlives_a_killed_worker_and_a_stopped_one(
     second.send(signal.SIGTERM)
     view = await cluster.wait_over(run.id, timeout_s=60)
     assert view.state == "COMPLETED"
-    assert not second.is_alive
+    deadline = time.monotonic() + 30
+    assert await asyncio.to_thread(second.wait, deadline), "it leaves once its job has left"
     history = (await cluster.jobs(run.id))["train"].history
     assert await run.logs("train") == f"attempt {len(history)} found 2\n"
