@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import graphlib
+import random
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.fsm.driver import MachineDriver, chain, job
 from tests.fsm.logs import entry_logs, steps_at_most
@@ -253,6 +257,35 @@ def test_the_search_looks_at_the_smaller_side(machine: MachineDriver) -> None:
         budget = Budget()
         assert edges.why_not_edges(run, {J(name): parents}, new={}, budget=budget) is None  # type: ignore[dict-item]
         assert limits.GRAPH_SEARCH_STEPS_MAX - budget.search_left < 600
+
+
+@slowly
+@given(st.randoms(use_true_random=False))
+def test_cycles_are_found_exactly_and_told_as_they_are(dice: random.Random) -> None:
+    machine = MachineDriver()
+    names = [f"j{n}" for n in range(12)]
+    jobs = [job(name, *dice.sample(names[:at], min(at, 2))) for at, name in enumerate(names)]
+    run = machine.run(machine.submit(jobs))
+    changed = {
+        J(name): tuple(map(J, dice.sample(names, dice.randrange(3))))
+        for name in dice.sample(names, dice.randrange(1, 5))
+    }
+    graph = {**{one.id: one.parents for one in run.jobs.values()}, **changed}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+        is_cyclic = False
+    except graphlib.CycleError:
+        is_cyclic = True
+    found = edges.why_not_edges(run, changed, new={}, budget=Budget())
+    assert (found is not None) == is_cyclic
+    if found is None:
+        mutate(machine, run.id, *(change(name, depends_on=to) for name, to in changed.items()))
+        assert {one.id: one.parents for one in run.jobs.values()} == graph
+        return
+    path = found.why.split(" → ")
+    assert path[0] == path[-1]
+    for parent, child in pairwise(path):
+        assert parent in graph[J(child)]
 
 
 # --- skipping, cancelling, elsewhere --------------------------------------------------------------

@@ -105,12 +105,13 @@ def _reach(
 ) -> Iterator[_Reached | None]:
     """All that can be reached, without the starts unless they are too; None while it is not done."""
     reached: _Reached = {}
-    queue, steps = list(starts), 0
+    begun = dict.fromkeys(starts)
+    queue, steps = list(begun), 0
     for name in queue:
         for other in following(name):
             steps += 1
             if other not in reached:
-                if other not in starts:
+                if other not in begun:
                     queue.append(other)
                 reached[other] = name
         steps += 1

@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from titan.errors import Fatal
+from titan.fsm import revisions
 from titan.fsm.rebuild import rebuild
 from titan.fsm.records.files import ArtifactKey, Checkpoint, LogPack, TailLog
 from titan.fsm.records.locks import Lock
@@ -158,7 +159,8 @@ def _others(state: State) -> Iterator[bytes | SavedBlock]:
         yield _block("kv", kv_part)
     for part in _parts_by_size(state.histories, size_of=lambda history: history.size):
         yield _block("histories", part)
-    dead = iter(state.dead)
+    # An older master may get the snapshot while the cluster's version says that it is one of it.
+    dead = iter(state.dead if state.version >= revisions.SINCE else ())
     while letters := list(islice(dead, _JOBS_PER_BLOCK)):
         yield _block("dead", letters)
     for start in range(0, len(state.timers), _ROWS_PER_BLOCK):
