@@ -77,7 +77,7 @@ async def test_a_run_grows_from_3_to_1000_jobs_by_its_own_tasks_while_leaders_ar
     planners = [name for name in jobs if name.startswith("plan-")]
     history = await cluster.client.revisions(run.id)
     assert [one.note for one in history[::-1]] == [f"step {n}" for n in range(len(planners))]
-    assert {one.by for one in history} >= {f"job '{name}', attempt 1" for name in planners[-3:]}
+    assert {one.by.partition(",")[0] for one in history} == {f"job '{name}'" for name in planners}
     last = jobs["report"]
     assert len(last.parents) == (TOTAL - 3) % STEP
     assert last.started_ms >= max(job.ended_ms for name, job in jobs.items() if name != last.id)
