@@ -22,7 +22,7 @@ from titan.fsm.policy import policy_of
 from titan.fsm.records.revisions import Revision
 from titan.fsm.records.unsettled import CancellingJob, Mutating, Retrying, Telling
 from titan.fsm.state import Job, JobState, Run, State, is_ready
-from titan.fsm.triggers import Verdict, assess, why_never
+from titan.fsm.triggers import Verdict, assess, has_settled, why_never
 from titan.ids import JobId
 
 _REMOVED: Final = "its addition was undone"
@@ -117,7 +117,7 @@ def _carry_out(turn: Turn, draft: Draft, *, reason: str) -> None:
     turn.at.budget.left -= len(ended) + len(draft.new) + len(draft.made)
     work = Mutating(
         turn.at.now_ms,
-        told=[job.id for job in ended if job.children],
+        told=[job.id for job in ended if job.children and not has_settled(run, job)],
         todo=[(fate, name) for fate in ("cancel", "rerun") for name in draft.having(fate)],
         failed=draft.failed,
     )
