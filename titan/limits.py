@@ -73,6 +73,14 @@ FORGET_JOBS_PER_ENTRY: Final = 2000  # jobs forgotten at a time, or one run when
 WORKERS_MAX: Final = 20_000
 LIST_PAGE_MAX: Final = 1000  # rows in one answer; `after` asks for the next page
 
+EDITS_PER_MUTATION_MAX: Final = 1000  # of one change of a run: checking them takes 20 ms
+GRAPH_SEARCH_STEPS_MAX: Final = 250_000  # jobs and edges seen by one search for a cycle: 100 ms
+REVISIONS_PER_RUN_MAX: Final = 200  # changes of a run that can be shown and undone
+REVISION_BYTES_PER_RUN_MAX: Final = (
+    256 * KIB
+)  # a run whose large arguments change often keeps fewer
+REVISION_BYTES_MAX: Final = 64 * MIB  # of all runs: those changed longest ago lose theirs first
+REVISION_NAMES_MAX: Final = 20  # jobs that ran again and are named in a revision
 # --- coordination --------------------------------------------------------------------------
 EFFECTS_PER_COMMIT_MAX: Final = 1024  # one apply, all or nothing: a few milliseconds
 PROGRESS_NOTE_BYTES_MAX: Final = 512  # one line for people

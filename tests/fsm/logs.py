@@ -17,10 +17,11 @@ from tests.fsm.driver import START_MS, call, gate, job
 from titan import limits
 from titan.fsm import commands as c
 from titan.fsm.commands import ENTRY_FORMAT, Command, Entry, Proposal, encode_entry
+from titan.fsm.commands import mutation as m
 from titan.fsm.handling import UNBOUNDED
 from titan.fsm.machine import Machine
 from titan.fsm.records.pools import AWAITED
-from titan.fsm.state import JobState, State, is_ready
+from titan.fsm.state import Job, JobState, Run, State, is_ready
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 from titan.limits import FINISHED_KEEP_MS
 from titan.spec.manifest import FileEntry, Manifest, manifest_of
@@ -177,6 +178,50 @@ def _cancel(state: State, dice: Dice) -> Command:
 def _retry(state: State, dice: Dice) -> Command:
     run, job_id = _some_job(state, dice, over=dice.random() < 0.95)
     return c.RetryJob(run=run, job=job_id)
+
+
+def _mutate(state: State, dice: Dice) -> Command:
+    """Edits of one run, most of which fit; now and then a cycle, a stale revision, a contradiction."""
+    run = state.runs.get(dice.choice(list(state.runs) or RUNS))
+    if run is None:
+        return c.MutateRun(run=RUNS[0], edits=(m.RerunFailed(),))
+    edits = tuple(_edit(run, dice) for _ in range(dice.choice([1, 1, 2, 3])))
+    revision = dice.choice([0, 0, run.revision, run.revision - 1])
+    return c.MutateRun(run=run.id, edits=edits, if_revision=revision, by="me", note="why")
+
+
+def _edit(run: Run, dice: Dice) -> m.AnyEdit:
+    kind = dice.randrange(11)
+    pending = [job for job in run.jobs.values() if job.state is JobState.PENDING]
+    over = [job for job in run.jobs.values() if job.state.is_over]
+    some = dice.choice(list(run.jobs.values()))
+    wanted = dice.choice(pending or [some]) if dice.random() < 0.9 else some
+    if kind < 2:
+        names = [f"{dice.choice(JOBS)}{dice.randrange(99)}" for _ in range(dice.randrange(1, 3))]
+        return m.Add(jobs=_graph(dice, list(run.jobs), names))
+    if kind < 5:
+        return m.Change(job=wanted.id, set=_fields(run, wanted, dice))
+    if kind == 5:
+        return m.Skip(job=wanted.id)
+    if kind == 6:
+        return m.Cancel(job=some.id)
+    if kind == 7:
+        where = dice.choice([None, ("GENERAL",), ("GPU",)])
+        return m.Reroute(job=some.id, requirement=where, restart=dice.random() < 0.8)
+    if kind == 8:
+        only_if = dice.choice(["", "DEAD", "SKIPPED"])
+        return m.Rerun(job=dice.choice(over or [some]).id, only_if=only_if)
+    return m.RerunFailed() if kind == 9 else m.Undo()
+
+
+def _fields(run: Run, job: Job, dice: Dice) -> m.Fields:
+    if dice.random() < 0.3:
+        return m.Fields(priority=dice.randrange(3), retries=dice.choice([0, 2]))
+    if dice.random() < 0.3:
+        return m.Fields(resources=dice.choice([{}, {"gpus": 1}]), requirement=("GENERAL",))
+    older = [other.id for other in run.jobs.values() if other.seq < job.seq]
+    pool = list(run.jobs) if dice.random() < 0.3 else older
+    return m.Fields(depends_on=tuple(dice.sample(pool, min(len(pool), dice.choice([0, 1, 2])))))
 
 
 def _join(state: State, dice: Dice) -> Command:
@@ -522,6 +567,7 @@ _MOVES: tuple[tuple[int, Callable[[State, Dice], Command]], ...] = (
     (2, _add),
     (2, _cancel),
     (3, _retry),
+    (5, _mutate),
     (3, _join),
     (1, _expire),
     (1, _mode),

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fsm.logs import encoded, entry_logs, long_log, steps_at_most
-from titan.fsm import jobs, telling
+from titan.fsm import alike, telling
 from titan.fsm.commands import Entry, Proposal
 from titan.fsm.invariants import validate
 from titan.fsm.machine import Machine, Result
@@ -43,7 +43,7 @@ def events_each_at_most(count: int) -> Iterator[None]:
     """With 0, one event names all the jobs that one command changes alike."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(telling, "EVENTS_EACH_MAX", count)
-        patch.setattr(jobs, "EVENTS_EACH_MAX", count)
+        patch.setattr(alike, "EVENTS_EACH_MAX", count)
         yield
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.sched.test_properties import Step, check_counts, check_nothing_startable_is_left
 from tests.sched.test_properties import histories as histories_of
 from tests.sched.world import World, job
-from titan.fsm import jobs, telling
+from titan.fsm import alike, telling
 from titan.fsm.commands import AssignAttempt, CancelRun, StageJobs, SubmitRun
 from titan.ids import RunId
 from titan.limits import INTAKE_PER_PLAN_MAX
@@ -72,7 +72,7 @@ def test_taking_in_piece_by_piece_comes_to_the_same(history: list[Step], piece: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planner, "INTAKE_PER_PLAN_MAX", piece)
         patch.setattr(telling, "EVENTS_EACH_MAX", 0)
-        patch.setattr(jobs, "EVENTS_EACH_MAX", 0)
+        patch.setattr(alike, "EVENTS_EACH_MAX", 0)
         world = World()
         for step in history:
             step(world)

@@ -4,12 +4,14 @@ import pytest
 
 from tests.fsm.logs import steps_at_most
 from tests.sched.world import World, job
-from titan.fsm.commands import AdvanceTime
-from titan.fsm.outcomes import Rejected
+from titan.fsm.commands import AdvanceTime, MutateRun
+from titan.fsm.commands.mutation import Change, Fields
+from titan.fsm.outcomes import Applied, Rejected
 from titan.ids import JobId, WorkerId
 from titan.limits import REFUSED_REST_MS, RETRACTION_TIMEOUT_MS
 from titan.sched.explain import why
 from titan.sched.retraction import Retraction
+from titan.sched.seat import Hold
 
 
 @pytest.fixture
@@ -225,3 +227,29 @@ def test_jobs_of_a_run_that_has_to_be_settled_first_keep_no_worker_from_others(
             successor.observe(result.events)  # type: ignore[union-attr]
         assert world.plan() == [("apart", "a")]
         assert not successor.is_behind
+
+
+def test_a_job_that_changes_while_it_is_proposed_takes_what_it_asks_for_now(world: World) -> None:
+    worker = world.join("w1", slots=4, gpus=4)
+    run = world.submit(job("a"), job("b", resources={"gpus": 3}))
+    [first, _] = sorted(world.propose(), key=lambda proposal: proposal.job)
+    change = Change(job=JobId("a"), set=Fields(resources={"gpus": 2}, priority=3))
+    assert isinstance(
+        world.commit([first], before=[MutateRun(run=run, edits=(change,))])[0], Applied
+    )
+    assert world.state.workers[worker].used == {"gpus": 2}
+    assert sum(hold.need.others == (("gpus", 2),) for hold in _held(world, worker)) == 1
+
+
+def _held(world: World, worker: WorkerId) -> list[Hold]:
+    return list(world.planner.fleet.seats[worker].held.values())
+
+
+def test_a_queued_job_moves_when_it_asks_for_something_else(world: World) -> None:
+    world.join("plain")
+    world.join("gpu", tags=("GPU",))
+    run = world.submit(job("a", requirement=("GPU", "MOON")), job("b"), job("c"))
+    world.plan()
+    where = Change(job=JobId("a"), set=Fields(requirement=("GPU",)))
+    world.must(MutateRun(run=run, edits=(where,)))
+    assert world.plan() == [("a", "gpu")]

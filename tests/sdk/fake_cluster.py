@@ -28,7 +28,7 @@ from titan.fsm.commands import (
 from titan.fsm.outcomes import Applied, Outcome, Rejected
 from titan.fsm.queries import GetRun, ListJobs, decode_query
 from titan.fsm.views import read
-from titan.ids import Digest, JobId, RunId, WorkerId
+from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 from titan.master.replica import Replica
 from titan.master.watches import Watches
 from titan.sdk.context import Identity
@@ -130,6 +130,10 @@ class FakeCluster:
         assert isinstance(given, Applied), given
         attempt = self.machine.state.attempts[given.value]
         return Identity(run, job, attempt.id, attempt.number, attempt.fence)
+
+    def finish_attempt(self, attempt: AttemptId) -> None:
+        """The attempt ends well."""
+        self.propose(FinishAttempt(attempt=attempt, exit_code=0))
 
     def finish(self, run: str, job: str, *, exit_code: int = 0) -> None:
         """Let a worker run a ready job."""

@@ -82,7 +82,7 @@ def status(*, what: str | None, in_run: str, masters: ask.Masters, as_json: bool
     elif is_run_id(what):
         _one_run(masters, RunId(what), as_json=as_json)
     else:
-        _one_job(masters, what, in_run, as_json=as_json)
+        show_job(masters, what, in_run, as_json=as_json)
 
 
 def _overview(masters: ask.Masters, *, as_json: bool) -> None:
@@ -131,7 +131,9 @@ def _one_run(masters: ask.Masters, run: RunId, *, as_json: bool) -> None:
     output.print_table(JOB_COLUMNS, [job_row(job) for job in rows], empty="no jobs")
 
 
-def _one_job(masters: ask.Masters, job: str, run: str, *, as_json: bool) -> None:
+def show_job(masters: ask.Masters, job: str, run: str, *, as_json: bool) -> None:
+    """One job with all its attempts."""
+
     async def work(client: AsyncClient) -> JobView:
         return await client.get_job(job, run or None)
 

@@ -30,6 +30,7 @@ class Entry(NamedTuple):
     name: str
     module: str
     help: str
+    attribute: str = ""  # of the module; the name of the command when it is empty
 
 
 SECTIONS: Final[dict[str, tuple[Entry, ...]]] = {
@@ -48,7 +49,16 @@ SECTIONS: Final[dict[str, tuple[Entry, ...]]] = {
         Entry("reject", "gates", "Reject at a gate; it fails."),
         Entry("pipelines", "pipelines", "Save pipelines in versions, start them by name."),
         Entry("schedules", "schedules", "Start saved pipelines by the clock."),
+        Entry("rerun", "change", "Run the failed jobs of a run again, in the same run."),
+        Entry("dlq", "dlq", "Dead letters: list them, see why, run them again."),
         Entry("schema", "schema", "Print the JSON Schema of pipeline files, for editors."),
+    ),
+    "Changing a live run": (
+        Entry("graph", "graph", "Show a run's graph and its history; undo a change."),
+        Entry("add", "change", "Add the jobs of a file to a run."),
+        Entry("set", "change", "Change what a job asks for before it starts.", "set_command"),
+        Entry("skip", "change", "Do not run a job; its children decide by their triggers."),
+        Entry("reroute", "change", "Run a job elsewhere."),
     ),
     "What is there": (
         Entry("status", "jobs", "Show a run, a job, or everything at a glance."),
@@ -84,7 +94,7 @@ class LazyGroup(click.Group):
         if entry is None:
             return None
         module = importlib.import_module(f"titan.cli.{entry.module}")
-        command = getattr(module, entry.name)
+        command = getattr(module, entry.attribute or entry.name)
         assert isinstance(command, click.Command)
         return command
 

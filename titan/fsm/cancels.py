@@ -8,9 +8,9 @@ from __future__ import annotations
 from itertools import islice
 
 from titan.fsm import attempts, jobs, kin, settling
+from titan.fsm.alike import Endings
 from titan.fsm.commands import CancelJob, CancelRun
 from titan.fsm.handling import Stamp, Turn, handles
-from titan.fsm.jobs import Endings
 from titan.fsm.outcomes import Applied, Outcome, Rejected
 from titan.fsm.records.unsettled import CancellingJob, CancellingRun
 from titan.fsm.state import Job, JobState, Run, State
@@ -84,6 +84,14 @@ def cancel_job(state: State, cmd: CancelJob, at: Stamp) -> Outcome:
         settling.keep_operation(turn, run, work)
     jobs.refresh_run(turn, run)
     return turn.done(len(endings))
+
+
+def begin(turn: Turn, run: Run, job: Job) -> CancellingJob:
+    """Cancel the job; its descendants are left to `go_on_with_job`."""
+    endings = _endings(turn, run)
+    _cancel(turn, run, job, endings)
+    endings.done()
+    return CancellingJob(turn.at.now_ms, job.id, [job.id])
 
 
 def go_on_with_job(turn: Turn, run: Run, work: CancellingJob, *, steps: int) -> bool:

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import heapq
 
-from titan.fsm import cancels, jobs, reruns, runs
+from titan.fsm import cancels, jobs, mutations, reruns, runs
 from titan.fsm.events import RunSettled
 from titan.fsm.handling import Budget, Stamp, Turn
-from titan.fsm.records.unsettled import CancellingJob, CancellingRun, Operation, Starting, Unsettled
+from titan.fsm.records.unsettled import (
+    CancellingJob,
+    CancellingRun,
+    Mutating,
+    Operation,
+    Starting,
+    Unsettled,
+)
 from titan.fsm.state import Run, Timer
 
 
@@ -63,6 +70,8 @@ def _operate(turn: Turn, run: Run, operation: Operation, *, steps: int) -> bool:
         return cancels.go_on_with_run(turn, run, operation, steps=steps)
     if isinstance(operation, CancellingJob):
         return cancels.go_on_with_job(turn, run, operation, steps=steps)
+    if isinstance(operation, Mutating):
+        return mutations.go_on(turn, run, operation, steps=steps)
     return reruns.go_on_with_retry(turn, run, operation, steps=steps)
 
 

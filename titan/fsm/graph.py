@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from titan import limits
 from titan.fsm.outcomes import Rejected
@@ -41,11 +42,18 @@ def why_not_graph(
             if parent not in new and parent not in known:
                 why = f"job '{job.id}' depends on '{parent[:200]}', {absent}"
                 return Rejected("unknown_parent", why)
-    cycle = _find_cycle(new)
+    cycle = find_cycle({job.id: Vertex(job.id, job.parents) for job in new.values()})
     return Rejected("cycle", " → ".join(cycle)) if cycle else None
 
 
-def _find_cycle(jobs: Mapping[JobId, Job]) -> list[JobId]:
+class Vertex(NamedTuple):
+    """A job as the search sees it."""
+
+    id: JobId
+    parents: tuple[JobId, ...]
+
+
+def find_cycle(jobs: Mapping[JobId, Vertex]) -> list[JobId]:
     """One cycle, from a job along the order of execution back to it; empty when there is none.
 
     Removes what has no parents left (Kahn 1962); whatever stays has a parent that stays, so walking up

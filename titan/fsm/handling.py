@@ -26,6 +26,7 @@ class Budget(msgspec.Struct):
     """How many more edges and jobs effects may reach in this entry; shared by all of its commands."""
 
     left: int = UNBOUNDED
+    search_left: int = msgspec.field(default_factory=lambda: limits.GRAPH_SEARCH_STEPS_MAX)
 
     @property
     def allowance(self) -> int:

@@ -12,6 +12,7 @@ from titan import limits
 from titan.fsm import settling, timers
 from titan.fsm.file_invariants import validate_files
 from titan.fsm.invariants_coordination import validate_locks, validate_mail
+from titan.fsm.invariants_mutation import validate_dead, validate_histories
 from titan.fsm.kin import subrun_of
 from titan.fsm.occupancy import occupy
 from titan.fsm.policy import decode_spec, policy_of
@@ -66,6 +67,8 @@ def validate(state: State) -> None:
     _validate_pipelines(state)
     _validate_pools(state, counted)
     validate_services(state, counted)
+    validate_histories(state)
+    validate_dead(state)
     assert all(run.jobs for run in state.runs.values()), "a run has no jobs"
 
 

@@ -7,17 +7,16 @@ recursion, and no further in one entry than its budget allows (`settling.py`). N
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from titan.fsm import artifacts, checkpoints, deployments, kin, retention, settling, timers
+from titan.fsm import checkpoints, dead, deployments, kin, retention, settling, timers
 from titan.fsm.events import JobChanged, JobReady, JobWithdrawn, RunChanged
 from titan.fsm.handling import Turn
 from titan.fsm.policy import Policy, backoff_ms, may_be_timed, policy_of
-from titan.fsm.records.services import Service
 from titan.fsm.records.unsettled import Telling
 from titan.fsm.standing import is_over, run_state
 from titan.fsm.state import Attempt, Job, JobState, Run, is_ready
-from titan.fsm.telling import EVENTS_EACH_MAX, tell_changed, tell_ready
+from titan.fsm.telling import tell_changed, tell_ready
 from titan.fsm.triggers import (
     Verdict,
     as_parent,
@@ -84,6 +83,8 @@ def end(turn: Turn, run: Run, job: Job, *, to: JobState, reason: str = "") -> No
     job.ended_ms = turn.at.now_ms
     if turn.state.checkpoints:
         checkpoints.job_is_over(turn, run, job)
+    if to is JobState.DEAD:
+        dead.enter(turn.state, run, job)
     _move(turn, run, job, to=to)
 
 
@@ -103,6 +104,12 @@ def give_back(turn: Turn, run: Run, job: Job, *, delay_ms: int = 0) -> None:
     _resume(turn, run, job, policy=policy_of(job), delay_ms=delay_ms)
 
 
+def take_back(turn: Turn, run: Run, job: Job) -> None:
+    """RUNNING → PENDING: its attempt was revoked. The caller sees whether it is ready."""
+    job.queue_due_ms = 0
+    _move(turn, run, job, to=JobState.PENDING)
+
+
 def _resume(turn: Turn, run: Run, job: Job, *, policy: Policy, delay_ms: int) -> None:
     """A job that had started is PENDING again. A parent may have been reopened meanwhile: then the
     trigger has the word again."""
@@ -112,102 +119,6 @@ def _resume(turn: Turn, run: Run, job: Job, *, policy: Policy, delay_ms: int) ->
         settle(turn, run, [job])
     elif found.verdict is Verdict.HOLDS:
         _hold(turn, run, job, policy=policy, delay_ms=delay_ms)
-
-
-class Endings:
-    """Jobs that end alike, found one by one along edges or in a list, counted and told together.
-
-    None may be settled before; any may be ready, held or running. The caller sees to the children.
-    """
-
-    __slots__ = ("_left", "_names", "_now_ms", "_reason", "_run", "_to", "_turn", "_withdrawn")
-
-    def __init__(self, turn: Turn, run: Run, *, to: JobState, reason: str) -> None:
-        self._turn = turn
-        self._run = run
-        self._to = to
-        self._reason = reason
-        self._now_ms = turn.at.now_ms
-        self._names: list[JobId] = []
-        self._withdrawn: list[JobId] = []
-        self._left: dict[JobState, int] = {}
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def add(self, job: Job) -> None:
-        """End the job. Its attempt, if it had one, has been revoked."""
-        assert not job.live
-        old = job.state
-        if old is JobState.PENDING and not job.waiting_for and not job.not_before_ms:
-            self._withdrawn.append(job.id)
-        self._left[old] = self._left.get(old, 0) + 1
-        self._names.append(job.id)
-        job.state = self._to
-        job.reason = self._reason
-        job.ended_ms = self._now_ms
-        job.queue_due_ms = job.not_before_ms = 0
-        if self._turn.state.checkpoints:
-            checkpoints.job_is_over(self._turn, self._run, job)
-
-    def done(self) -> None:
-        """Count and tell."""
-        if not self._names:
-            return
-        _recount(self._run, left=self._left, to=self._to)
-        if len(self._names) <= EVENTS_EACH_MAX:  # beyond, the event about all of them says it too
-            events = [JobWithdrawn(self._run.id, name) for name in self._withdrawn]
-            self._turn.events.extend(events)
-        tell_changed(self._turn, self._run, self._names, to=self._to)
-
-
-class Reopenings:
-    """Ended jobs that become PENDING again, as if they had never run, but with their history."""
-
-    __slots__ = ("_left", "_names", "_run", "_turn")
-
-    def __init__(self, turn: Turn, run: Run) -> None:
-        self._turn = turn
-        self._run = run
-        self._names: list[JobId] = []
-        self._left: dict[JobState, int] = {}
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def add(self, job: Job, *, waiting_for: int) -> None:
-        """Reopen the job. It is not yet unblocked."""
-        self._left[job.state] = self._left.get(job.state, 0) + 1
-        self._names.append(job.id)
-        job.state = JobState.PENDING
-        job.waiting_for = waiting_for
-        job.retries_used = 0
-        job.exit_code = None
-        job.reason = ""
-        job.started_ms = job.ended_ms = 0
-        job.output = b""
-        services = self._run.services
-        if job.id in services:
-            services[job.id] = Service(port=services[job.id].port)
-        if self._turn.state.artifacts:
-            artifacts.drop_outputs(self._turn, self._run.id, job.id)
-        if self._turn.state.checkpoints:
-            checkpoints.job_runs_again(self._turn.state, self._run, job)
-
-    def done(self) -> None:
-        """Count and tell."""
-        if self._names:
-            _recount(self._run, left=self._left, to=JobState.PENDING)
-            tell_changed(self._turn, self._run, self._names, to=JobState.PENDING)
-
-
-def _recount(run: Run, *, left: Mapping[JobState, int], to: JobState) -> None:
-    counts = run.counts
-    for old, many in left.items():
-        counts[old] -= many
-        if not counts[old]:
-            del counts[old]
-    counts[to] = counts.get(to, 0) + sum(left.values())
 
 
 def unblock_all(turn: Turn, run: Run, free: Iterable[Job]) -> None:

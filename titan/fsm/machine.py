@@ -30,6 +30,7 @@ from titan.fsm import (
     kv,
     locks,
     logs,
+    mutations,
     outputs,
     pipelines,
     pools,
@@ -47,6 +48,7 @@ from titan.fsm.commands import (
     ENTRY_FORMAT,
     AddJobs,
     Entry,
+    MutateRun,
     OpenEpoch,
     Proposal,
     RetryJob,
@@ -72,6 +74,7 @@ HANDLER_FILES: Final = (
     kv,
     locks,
     logs,
+    mutations,
     outputs,
     pipelines,
     pools,
@@ -119,7 +122,9 @@ class Machine:
         answers: list[bytes] = []
         events: list[AnyEvent] = []
         for proposal in entry.proposals:
-            if self._frozen is not None and isinstance(proposal.command, RetryJob | AddJobs):
+            if self._frozen is not None and isinstance(
+                proposal.command, RetryJob | AddJobs | MutateRun
+            ):
                 self._frozen.let_go(state, proposal.command.run)  # nothing else revives a run
             outcome, answer = _take(state, proposal, at)
             outcomes.append(outcome)

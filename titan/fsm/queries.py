@@ -9,14 +9,12 @@ from typing import Any
 
 import msgspec
 
+from titan.fsm.graph_queries import GetGraph, ListDead, ListRevisions
+from titan.fsm.query import Query
 from titan.fsm.state import AttemptRecord
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 from titan.spec.manifest import Manifest
 from titan.spec.model import Input, JobSpec, Scalar, ScheduleSpec
-
-
-class Query(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="?"):
-    """Base of every question."""
 
 
 class GetRun(Query, frozen=True, kw_only=True, tag="run"):
@@ -225,6 +223,9 @@ AnyQuery = (
     | GetPipeline
     | ListSchedules
     | GetSchedule
+    | GetGraph
+    | ListRevisions
+    | ListDead
 )
 
 
@@ -245,6 +246,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     schedule: str = ""  # the schedule that started it
     parent_run: RunId = RunId("")  # a sub-run: the run and the job that it runs for
     parent_job: JobId = JobId("")
+    revision: int = 0  # grows whenever the graph changes
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from titan.fsm import jobs, logs, ports, references
+from titan.fsm import dead, jobs, logs, ports, references
 from titan.fsm.declare import PLAIN
 from titan.fsm.occupancy import occupy
 from titan.fsm.stages import note_roots
@@ -51,6 +51,8 @@ def rebuild(state: State) -> None:
     state.pipelines_bytes = sum(
         version.size for saved in state.pipelines.values() for version in saved.versions.values()
     )
+    state.history_bytes = sum(history.size for history in state.histories.values())
+    dead.rebuild(state)
     logs.rebuild(state)
     state.blob_refs = references.all_references(state)
     for attempt in state.attempts.values():

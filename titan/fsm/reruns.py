@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from titan.fsm import jobs, settling
+from titan.fsm import jobs, revisions, settling
+from titan.fsm.alike import Reopenings
 from titan.fsm.commands import RetryJob
 from titan.fsm.handling import Stamp, Turn, handles
-from titan.fsm.jobs import Reopenings
 from titan.fsm.outcomes import Outcome, Rejected
+from titan.fsm.records.revisions import Revision
 from titan.fsm.records.unsettled import Retrying
 from titan.fsm.state import Job, JobState, Run, State
 from titan.fsm.triggers import Verdict, as_parent, assess, why_never
@@ -43,15 +44,44 @@ def retry_job(state: State, cmd: RetryJob, at: Stamp) -> Outcome:
         return Rejected("not_ready", why)
     turn = Turn(state, at)
     run.cancelled = False
-    run.revision = at.index
-    work = Retrying(at.now_ms, job.id, found=[job.id], above={job.id: 0}, ordered=[job.id])
-    work.is_decided = work.is_reopened = True  # people see at once that it was
+    revisions.note(state, run, _revision(turn, run, cmd))
+    work = _work(turn, job)
     piece = _Piece(turn, run, work, steps=at.budget.allowance)
     piece.reopen(job, waiting_for=found.waiting_for)
     if not piece.go_on():
         settling.keep_operation(turn, run, work)
     jobs.refresh_run(turn, run)
     return turn.done(len(piece.reopened))
+
+
+def _revision(turn: Turn, run: Run, cmd: RetryJob) -> Revision:
+    state, at = turn.state, turn.at
+    return Revision(
+        number=revisions.next_number(state, run, at),
+        before=run.revision,
+        at_ms=at.now_ms,
+        by=revisions.who(state, at, ""),
+        note="",
+        rerun=(cmd.job,),
+        reruns=1,
+    )
+
+
+def _work(turn: Turn, job: Job) -> Retrying:
+    work = Retrying(turn.at.now_ms, job.id, found=[job.id], above={job.id: 0}, ordered=[job.id])
+    work.is_decided = work.is_reopened = True  # people see at once that it was
+    return work
+
+
+def begin(turn: Turn, run: Run, job: Job, *, waiting_for: int) -> Retrying:
+    """Reopen a job that can start once so many parents have ended; the rest is left to
+    `go_on_with_retry`."""
+    reopened = Reopenings(turn, run)
+    reopened.add(job, waiting_for=waiting_for)
+    reopened.done()
+    if not waiting_for:
+        jobs.unblock_all(turn, run, [job])
+    return _work(turn, job)
 
 
 def go_on_with_retry(turn: Turn, run: Run, work: Retrying, *, steps: int) -> bool:

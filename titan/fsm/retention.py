@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from titan.fsm import artifacts, checkpoints, logs, references, signals, timers
+from titan.fsm import artifacts, checkpoints, dead, logs, references, revisions, signals, timers
 from titan.fsm.events import RunForgotten
 from titan.fsm.handling import Turn
 from titan.fsm.state import Run, State
@@ -99,6 +99,8 @@ def _forget_family(turn: Turn, root: Run, *, room: int) -> int:
 
 def _forget_one(turn: Turn, run: Run) -> int:
     state = turn.state
+    revisions.forget(state, run.id)
+    dead.forget(state, run)
     del state.runs[run.id]
     state.unsettled.pop(run.id, None)
     state.kin.pop(run.id, None)

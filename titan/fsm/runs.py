@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from titan.fsm import gates, jobs, references, settling, stages, timers
+from titan.fsm import gates, jobs, references, revisions, settling, stages, timers
 from titan.fsm.batch import Draft, batchable
 from titan.fsm.commands import AddJobs, SubmitRun
 from titan.fsm.declare import make_jobs
@@ -18,6 +18,7 @@ from titan.fsm.growth import grow
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Applied, Outcome, Rejected
 from titan.fsm.outputs import asking
+from titan.fsm.records.revisions import Revision
 from titan.fsm.records.unsettled import Starting
 from titan.fsm.standing import is_over
 from titan.fsm.state import Job, Run, RunState, Stage, State
@@ -167,8 +168,8 @@ def apply_addition(turn: Turn, cmd: AddJobs, new: list[Job]) -> int:
     if not new:
         return 0
     run = turn.state.runs[cmd.run]
+    revisions.note(turn.state, run, _grown(turn, run, cmd, count=len(new)))
     grow(turn.state, run, new)
-    run.revision = turn.at.index
     turn.events.extend(JobChanged(run.id, job.id, job.state) for job in new)
     jobs.place(turn, run, new)
     jobs.refresh_run(turn, run)
@@ -213,3 +214,16 @@ def apply_in_batch(turn: Turn, cmd: AddJobs, ticket: Ticket) -> int:
 
 
 batchable(AddJobs, check=check_in_batch, apply=apply_in_batch)
+
+
+def _grown(turn: Turn, run: Run, cmd: AddJobs, *, count: int) -> Revision:
+    state, at = turn.state, turn.at
+    return Revision(
+        number=revisions.next_number(state, run, at),
+        before=run.revision,
+        at_ms=at.now_ms,
+        by=revisions.who(state, at, cmd.by),
+        note="",
+        first_added=state.next_job_seq,
+        added=count,
+    )

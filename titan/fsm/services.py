@@ -168,6 +168,9 @@ def _why_not_name(state: State, name: JobId) -> Rejected | None:
     being cancelled may look alive."""
     known = state.services.get(name)
     if known is None:
+        for run in [state.runs[each] for each in state.unsettled]:
+            if name in run.services and settling.operation_at(state, run) is not None:
+                return settling.why_not_now(state, run)  # it may be about to be reopened
         about = live_runs(state, name)
     else:
         about = [state.runs[each] for each in (known.candidate, known.current) if each]

@@ -10,7 +10,8 @@ Two kinds, so that the end is always what an unbounded budget would have led to 
 - *Tellings*: children hear how their parent ended. Jobs that run know how their own parents ended, so
   more may end meanwhile: each joins the end of the line, and everything is stamped with the time at which
   it began. Nothing is refused, which matters where a thousand jobs end in front of a thousand children.
-- *Operations*: starting a run whose jobs have delays, cancelling a run or a job, retrying one. Each is
+- *Operations*: starting a run whose jobs have delays, cancelling a run or a job, retrying one, changing
+  a run (`mutations.py`). Each is
   alone at its run, from a settled start to a settled end. What the run looked like halfway has no meaning
   that people or commands could build on.
 
@@ -18,8 +19,8 @@ Whatever needs the run settled is refused with `settling`, an answer for the lea
 command back and proposes it again when the run is settled. Of a lock inside the log and a queue of
 commands inside the state, the first needs no second kind of outcome and no order of its own.
 
-Owns the bookkeeping. What the work does is in `jobs.py`, `cancels.py` and `reruns.py`; `carry.py` goes on
-with it.
+Owns the bookkeeping. What the work does is in `jobs.py`, `cancels.py`, `reruns.py` and `mutations.py`;
+`carry.py` goes on with it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,14 @@ from typing import Final
 
 from titan.fsm.handling import Turn
 from titan.fsm.outcomes import SETTLING, Rejected
-from titan.fsm.records.unsettled import CancellingJob, CancellingRun, Operation, Telling, Unsettled
+from titan.fsm.records.unsettled import (
+    CancellingJob,
+    CancellingRun,
+    Mutating,
+    Operation,
+    Telling,
+    Unsettled,
+)
 from titan.fsm.state import Job, Run, State
 from titan.fsm.triggers import as_parent
 from titan.ids import AttemptId, RunId
@@ -72,7 +80,7 @@ def why_not_live(state: State, number: AttemptId) -> Rejected | None:
         return None
     if isinstance(unsettled.operation, CancellingRun):
         return _SUPERSEDED
-    if isinstance(unsettled.operation, CancellingJob):
+    if isinstance(unsettled.operation, CancellingJob | Mutating):
         return _refusal(state.runs[attempt.run], unsettled)
     return None
 

@@ -9,7 +9,7 @@ along, but `rebuild` derives them afresh and never believes them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from itertools import groupby, islice
 from typing import Any, Final
@@ -17,11 +17,13 @@ from typing import Any, Final
 import msgspec
 
 from titan.errors import Fatal
+from titan.fsm import revisions
 from titan.fsm.rebuild import rebuild
 from titan.fsm.records.files import ArtifactKey, Checkpoint, LogPack, TailLog
 from titan.fsm.records.locks import Lock
 from titan.fsm.records.pipelines import Kin, PipelineVersion, SavedPipeline
 from titan.fsm.records.pools import Launch, Pool
+from titan.fsm.records.revisions import History
 from titan.fsm.records.schedules import Schedule
 from titan.fsm.records.services import Deployment
 from titan.fsm.records.signals import Mailboxes
@@ -33,8 +35,8 @@ from titan.spec.manifest import Manifest
 SNAPSHOT_FORMAT: Final = 1
 _JOBS_PER_BLOCK: Final = 4096  # under a megabyte of usual jobs
 _ROWS_PER_BLOCK: Final = 1024
-_KV_BYTES_PER_BLOCK: Final = 512 * 1024
-_KV_ITEM_BYTES: Final = 128  # what a key costs besides its value
+_BYTES_PER_BLOCK: Final = 512 * 1024
+_ROW_BYTES: Final = 128  # what a row costs besides its value
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -153,8 +155,14 @@ def _others(state: State) -> Iterator[bytes | SavedBlock]:
         for job, signals in boxes.items():
             yield _block("mail", {run: {job: signals}})
     yield from _saved(state)
-    for kv_part in _kv_parts(state.kv):
+    for kv_part in _parts_by_size(state.kv, size_of=lambda item: len(item.value)):
         yield _block("kv", kv_part)
+    for part in _parts_by_size(state.histories, size_of=lambda history: history.size):
+        yield _block("histories", part)
+    # An older master may get the snapshot while the cluster's version says that it is one of it.
+    dead = iter(state.dead if state.version >= revisions.SINCE else ())
+    while letters := list(islice(dead, _JOBS_PER_BLOCK)):
+        yield _block("dead", letters)
     for start in range(0, len(state.timers), _ROWS_PER_BLOCK):
         yield _block("timers", state.timers[start : start + _ROWS_PER_BLOCK])
 
@@ -243,13 +251,15 @@ def _parts(rows: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
         yield part
 
 
-def _kv_parts(kv: dict[str, KvItem]) -> Iterator[dict[str, KvItem]]:
-    part: dict[str, KvItem] = {}
+def _parts_by_size(
+    rows: dict[Any, Any], *, size_of: Callable[[Any], int]
+) -> Iterator[dict[Any, Any]]:
+    part: dict[Any, Any] = {}
     size = 0
-    for key, item in kv.items():
-        part[key] = item
-        size += _KV_ITEM_BYTES + len(item.value)
-        if size >= _KV_BYTES_PER_BLOCK:
+    for key, row in rows.items():
+        part[key] = row
+        size += _ROW_BYTES + size_of(row)
+        if size >= _BYTES_PER_BLOCK:
             yield part
             part, size = {}, 0
     if part:
@@ -287,6 +297,8 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
         ("stage", Stage),
         ("staged", JobsBlock),
         ("kv", dict[str, KvItem]),
+        ("histories", dict[RunId, History]),
+        ("dead", list[tuple[RunId, JobId]]),
         ("timers", list[Timer]),
         ("end", int),
     )
@@ -338,6 +350,8 @@ def _take(state: State, section: str, data: Any) -> None:
     elif section == "pipelines":
         saved = SavedPipeline(name=data.name, next_version=data.next_version)
         state.pipelines.setdefault(data.name, saved).versions[data.version.number] = data.version
+    elif section == "dead":
+        state.dead.update(dict.fromkeys(data))
     elif section == "timers":
         state.timers.extend(data)
     elif section != "end":

@@ -17,6 +17,7 @@ from titan.fsm.records.gates import Gate
 from titan.fsm.records.locks import Lock
 from titan.fsm.records.pipelines import Kin, SavedPipeline
 from titan.fsm.records.pools import Launch, Pool
+from titan.fsm.records.revisions import History
 from titan.fsm.records.schedules import Schedule
 from titan.fsm.records.services import Deployment, Service
 from titan.fsm.records.signals import Mailboxes
@@ -281,6 +282,12 @@ class State(msgspec.Struct, kw_only=True):
     sessions: dict[str, Session] = msgspec.field(default_factory=dict)  # least recently used first
     stages: dict[RunId, Stage] = msgspec.field(default_factory=dict)
     unsettled: dict[RunId, Unsettled] = msgspec.field(default_factory=dict)  # next in turn first
+    histories: dict[RunId, History] = msgspec.field(
+        default_factory=dict
+    )  # of runs whose graph changed, the one that changed last at the end
+    dead: dict[tuple[RunId, JobId], None] = msgspec.field(
+        default_factory=dict
+    )  # the dead-letter queue: jobs that are DEAD, in the order in which they died
     over: dict[RunId, int] = msgspec.field(
         default_factory=dict
     )  # ended runs, oldest end first: jobs
@@ -300,6 +307,7 @@ class State(msgspec.Struct, kw_only=True):
     log_packs: dict[int, LogPack] = msgspec.field(default_factory=dict)  # by number, oldest first
     next_log_pack: int = 1
     # index
+    history_bytes: int = 0  # the sizes of all histories
     over_jobs: int = 0  # how many jobs the runs in `over` and `under` have
     under: dict[RunId, int] = msgspec.field(
         default_factory=dict

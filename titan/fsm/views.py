@@ -10,10 +10,13 @@ from itertools import islice
 from typing import Any, Final
 
 from titan.errors import NotFound
+from titan.fsm import mutation_views
 from titan.fsm import views_coordination as coordination
 from titan.fsm.file_views import get_artifact, get_outputs, list_artifacts
 from titan.fsm.gate_views import decision_views, get_gate, list_gates
+from titan.fsm.graph_queries import GetGraph, ListDead, ListRevisions
 from titan.fsm.kin import subrun_of
+from titan.fsm.mutation_views import page
 from titan.fsm.pipeline_views import get_pipeline, list_pipelines
 from titan.fsm.policy import decode_spec
 from titan.fsm.queries import (
@@ -46,10 +49,10 @@ from titan.fsm.queries import (
     ListWorkers,
     PeekSignal,
     PoolView,
-    Query,
     RunView,
     WorkerView,
 )
+from titan.fsm.query import Query
 from titan.fsm.reasons import Reasons
 from titan.fsm.records.pools import AWAITED, JOINED, Pool
 from titan.fsm.schedule_views import get_schedule, list_schedules
@@ -88,6 +91,7 @@ def run_view(run: Run) -> RunView:
         schedule=run.schedule,
         parent_run=run.parent_run,
         parent_job=run.parent_job,
+        revision=run.revision,
     )
 
 
@@ -186,10 +190,6 @@ def kv_view(key: str, item: KvItem) -> KvView:
 # --- one reader per query -------------------------------------------------------------------------
 
 
-def _page(limit: int) -> int:
-    return max(1, min(limit, LIST_PAGE_MAX))
-
-
 def _run(state: State, run_id: str) -> Run:
     run = state.runs.get(RunId(run_id))
     if run is None:
@@ -220,7 +220,7 @@ def _list_runs(state: State, query: ListRuns) -> list[RunView]:
         and (not query.state or run.state == query.state)
         and (not query.agent_run_id or run.agent_run_id == query.agent_run_id)
     )
-    return list(islice(wanted, _page(query.limit)))
+    return list(islice(wanted, page(query.limit)))
 
 
 def _after(runs: Iterable[Run], last: str) -> Iterator[Run]:
@@ -240,7 +240,7 @@ def _list_jobs(state: State, query: ListJobs) -> list[JobView]:
         if job.seq > last_seq and (not query.state or job.state == query.state)
     )
     reasons = Reasons(state)
-    return [job_view(run, job, reasons=reasons) for job in islice(wanted, _page(query.limit))]
+    return [job_view(run, job, reasons=reasons) for job in islice(wanted, page(query.limit))]
 
 
 def _get_job(state: State, query: GetJob) -> JobView:
@@ -285,7 +285,7 @@ def _kv_get(state: State, query: KvGet) -> KvView | None:
 
 def _kv_list(state: State, query: KvList) -> list[KvView]:
     keys = sorted(key for key in state.kv if key.startswith(query.prefix) and key > query.after)
-    return [kv_view(key, state.kv[key]) for key in keys[: _page(query.limit)]]
+    return [kv_view(key, state.kv[key]) for key in keys[: page(query.limit)]]
 
 
 def _get_blob(state: State, query: GetBlob) -> BlobView | None:
@@ -321,4 +321,7 @@ _READERS: Final[dict[type[Query], Callable[[State, Any], Any]]] = {
     GetArtifact: get_artifact,
     ListArtifacts: list_artifacts,
     GetOutputs: get_outputs,
+    GetGraph: mutation_views.graph,
+    ListRevisions: mutation_views.history,
+    ListDead: mutation_views.dead_letters,
 }

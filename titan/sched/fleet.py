@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
-from titan.fsm.state import Worker
+from titan.fsm.state import Demand, Worker
 from titan.ids import AttemptId, WorkerId
 from titan.limits import POOLS_IDLE_MAX
 from titan.sched import filters
@@ -180,16 +180,22 @@ class Fleet:
             self._reindex(seat)
             self.freed[worker] = None
 
-    def confirm(self, worker: WorkerId, attempt: AttemptId, job: JobKey) -> bool:
-        """Turn a proposal into the attempt that came of it; answers whether the attempt is counted."""
+    def confirm(self, worker: WorkerId, attempt: AttemptId, job: JobKey, *, demand: Demand) -> bool:
+        """Turn a proposal into the attempt that came of it; answers whether the attempt is counted.
+
+        The job may have been changed since it was proposed: then the proposal is given back."""
         seat = self.seats.get(worker)
         if seat is None:
             return False
         if attempt in seat.held:
             return True  # its worker was counted afresh meanwhile; the proposal is to be given back
-        hold = seat.reserved.pop(job, None)
+        hold = seat.reserved.get(job)
         if hold is None:
             return False
+        if hold.need.demand is not demand and hold.need.demand != demand:
+            self.unreserve(worker, job)
+            return False
+        del seat.reserved[job]
         seat.held[attempt] = hold
         return True
 

@@ -345,7 +345,11 @@ class Planner:
         self._retractions.forget(event.attempt)
 
     def _hold(self, attempt: Attempt) -> None:
-        if self.fleet.confirm(attempt.worker, attempt.id, (attempt.run, attempt.job)):
+        job = self._state.job(attempt.run, attempt.job)
+        if job is None:
+            return
+        key = (attempt.run, attempt.job)
+        if self.fleet.confirm(attempt.worker, attempt.id, key, demand=job.demand):
             return
         hold = self._hold_of(attempt)
         if hold is not None:

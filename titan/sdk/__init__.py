@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from titan.sdk.anything import ANY
 from titan.sdk.client import RunHandle, TitanClient
 from titan.sdk.context import TaskContext, current
+from titan.sdk.edits import RunEdits
 from titan.sdk.jobs import TitanJob
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "AsyncClient",
     "AsyncRunHandle",
     "AsyncTaskContext",
+    "RunEdits",
     "RunHandle",
     "TaskContext",
     "TitanClient",

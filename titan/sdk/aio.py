@@ -7,13 +7,16 @@ from types import TracebackType
 from titan.sdk.absent import KnowsWhatIsAbsent
 from titan.sdk.fleet import FleetApi
 from titan.sdk.locks import LocksApi
+from titan.sdk.mutations import MutationsApi
 from titan.sdk.schedules import SchedulesApi
 from titan.sdk.services import ServicesApi
 from titan.sdk.store import StoreApi
 from titan.wire.messages import ClusterInfo, GetCluster
 
 
-class AsyncClient(SchedulesApi, ServicesApi, StoreApi, LocksApi, FleetApi, KnowsWhatIsAbsent):
+class AsyncClient(
+    SchedulesApi, ServicesApi, MutationsApi, StoreApi, LocksApi, FleetApi, KnowsWhatIsAbsent
+):
     """A client of a Titan cluster, for one event loop.
 
     `masters`: "host:port,host:port" or a list; else `TITAN_MASTERS`, else `TITAN_HOST` and

@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from titan.limits import CLIENT_DEADLINE_S
 from titan.sdk.absent import KnowsWhatIsAbsent
+from titan.sdk.mutations_face import MutationsFace
 from titan.sdk.schedules_face import SchedulesFace
 from titan.sdk.store_face import StoreFace
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from titan.sched.verdicts import Why
     from titan.sdk.aio import AsyncClient
     from titan.sdk.artifacts import JobFile
+    from titan.sdk.edits import RunEdits
     from titan.sdk.gates import Decided
     from titan.sdk.handles import AsyncRunHandle
     from titan.sdk.jobs import TitanJob
@@ -94,6 +97,10 @@ class RunHandle:
         """Tell it, or one of its jobs, something; see `TitanClient.signal`."""
         return self._client.signal(self.id, name, payload, job=job)
 
+    def mutate(self, *, if_revision: int = 0, note: str = "") -> AbstractContextManager[RunEdits]:
+        """Change it: what is collected in the block is committed when it ends, all or nothing."""
+        return self._client.changing(self.id, if_revision=if_revision, note=note)
+
     def watch(self) -> Iterator[RunChange]:
         """The run and its jobs now, then every change until it has ended."""
         return self._client.watch_run(self.id)
@@ -115,7 +122,7 @@ class RunHandle:
         return self._client.get_output(job, self.id)
 
 
-class TitanClient(StoreFace, SchedulesFace, KnowsWhatIsAbsent):
+class TitanClient(MutationsFace, StoreFace, SchedulesFace, KnowsWhatIsAbsent):
     """A client of a Titan cluster. Safe to use from several threads.
 
     `masters`: "host:port,host:port" or a list; else `TITAN_MASTERS`, else `TITAN_HOST` and

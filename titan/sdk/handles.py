@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, cast
 
 from titan.fsm.queries import GateView, JobView
 from titan.ids import RunId
@@ -11,8 +12,10 @@ from titan.sdk.views import RunChange
 
 if TYPE_CHECKING:
     from titan.sdk.artifacts import JobFile
+    from titan.sdk.edits import RunEdits
     from titan.sdk.gates import Decided
     from titan.sdk.jobs import TitanJob
+    from titan.sdk.mutations import MutationsApi
     from titan.sdk.runs import RunsApi
 
 
@@ -64,6 +67,13 @@ class AsyncRunHandle:
     async def signal(self, name: str, payload: Any = None, *, job: str | None = None) -> int:
         """Tell it, or one of its jobs, something; see `AsyncClient.signal`."""
         return await self._client.signal(self.id, name, payload, job=job)
+
+    def mutate(
+        self, *, if_revision: int = 0, note: str = ""
+    ) -> AbstractAsyncContextManager[RunEdits]:
+        """Change it: what is collected in the block is committed when it ends, all or nothing."""
+        client = cast("MutationsApi", self._client)  # the same object
+        return client.changing(self.id, if_revision=if_revision, note=note)
 
     def watch(self) -> AsyncIterator[RunChange]:
         """Every change until it has ended."""

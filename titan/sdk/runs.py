@@ -116,6 +116,10 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
 
     async def _addition(self, run: object, jobs: Iterable[TitanJob]) -> AddJobs:
         """The command that adds jobs whose files are there. Raises `InvalidSpec`, `LimitExceeded`."""
+        return addition(RunId(str(run)), await self._prepare(run, jobs), by=owner())
+
+    async def _prepare(self, run: object, jobs: Iterable[TitanJob]) -> tuple[JobSpec, ...]:
+        """Jobs that are to join the run, checked as far as one can without it; their files are there."""
         listed = list(jobs)
         packed = await asyncio.to_thread(lambda: pack(listed, per_job=True))
         with ExitStack() as files:
@@ -123,7 +127,7 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
                 files.enter_context(packed.bundle)
             specs = checked(str(run), packed.specs, open_world=True)
             await self._upload(packed)
-        return addition(RunId(str(run)), specs)
+        return specs
 
     async def _upload(self, packed: Packed) -> None:
         if packed.bundle is not None:

@@ -54,9 +54,9 @@ def split(submit: SubmitRun) -> Submission:
     return Submission(stages, msgspec.structs.replace(submit, jobs=groups[-1], parts=len(stages)))
 
 
-def addition(run: RunId, jobs: Sequence[JobSpec]) -> AddJobs:
+def addition(run: RunId, jobs: Sequence[JobSpec], *, by: str = "") -> AddJobs:
     """One command that adds jobs to a run. It is atomic, so it cannot be split: `LimitExceeded`."""
-    command = AddJobs(run=run, jobs=tuple(jobs))
+    command = AddJobs(run=run, jobs=tuple(jobs), by=by)
     size = sum(_size(job) for job in jobs) + _FRAMING_BYTES
     if size > COMMAND_BYTES_MAX:
         raise LimitExceeded(

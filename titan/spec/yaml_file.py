@@ -72,8 +72,8 @@ class LoadedPipeline(NamedTuple):
         return bundle
 
 
-def load_pipeline(path: str | os.PathLike[str]) -> LoadedPipeline:
-    """Read a pipeline's YAML file.
+def load_pipeline(path: str | os.PathLike[str], *, open_world: bool = False) -> LoadedPipeline:
+    """Read a pipeline's YAML file. With `open_world` unknown parents may be in the run that it joins.
 
     Raises `FileNotFoundError` (or another `OSError`) when it cannot be opened, `InvalidSpec` with all
     problems when it cannot run, `LimitExceeded` when it is too large.
@@ -86,10 +86,10 @@ def load_pipeline(path: str | os.PathLike[str]) -> LoadedPipeline:
             f"{file} is larger than {YAML_BYTES_MAX} bytes",
             hint="generate the jobs with the Python SDK, or split the pipeline",
         )
-    return parse_pipeline(data, path=file)
+    return parse_pipeline(data, path=file, open_world=open_world)
 
 
-def parse_pipeline(data: bytes, *, path: Path) -> LoadedPipeline:
+def parse_pipeline(data: bytes, *, path: Path, open_world: bool = False) -> LoadedPipeline:
     """Read a pipeline from bytes as if `path` held them: names in it are relative to its folder."""
     problems = Problems(str(path))
     tree = read_tree(data, problems=problems)
@@ -98,7 +98,7 @@ def parse_pipeline(data: bytes, *, path: Path) -> LoadedPipeline:
             problems.add("must be a mapping with the key 'jobs'", place=Place(1, 1))
         problems.raise_if_any()
         raise AssertionError("unreachable: a problem was just added")
-    return _Reader(problems, path).pipeline(tree)
+    return _Reader(problems, path, open_world=open_world).pipeline(tree)
 
 
 class _Read(NamedTuple):
@@ -113,7 +113,8 @@ class _Read(NamedTuple):
 class _Reader:
     """Reads one file; every method reports into `problems` and goes on."""
 
-    def __init__(self, problems: Problems, path: Path) -> None:
+    def __init__(self, problems: Problems, path: Path, *, open_world: bool) -> None:
+        self._open_world = open_world
         self._problems = problems
         self._path = path
         self._folder = Path(os.path.abspath(path)).parent  # noqa: PTH100 - keeps symlinks
@@ -354,7 +355,7 @@ class _Reader:
                 job = str(read.attrs.get("id", read.label))
                 jobs.append(graph.Vertex(gates.gate_id(job), (job,)))
                 owners.append(read)
-        for fault in graph.find_faults(jobs):
+        for fault in graph.find_faults(jobs, open_world=self._open_world):
             read = owners[fault.job]
             label = f"{read.label}.{fault.field}" if fault.field else "jobs"
             place = read.places.get(fault.field, read.place)

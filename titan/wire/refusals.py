@@ -24,6 +24,7 @@ _NOT_FOUND: Final = (
     "unknown_gate",
     "unknown_pipeline",
     "unknown_pool",
+    "unknown_revision",
 )
 _INVALID: Final = (
     "duplicate_job",
@@ -44,6 +45,10 @@ _HINTS: Final = {
     "not_in_task": "titan.sdk.current() works in jobs that a worker started",
     "run_over": "the run has ended: submit a new one, or retry one of its jobs",
     "pool_full": "raise its maximum: titan pools set NAME --max N",
+    "revision_changed": "look at the run again, then decide again",
+    "already_started": "only what has not started can be changed; cancel it, or reroute it with restart",
+    "already_over": "it has ended: run it again instead",
+    "not_own_run": "a task may change its own run only",
     "wrong_type": "the key holds a set and not a value, or the other way round",
 }
 

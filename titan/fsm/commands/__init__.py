@@ -60,6 +60,9 @@ from titan.fsm.commands.logs import (
     KeepLogs,
     PackLogs,
 )
+from titan.fsm.commands.mutation import (
+    MutateRun,
+)
 from titan.fsm.commands.pipelines import (
     DeletePipeline,
     SavePipeline,
@@ -141,6 +144,7 @@ __all__ = [
     "KvSetAdd",
     "KvSetRemove",
     "KvWrite",
+    "MutateRun",
     "OpenEpoch",
     "PackLogs",
     "PauseSchedule",
@@ -187,6 +191,7 @@ AnyClientCommand = (
     | CancelRun
     | CancelJob
     | RetryJob
+    | MutateRun
     | SetWorkerMode
     | SetPool
     | RemovePool

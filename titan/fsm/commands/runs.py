@@ -41,6 +41,7 @@ class AddJobs(ClientCommand, frozen=True, kw_only=True, tag="run.add_jobs"):
 
     run: RunId
     jobs: tuple[JobSpec, ...]
+    by: str = ""  # who asked, for people to read
 
     def needs_version(self) -> int:
         """As much as the youngest field of its jobs."""

@@ -82,7 +82,26 @@ class Retrying(msgspec.Struct, array_like=True, tag="retry"):
         return f"the retry of '{self.root}'"
 
 
-Operation = Starting | CancellingRun | CancellingJob | Retrying
+class Mutating(msgspec.Struct, array_like=True, tag="mutate"):
+    """A run was changed. What follows is carried out one after the other: children hear of jobs that
+    were skipped, then jobs are cancelled, then others run again."""
+
+    now_ms: int
+    told: list[JobId] = []  # as `Telling.parents`
+    child: int = 0
+    todo: list[tuple[str, JobId]] = []  # "cancel" or "rerun", and which job
+    failed: list[JobId] = []  # to run again after those, as far as they can
+    at: int = 0  # how many of both have begun
+    part: CancellingJob | Retrying | None = None  # the last of them, when it goes on
+    is_refreshed: bool = False  # whether the run knows what ended before the first that runs again
+
+    @property
+    def about(self) -> str:
+        """What is going on, in words."""
+        return "a change of its run"
+
+
+Operation = Starting | CancellingRun | CancellingJob | Retrying | Mutating
 
 
 class Unsettled(msgspec.Struct, kw_only=True):

@@ -18,7 +18,8 @@ import msgspec
 from aiohttp import web
 
 from titan.errors import NotFound, UserError
-from titan.fsm.queries import GetJob, GetRun, KvGet, KvList, ListJobs, ListRuns, ListWorkers, Query
+from titan.fsm.queries import GetJob, GetRun, KvGet, KvList, ListJobs, ListRuns, ListWorkers
+from titan.fsm.query import Query
 from titan.ids import JobId, RunId
 from titan.limits import LIST_PAGE_MAX
 from titan.master.feed import EVERYTHING, Follower, Id, Interest
