@@ -24,6 +24,7 @@ from titan.fsm.records.pools import AWAITED
 from titan.fsm.state import Job, JobState, Run, State, is_ready
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 from titan.limits import FINISHED_KEEP_MS
+from titan.spec.budgets import NO_LIMIT, BudgetSpec
 from titan.spec.manifest import FileEntry, Manifest, manifest_of
 from titan.spec.model import (
     CATCHUPS,
@@ -41,6 +42,7 @@ RUNS = [RunId(f"r-{n}") for n in range(4)]
 JOBS = [JobId(name) for name in "abcdefghij"]
 DIGESTS = [Digest(two * 32) for two in ("ab", "cd", "ef")]
 PIPELINES = ["p", "q"]
+AGENTS = ["x", "y"]
 WORKERS = [WorkerId(f"w{n}") for n in range(3)]
 
 
@@ -120,6 +122,34 @@ def _graph(dice: Dice, known: Sequence[str], names: Sequence[str]) -> tuple[JobS
     return tuple(made)
 
 
+def _limits(dice: Dice) -> BudgetSpec | None:
+    """Tight ones, so that they are met."""
+    if dice.random() < 0.5:
+        return None
+    return BudgetSpec(
+        jobs=dice.choice([None, 1, 3, 6, 12]),
+        depth=dice.choice([None, None, 0, 1]),
+        wall_ms=dice.choice([None, None, None, 2500]),
+        cpu_ms=dice.choice([None, None, None, 2]),
+        units=dice.choice([{}, {"u": 5}]),
+        on_limit=dice.choice(["", "queue", "queue", "gate"]),
+    )
+
+
+def _set_budget(state: State, dice: Dice) -> Command:
+    names = [*state.budgets, *(f"agent:{name}" for name in AGENTS)]
+    jobs = dice.choice([None, 2, 9, 20, NO_LIMIT])
+    if dice.random() < 0.5:
+        limit = _limits(dice) or BudgetSpec(jobs=jobs)
+    else:
+        limit = BudgetSpec(jobs=jobs, wall_ms=dice.choice([None, None, 9000, NO_LIMIT]))
+    return c.SetBudget(budget=dice.choice(names), limit=limit)
+
+
+def _spend(state: State, dice: Dice) -> Command:
+    return c.Spend(unit=dice.choice("uuv"), amount=dice.choice([1, 1, 2, 4, -1]))
+
+
 def _submit(state: State, dice: Dice) -> Command:
     run = dice.choice(RUNS)
     names = dice.sample(JOBS, dice.randrange(1, len(JOBS)))
@@ -130,7 +160,13 @@ def _submit(state: State, dice: Dice) -> Command:
         parts = dice.randrange(3)
     bundle = dice.choice([Digest(""), DIGESTS[0]])
     return c.SubmitRun(
-        run=run, name="n", jobs=_graph(dice, known, names), parts=parts, bundle=bundle
+        run=run,
+        name="n",
+        jobs=_graph(dice, known, names),
+        parts=parts,
+        bundle=bundle,
+        budget=_limits(dice),
+        agent_run_id=dice.choice(["", "", *AGENTS]),
     )
 
 
@@ -321,6 +357,7 @@ def _finish(state: State, dice: Dice) -> Command:
         output=b"out",
         log=dice.choice([b"", b"printed"]),
         artifacts=_manifest(dice) if dice.random() < 0.3 else None,
+        cpu_us=dice.choice([0, 500, 700]),
     )
 
 
@@ -375,7 +412,9 @@ def _signal(state: State, dice: Dice) -> Command:
 
 def _task(state: State, dice: Dice) -> Command:
     """What code inside a task does."""
-    kind = dice.randrange(4)
+    kind = dice.randrange(5)
+    if kind == 4:
+        return _spend(state, dice)
     if kind == 0:
         return c.SetOutput(value=b"set")
     if kind == 1:
@@ -387,6 +426,8 @@ def _task(state: State, dice: Dice) -> Command:
     if runs and dice.random() < 0.3:
         jobs = _graph(dice, [], [f"c{dice.randrange(999)}"])
         effects.append(c.AddJobs(run=dice.choice(runs), jobs=jobs))
+    if dice.random() < 0.3:
+        effects += [_spend(state, dice), _spend(state, dice)]
     if dice.random() < 0.3:
         effects += [c.SetOutput(value=b"batch"), _ack(state, dice)]
     return c.CommitEffects(effects=tuple(effects))  # type: ignore[arg-type]
@@ -412,14 +453,16 @@ def _decide(state: State, dice: Dice) -> Command:
         gate=job_id,
         decision=dice.choice(["approve", "approve", "approve", "reject"]),
         by=dice.choice(["ann", "bob"]),
-        answers=dice.choice([{}, {"n": 4}, {"n": "5"}, {"s": "y"}]),
+        answers=dice.choice([{}, {"n": 4}, {"n": "5"}, {"s": "y"}, {"jobs": 2}, {"cpu_s": 1}]),
     )
 
 
 def _save(state: State, dice: Dice) -> Command:
     names = dice.sample(JOBS, dice.randrange(1, 4))
     inputs = dice.choice([{}, {}, {"p": Input("int", default=3)}])
-    return c.SavePipeline(name=dice.choice(PIPELINES), jobs=_graph(dice, [], names), inputs=inputs)
+    budget = _limits(dice) if dice.random() < 0.3 else None
+    jobs = _graph(dice, [], names)
+    return c.SavePipeline(name=dice.choice(PIPELINES), jobs=jobs, inputs=inputs, budget=budget)
 
 
 def _forget_saved(state: State, dice: Dice) -> Command:
@@ -428,7 +471,13 @@ def _forget_saved(state: State, dice: Dice) -> Command:
 
 def _submit_saved(state: State, dice: Dice) -> Command:
     run, parameters = dice.choice(RUNS), dice.choice([{}, {}, {"p": 2}])
-    return c.SubmitSaved(run=run, name=dice.choice(PIPELINES), parameters=parameters)
+    return c.SubmitSaved(
+        run=run,
+        name=dice.choice(PIPELINES),
+        parameters=parameters,
+        agent_run_id=dice.choice(["", *AGENTS]),
+        budget=_limits(dice),
+    )
 
 
 def _describe(state: State, dice: Dice) -> Command:
@@ -598,6 +647,7 @@ _MOVES: tuple[tuple[int, Callable[[State, Dice], Command]], ...] = (
     (3, _deploy),
     (2, _schedule),
     (3, _fire),
+    (2, _set_budget),
 )
 _WEIGHTED = [move for weight, move in _MOVES for _ in range(weight)]
 CLIENTS = ("c1", "c2")

@@ -126,8 +126,8 @@ class Twins:
     def compare(self) -> None:
         for state in (self.slow.state, self.fast.state):
             for run in state.runs.values():
-                if run.depth:
-                    run.revision = 0  # sub-runs begin by the entry that has room for them
+                if run.depth or run.budget_gates:
+                    run.revision = 0  # sub-runs and gates begin by the entry that has room for them
                     revisions.forget(state, run.id)
                 for one in run.jobs.values():
                     if one.reason.startswith(TOO_LATE):

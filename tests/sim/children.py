@@ -121,7 +121,9 @@ class SimWarden:
         self.loop.post(self._life, self._report, attempt, code, duration_us)
 
     def _report(self, attempt: AttemptId, code: int, duration_us: int) -> None:
-        self._reports.on_exited(attempt, exit_code=code, duration_us=duration_us, log_bytes=0)
+        self._reports.on_exited(
+            attempt, exit_code=code, duration_us=duration_us, log_bytes=0, cpu_us=0
+        )
 
     def terminate(self, attempt: AttemptId) -> None:
         running = self._running.get(attempt)

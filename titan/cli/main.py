@@ -70,6 +70,8 @@ SECTIONS: Final[dict[str, tuple[Entry, ...]]] = {
         Entry("services", "services", "List services; deploy a new version or stop one."),
         Entry("workers", "workers", "List workers; drain, shut down or launch them."),
         Entry("pools", "pools", "Say which workers the cluster may start by itself."),
+        Entry("agents", "budgets", "Show agent runs and their stages."),
+        Entry("budgets", "budgets", "Show and set what trees of runs may use."),
         Entry("cluster", "cluster", "Show the masters and who leads."),
         Entry("store", "store", "Read, write and follow the key-value store."),
         Entry("lock", "lock", "Show who holds which lock."),

@@ -234,6 +234,7 @@ class WorkerCore:
             cause=cause,
             detail=event.detail or _describe(attempt),
             duration_us=event.duration_us,
+            cpu_us=event.cpu_us,
             log_bytes=event.log_bytes,
             output=event.output,
             log=event.log,

@@ -57,6 +57,7 @@ class ProcessEnded:
     log_bytes: int = 0
     output: bytes = b""
     detail: str = ""
+    cpu_us: int = 0  # of the process and of those it waited for
     cause: str = (
         ""  # why it counts as failed whatever its exit code is: out_of_memory, not_prepared, …
     )

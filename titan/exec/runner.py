@@ -299,7 +299,7 @@ class Runner:
         self._could_not_start(attempt, f"the process could not be started: {reason}")
 
     def on_exited(
-        self, attempt: AttemptId, *, exit_code: int, duration_us: int, log_bytes: int
+        self, attempt: AttemptId, *, exit_code: int, duration_us: int, log_bytes: int, cpu_us: int
     ) -> None:
         """The process has ended and what it left behind has been killed."""
         if attempt < 0:
@@ -312,6 +312,7 @@ class Runner:
             duration_us=duration_us,
             log_bytes=log_bytes,
             log=self._logs.read_small(attempt) if log_bytes else b"",
+            cpu_us=cpu_us,
         )
         if self._fences.needs_look(attempt):
             task = asyncio.create_task(self._look(ended), name=f"end of attempt {attempt}")

@@ -193,19 +193,21 @@ class Warden:
             job = self._by_pid.pop(seen.si_pid, None)
             if job is not None:
                 _kill_group(job.pid, signal.SIGKILL)
-            _pid, status = os.waitpid(seen.si_pid, 0)
+            _pid, status, usage = os.wait4(seen.si_pid, 0)
             if job is not None:
-                self._ended(job, os.waitstatus_to_exitcode(status))
+                cpu_us = round((usage.ru_utime + usage.ru_stime) * 1e6)
+                self._ended(job, os.waitstatus_to_exitcode(status), cpu_us=cpu_us)
             else:
                 self._warm.forget(seen.si_pid)
         if ended:
             self._sweep()
 
-    def _ended(self, job: Job, code: int) -> None:
+    def _ended(self, job: Job, code: int, *, cpu_us: int) -> None:
         del self._by_key[job.key]
         duration_us = (time.monotonic_ns() - job.started_ns) // 1000
         log_bytes = _size(job.log)
-        self._say("exited", job.key, code if code >= 0 else 128 - code, duration_us, log_bytes)
+        code = code if code >= 0 else 128 - code
+        self._say("exited", job.key, code, duration_us, log_bytes, cpu_us)
 
     def _signal(self, key: int, signum: int) -> None:
         job = self._by_key.get(key)

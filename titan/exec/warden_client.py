@@ -48,7 +48,7 @@ class Reports(Protocol):
         """The process could not be started."""
 
     def on_exited(
-        self, attempt: AttemptId, *, exit_code: int, duration_us: int, log_bytes: int
+        self, attempt: AttemptId, *, exit_code: int, duration_us: int, log_bytes: int, cpu_us: int
     ) -> None:
         """The process has ended and whatever it left behind has been killed."""
 
@@ -205,9 +205,13 @@ class Warden:
                 self._reports.on_started(attempt, pid)
             case ("failed", attempt, errno, text):
                 self._reports.on_start_failed(attempt, errno, text)
-            case ("exited", attempt, code, duration_us, log_bytes):
+            case ("exited", attempt, code, duration_us, log_bytes, cpu_us):
                 self._reports.on_exited(
-                    attempt, exit_code=code, duration_us=duration_us, log_bytes=log_bytes
+                    attempt,
+                    exit_code=code,
+                    duration_us=duration_us,
+                    log_bytes=log_bytes,
+                    cpu_us=cpu_us,
                 )
             case _:
                 raise Fatal(f"unknown report {frame[:1]!r} from the warden")

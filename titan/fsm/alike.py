@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from titan.fsm import artifacts, checkpoints, dead
+from titan.fsm import artifacts, budgets, checkpoints, dead
 from titan.fsm.events import JobWithdrawn
 from titan.fsm.handling import Turn
 from titan.fsm.records.services import Service
@@ -51,6 +51,10 @@ class Endings:
         job.queue_due_ms = job.not_before_ms = 0
         if self._turn.state.checkpoints:
             checkpoints.job_is_over(self._turn, self._run, job)
+        if job.unpaid:
+            budgets.job_ended(self._run, job)
+        if job.id in self._run.budget_gates:
+            budgets.gate_is_gone(self._turn.state, self._run, job.id)
 
     def done(self) -> None:
         """Count and tell."""
@@ -97,6 +101,8 @@ class Reopenings:
             artifacts.drop_outputs(self._turn, self._run.id, job.id)
         if self._turn.state.checkpoints:
             checkpoints.job_runs_again(self._turn.state, self._run, job)
+        if job.unpaid:
+            budgets.job_reopened(self._turn.state, self._run, job)
 
     def done(self) -> None:
         """Count and tell."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from titan.fsm import artifacts, jobs, locks, logs, ports, service_life, settling
+from titan.fsm import artifacts, jobs, locks, logs, payments, ports, service_life, settling
 from titan.fsm.commands import AssignAttempt, FinishAttempt, ReleaseAttempt
 from titan.fsm.events import AttemptAssigned, AttemptFinished, AttemptRevoked
 from titan.fsm.handling import Stamp, Turn, handles
@@ -155,6 +155,8 @@ def finish_attempt(state: State, cmd: FinishAttempt, at: Stamp) -> Outcome:
     turn.events.append(
         AttemptFinished(attempt.id, run.id, job.id, attempt.worker, cmd.exit_code, cmd.duration_us)
     )
+    if state.version >= FinishAttempt.cpu_since:
+        payments.charge_cpu(turn, run, max(0, cmd.cpu_us or cmd.duration_us))
     job.exit_code = cmd.exit_code
     if service_life.service_of(run, job) is not None:
         reason = _why_failed(job, cause=cause, detail=_clip(cmd.detail))

@@ -30,13 +30,13 @@ def cancel_run(state: State, cmd: CancelRun, at: Stamp) -> Outcome:
     return turn.done(cancel_all(turn, run))
 
 
-def cancel_all(turn: Turn, run: Run) -> int:
+def cancel_all(turn: Turn, run: Run, *, reason: str = "cancelled") -> int:
     """Cancel what has not ended of a settled run; how many jobs that ends."""
     live = sum(count for each, count in run.counts.items() if not each.is_over)
     if not live:
         return 0
     run.cancelled = True
-    work = CancellingRun(turn.at.now_ms)
+    work = CancellingRun(turn.at.now_ms, reason=reason)
     if not go_on_with_run(turn, run, work, steps=turn.at.budget.allowance):
         settling.keep_operation(turn, run, work)
     jobs.refresh_run(turn, run)
@@ -45,7 +45,7 @@ def cancel_all(turn: Turn, run: Run) -> int:
 
 def go_on_with_run(turn: Turn, run: Run, work: CancellingRun, *, steps: int) -> bool:
     """Cancel the next jobs; whether that were all."""
-    endings = _endings(turn, run)
+    endings = _endings(turn, run, reason=work.reason)
     first = work.at
     work.at = min(len(run.jobs), first + steps)
     for job in islice(run.jobs.values(), first, work.at):
@@ -131,8 +131,8 @@ def _cancel_children(
     turn.at.budget.left -= used
 
 
-def _endings(turn: Turn, run: Run) -> Endings:
-    return Endings(turn, run, to=JobState.CANCELLED, reason="cancelled")
+def _endings(turn: Turn, run: Run, *, reason: str = "cancelled") -> Endings:
+    return Endings(turn, run, to=JobState.CANCELLED, reason=reason)
 
 
 def _cancel(turn: Turn, run: Run, job: Job, endings: Endings) -> None:

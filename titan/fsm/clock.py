@@ -15,6 +15,7 @@ from titan.fsm import (
     jobs,
     kin,
     locks,
+    payments,
     pools,
     retention,
     services,
@@ -78,7 +79,7 @@ def _is_parked(state: State, timer: Timer) -> bool:
         unsettled = kin.keeper(state, RunId(timer.key[0]))
         if unsettled is None:
             return False
-    elif timer.kind in (timers.JOB, timers.QUEUE, timers.GATE, timers.ROLLOUT):
+    elif timer.kind in (timers.JOB, timers.QUEUE, timers.GATE, timers.PAY, timers.ROLLOUT):
         run = RunId(timer.key[0])
         if timer.kind == timers.ROLLOUT:
             run = state.services[JobId(timer.key[0])].candidate
@@ -183,5 +184,7 @@ _FIRE: Final[dict[str, Callable[[Turn, Key], None]]] = {
     timers.STAGE: _stage_expires,
     timers.WORKER: _worker_forgotten,
     timers.DRAIN: _drain_times_out,
+    timers.PAY: payments.pay,
+    timers.BUDGET: payments.time_is_over,
     timers.LAUNCH: _launch_fails,
 }

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from titan.fsm import edges, gates, revisions
+from titan.fsm import budgets, edges, gates, revisions
 from titan.fsm.commands.mutation import (
     Add,
     AnyEdit,
@@ -205,7 +205,8 @@ class Draft:
         if isinstance(made, Rejected):
             return made
         self.new = made
-        return why_not_graph(made, known=run.jobs)
+        refusal = why_not_graph(made, known=run.jobs)
+        return refusal or budgets.why_not_more(self.state, run, jobs=len(made))
 
     def _why_not_reruns(self) -> Rejected | None:
         """Jobs that wait for others of them to run again come last; those that never could are refused."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from titan.fsm import cancels, pipelines, runs, settling, stages
+from titan.fsm import budgets, cancels, pipelines, runs, settling, stages
 from titan.fsm.commands import FireSchedule
 from titan.fsm.events import ScheduleChanged
 from titan.fsm.handling import Stamp, Turn, handles
@@ -176,11 +176,16 @@ def _launch(turn: Turn, schedule: Schedule, run: RunId, nominal_ms: int, *, owne
     if isinstance(made, Rejected):
         return made.why
     stage, last = made
+    caller = runs.caller_of(state, turn.at)  # when a task has triggered it
+    above = budgets.inherited(state, agent="", parent=caller)
+    refusal = budgets.why_not_run(state, above, version.budget, run=run, jobs=len(last))
+    if refusal is not None:
+        return refusal.why
     stages.drop(state, run)
     stage.run.owner = owner
     stage.run.schedule = schedule.name
     stage.run.parameters = {PARAMETER: nominal_ms, **stage.run.parameters}
-    runs.launch(turn, stage, last)
+    runs.launch(turn, stage, last, above=above, own=version.budget)
     return ""
 
 

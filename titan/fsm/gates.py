@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from titan.fsm import jobs, settling, timers
+from titan.fsm import jobs, payments, settling, timers
 from titan.fsm.commands import DecideGate
 from titan.fsm.events import JobChanged
 from titan.fsm.handling import Stamp, Turn, handles
@@ -89,6 +89,9 @@ def time_out(turn: Turn, key: tuple[str, ...]) -> None:
 
 def _close(turn: Turn, run: Run, job: Job, *, to: JobState, reason: str) -> None:
     jobs.end(turn, run, job, to=to, reason=reason)
+    if job.id in run.budget_gates:
+        answers = msgspec.json.decode(job.output) if to is JobState.COMPLETED else {}
+        payments.gate_closed(turn, run, job, answers)
     jobs.settle(turn, run, [job])
     jobs.refresh_run(turn, run)
 

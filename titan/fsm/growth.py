@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from titan.fsm import jobs, references
+from titan.fsm import budgets, jobs, references
 from titan.fsm.policy import service_policy_of
 from titan.fsm.records.services import Service
 from titan.fsm.state import Job, JobState, Run, State
@@ -15,7 +15,18 @@ from titan.ids import JobId
 
 
 def grow(state: State, run: Run, new: Sequence[Job]) -> None:
-    """Add checked jobs with their edges; they wait for those parents that have not ended."""
+    """Add checked jobs with their edges; they wait for those parents that have not ended.
+
+    Whoever lets a visible run grow has asked `budgets.why_not_more`: here the jobs are debited, and
+    those without room wait. A run under construction is debited as a whole when it begins.
+    """
+    connect(state, run, new)
+    if run.id in state.runs:
+        budgets.debit(state, run, new)
+
+
+def connect(state: State, run: Run, new: Sequence[Job]) -> None:
+    """The same for jobs that cost nothing."""
     seq = state.next_job_seq
     for job in new:
         job.seq = seq

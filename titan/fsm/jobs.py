@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from titan.fsm import checkpoints, dead, deployments, kin, retention, settling, timers
+from titan.fsm import budgets, checkpoints, dead, deployments, kin, retention, settling, timers
 from titan.fsm.events import JobChanged, JobReady, JobWithdrawn, RunChanged
 from titan.fsm.handling import Turn
 from titan.fsm.policy import Policy, backoff_ms, may_be_timed, policy_of
@@ -85,6 +85,8 @@ def end(turn: Turn, run: Run, job: Job, *, to: JobState, reason: str = "") -> No
         checkpoints.job_is_over(turn, run, job)
     if to is JobState.DEAD:
         dead.enter(turn.state, run, job)
+    if job.unpaid:
+        budgets.job_ended(run, job)
     _move(turn, run, job, to=to)
 
 
@@ -125,6 +127,8 @@ def unblock_all(turn: Turn, run: Run, free: Iterable[Job]) -> None:
     """Their triggers hold: ready after their delays."""
     ready: list[JobId] = []
     for job in free:
+        if job.unpaid:
+            continue  # a budget has to pay first
         if may_be_timed(job) or not asks_for_worker(job):
             policy = policy_of(job)
             _hold(turn, run, job, policy=policy, delay_ms=policy.delay_ms)
@@ -277,6 +281,8 @@ def _skip(turn: Turn, run: Run, never: Sequence[Job], *, reason: str) -> None:
         job.state = JobState.SKIPPED
         job.reason = reason
         job.ended_ms = now_ms
+        if job.unpaid:
+            budgets.job_ended(run, job)
     if turn.state.checkpoints:
         for job in never:
             checkpoints.job_is_over(turn, run, job)

@@ -44,10 +44,10 @@ def is_cancelled(turn: Turn, run: Run, job: Job) -> None:
         call(turn, below, is_orphan=True)
 
 
-def call(turn: Turn, run: RunId, *, is_orphan: bool) -> None:
-    """Look at the sub-run and its parent in an entry of their own."""
+def call(turn: Turn, run: RunId, *, is_orphan: bool, why: str = "cancelled") -> None:
+    """Look at the sub-run and its parent in an entry of their own; or cancel any run, with a reason."""
     due_ms = turn.at.now_ms
-    turn.state.kin[run] = Kin(due_ms, is_orphan)
+    turn.state.kin[run] = Kin(due_ms, is_orphan, why)
     timers.set_timer(turn.state, timers.KIN, run, due_ms=due_ms)
 
 

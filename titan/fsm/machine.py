@@ -41,6 +41,7 @@ from titan.fsm import (
     settling,
     signals,
     snapshot,
+    spending,
     stages,
     workers,
 )
@@ -83,6 +84,7 @@ HANDLER_FILES: Final = (
     schedules,
     services,
     signals,
+    spending,
     stages,
     workers,
 )  # imported for their handlers

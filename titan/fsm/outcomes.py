@@ -32,7 +32,8 @@ class Rejected(msgspec.Struct, frozen=True):
     invalid, not_in_task, cas_failed, lock_lost, lock_queue_full, lock_limit, mailbox_full, job_over,
     signal_gone, out_of_order, unknown_gate, gate_decided, not_an_approver, invalid_answers,
     unknown_pipeline, invalid_parameters, revision_changed, unknown_revision, cannot_undo,
-    nothing_failed, already_started, already_over, not_own_run.
+    nothing_failed, already_started, already_over, not_own_run,
+    unknown_budget, budget_exhausted.
     """
 
     code: str

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from titan.fsm import references, runs, stages
+from titan.fsm import budgets, references, runs, stages
 from titan.fsm.commands import DeletePipeline, SavePipeline, SubmitSaved
 from titan.fsm.declare import make_jobs
 from titan.fsm.graph import why_not_graph
@@ -27,6 +27,7 @@ from titan.limits import (
     PIPELINES_BYTES_MAX,
     PIPELINES_MAX,
 )
+from titan.spec.budgets import problem_of
 from titan.spec.inputs import fill, why_not_input
 from titan.spec.model import JobSpec, Scalar
 
@@ -77,6 +78,7 @@ def _version(saved: SavedPipeline, cmd: SavePipeline, at: Stamp) -> PipelineVers
         inputs=cmd.inputs,
         owner=cmd.owner,
         digests=tuple([digest for digest in bundles if digest]),
+        budget=cmd.budget,
     )
 
 
@@ -96,7 +98,8 @@ def _why_not(cmd: SavePipeline) -> Rejected | None:
         problem = why_not_input(one)
         if problem:
             return Rejected("invalid", f"parameter '{name[:200]}': {problem}")
-    return None
+    problem = problem_of(cmd.budget) if cmd.budget is not None else ""
+    return Rejected("invalid", f"budget: {problem}") if problem else None
 
 
 @handles(DeletePipeline)
@@ -136,12 +139,19 @@ def submit_saved(state: State, cmd: SubmitSaved, at: Stamp) -> Outcome:
     made = prepare(cmd.run, cmd.name, version, cmd.parameters)
     if isinstance(made, Rejected):
         return made
-    turn = Turn(state, at)
     stage, last = made
+    caller = runs.caller_of(state, at)
+    agent = runs.agent_of(cmd.agent_run_id, caller)
+    above = budgets.inherited(state, agent=agent, parent=caller)
+    own = cmd.budget or version.budget
+    refusal = budgets.why_not_run(state, above, own, run=cmd.run, jobs=len(last))
+    if refusal is not None:
+        return refusal
+    turn = Turn(state, at)
     stages.clear(turn, cmd.run)  # nobody else has this id; whatever was staged under it is not used
-    stage.run.agent_run_id = cmd.agent_run_id
+    stage.run.agent_run_id = agent
     stage.run.owner = cmd.owner
-    runs.launch(turn, stage, last)
+    runs.launch(turn, stage, last, above=above, own=own)
     return turn.done(cmd.run)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from titan.fsm.budget_queries import GetAgentRun, GetBudget, ListAgentRuns, ListBudgets
 from titan.fsm.graph_queries import GetGraph, ListDead, ListRevisions
 from titan.fsm.query import Query
 from titan.fsm.state import AttemptRecord
@@ -226,6 +227,10 @@ AnyQuery = (
     | GetGraph
     | ListRevisions
     | ListDead
+    | ListAgentRuns
+    | GetAgentRun
+    | GetBudget
+    | ListBudgets
 )
 
 
@@ -247,6 +252,9 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     parent_run: RunId = RunId("")  # a sub-run: the run and the job that it runs for
     parent_job: JobId = JobId("")
     revision: int = 0  # grows whenever the graph changes
+    caller_run: RunId = RunId("")  # the task that submitted it, if one did
+    caller_job: JobId = JobId("")
+    budgets: tuple[str, ...] = ()  # that it is under, its own first
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What every question to the state has in common. The questions: `queries.py`, `graph_queries.py`."""
+"""What every question to the state has in common. The questions: `queries.py` and its like."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from titan.fsm import settling
+from titan.fsm import budgets, settling
 from titan.fsm.kin import subrun_of
 from titan.fsm.policy import decode_spec, policy_of
 from titan.fsm.ports import refusal_everywhere
@@ -42,6 +42,8 @@ class Reasons:
             return f"waits until {under_way} is carried out"
         if job.waiting_for:
             return _parents(run, job)
+        if job.unpaid:
+            return budgets.why_unpaid(self.state, run)
         if job.not_before_ms:
             return _held(job)
         if job.demand not in self._by_demand:

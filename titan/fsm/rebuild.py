@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from titan.fsm import dead, jobs, logs, ports, references
+from titan.fsm import budgets, dead, jobs, logs, ports, references
 from titan.fsm.declare import PLAIN
 from titan.fsm.occupancy import occupy
 from titan.fsm.stages import note_roots
@@ -40,6 +40,7 @@ def rebuild(state: State) -> None:
             job.demand = share(job.demand)
     state.staged_bytes = sum(stage.size for stage in state.stages.values())
     _rebuild_families(state)
+    _rebuild_budgets(state)
     state.over_jobs = sum(state.over.values()) + sum(state.under.values())
     state.claims = sum(len(lock.holders) + len(lock.waiters) for lock in state.locks.values())
     state.mail_bytes = sum(
@@ -69,6 +70,18 @@ def _rebuild_families(state: State) -> None:
             state.families.setdefault(run.root, {})[run.id] = None
             if run.ended_ms:
                 state.under[run.id] = len(run.jobs)
+
+
+def _rebuild_budgets(state: State) -> None:
+    state.agents = {}
+    for budget in state.budgets.values():
+        budget.runs = {}
+    for run in state.runs.values():
+        run.unbilled = len(run.budget_gates) + sum(job.unpaid for job in run.jobs.values())
+        if run.agent_run_id:
+            state.agents.setdefault(run.agent_run_id, {})[run.id] = None
+        for budget in budgets.covering(state, run):
+            budget.runs[run.id] = None
 
 
 def _rebuild_run(run: Run, *, share: Callable[[Any], Any], is_settled: bool) -> None:

@@ -10,7 +10,17 @@ from __future__ import annotations
 
 from itertools import islice
 
-from titan.fsm import artifacts, checkpoints, dead, logs, references, revisions, signals, timers
+from titan.fsm import (
+    artifacts,
+    budgets,
+    checkpoints,
+    dead,
+    logs,
+    references,
+    revisions,
+    signals,
+    timers,
+)
 from titan.fsm.events import RunForgotten
 from titan.fsm.handling import Turn
 from titan.fsm.state import Run, State
@@ -102,6 +112,7 @@ def _forget_one(turn: Turn, run: Run) -> int:
     revisions.forget(state, run.id)
     dead.forget(state, run)
     del state.runs[run.id]
+    budgets.forget(state, run)
     state.unsettled.pop(run.id, None)
     state.kin.pop(run.id, None)
     run_is_live(state, run)

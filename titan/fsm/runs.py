@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from titan.fsm import gates, jobs, references, revisions, settling, stages, timers
+from titan.fsm import budgets, gates, jobs, references, revisions, settling, stages, timers
 from titan.fsm.batch import Draft, batchable
 from titan.fsm.commands import AddJobs, SubmitRun
 from titan.fsm.declare import make_jobs
@@ -26,6 +26,7 @@ from titan.fsm.telling import tell_ready
 from titan.fsm.unattended import asks_for_worker
 from titan.ids import JobId, RunId, is_digest
 from titan.limits import JOB_SPEC_BYTES_MAX, JOBS_PER_RUN_MAX, NAME_CHARS_MAX
+from titan.spec.budgets import BudgetSpec
 from titan.spec.model import Scalar
 
 
@@ -45,20 +46,48 @@ def submit_run(state: State, cmd: SubmitRun, at: Stamp) -> Outcome:
     refusal = stages.why_not_part(stage, made)
     if refusal is not None:
         return refusal
+    caller = caller_of(state, at)
+    agent = agent_of(cmd.agent_run_id, caller)
+    count = len(stage.run.jobs) + len(made)
+    above = budgets.inherited(state, agent=agent, parent=caller)
+    refusal = budgets.why_not_run(state, above, cmd.budget, run=cmd.run, jobs=count)
+    if refusal is not None:
+        return refusal
     turn = Turn(state, at)
     stages.clear(turn, cmd.run, but=stage)
     run = stage.run
     run.name = cmd.name
     run.bundle = cmd.bundle
     run.parameters = cmd.parameters
-    run.agent_run_id = cmd.agent_run_id
+    run.agent_run_id = agent
     run.owner = cmd.owner
-    launch(turn, stage, made)
+    launch(turn, stage, made, above=above, own=cmd.budget)
     return turn.done(cmd.run)
 
 
-def launch(turn: Turn, stage: Stage, last: Sequence[Job]) -> None:
-    """Build the last jobs in, make the run visible and let it start. Everything has been checked."""
+def caller_of(state: State, at: Stamp) -> Run | None:
+    """The run of the task that submits; None for a client outside of tasks."""
+    attempt = state.attempts.get(at.attempt)
+    return None if attempt is None else state.runs[attempt.run]
+
+
+def agent_of(asked: str, caller: Run | None) -> str:
+    """The agent run that a new run belongs to: its caller's unless it says otherwise."""
+    return asked or ("" if caller is None else caller.agent_run_id)
+
+
+def launch(
+    turn: Turn,
+    stage: Stage,
+    last: Sequence[Job],
+    *,
+    above: Mapping[str, int],
+    own: BudgetSpec | None,
+) -> None:
+    """Build the last jobs in, make the run visible and let it start. Everything has been checked.
+
+    `above` and `own`: the budgets that it is under, and its own.
+    """
     run = stage.run
     stages.build(turn.state, stage, last)
     run.created_ms = turn.at.now_ms
@@ -66,13 +95,20 @@ def launch(turn: Turn, stage: Stage, last: Sequence[Job]) -> None:
     turn.state.runs[run.id] = run
     if run.bundle:
         references.hold(turn.state, (run.bundle,))
+    attempt = turn.state.attempts.get(turn.at.attempt)
+    if attempt is not None:
+        run.caller_run, run.caller_job = attempt.run, attempt.job
+    budgets.join(turn.state, run, above, own)
     turn.events.append(RunSubmitted(run.id))
     _start(turn, stage)
 
 
 def _start(turn: Turn, stage: Stage) -> None:
     """Let the jobs without parents start; all others have to wait. Only timers cost anything here."""
-    run = stage.run
+    run, roots = stage.run, stage.roots
+    if run.unpaid:
+        roots = [name for name in roots if name not in run.unpaid]
+        stage.timed = [root for root in stage.timed if root.job not in run.unpaid]
     if stage.timed:
         work = Starting(
             turn.at.now_ms,
@@ -81,7 +117,7 @@ def _start(turn: Turn, stage: Stage) -> None:
         if not go_on_with_start(turn, run, work, steps=turn.at.budget.allowance):
             timers.make_room(turn.state, len(stage.timed))
             settling.keep_operation(turn, run, work)
-    tell_ready(turn, run, stage.roots)
+    tell_ready(turn, run, roots)
 
 
 def go_on_with_start(turn: Turn, run: Run, work: Starting, *, steps: int) -> bool:
@@ -160,7 +196,8 @@ def _check_addition(
     if isinstance(new, Rejected):
         return new
     known = ChainMap(beside, run.jobs) if beside else run.jobs
-    return why_not_graph(new, known=known) or new
+    asked = len(new) + len(beside or ())
+    return why_not_graph(new, known=known) or budgets.why_not_more(state, run, jobs=asked) or new
 
 
 def apply_addition(turn: Turn, cmd: AddJobs, new: list[Job]) -> int:

@@ -224,7 +224,7 @@ def _make_room(turn: Turn, known: Deployment) -> None:
     if job.live:
         attempts.revoke(turn, state.attempts[job.live], cause="replaced")
         jobs.give_back(turn, run, job, delay_ms=delay_ms)
-    elif not job.waiting_for:
+    elif not job.waiting_for and not job.unpaid:
         jobs.hold_again(turn, run, job, delay_ms=delay_ms)
     if job.state is JobState.PENDING:
         job.reason = f"makes room for run {known.candidate}"

@@ -19,6 +19,7 @@ import msgspec
 from titan.errors import Fatal
 from titan.fsm import revisions
 from titan.fsm.rebuild import rebuild
+from titan.fsm.records.budgets import RunBudget
 from titan.fsm.records.files import ArtifactKey, Checkpoint, LogPack, TailLog
 from titan.fsm.records.locks import Lock
 from titan.fsm.records.pipelines import Kin, PipelineVersion, SavedPipeline
@@ -122,9 +123,9 @@ def _copied(run: Run) -> Run:
         if isinstance(job.children, list):
             job.children = list(job.children)
     services = {name: copy(service) for name, service in run.services.items()}
-    return msgspec.structs.replace(
-        run, jobs=jobs, counts=dict(run.counts), gates=dict(run.gates), services=services
-    )
+    fields = ("counts", "gates", "unpaid", "budget_gates", "units")
+    fresh = {name: dict(getattr(run, name)) for name in fields}
+    return msgspec.structs.replace(run, jobs=jobs, services=services, **fresh)
 
 
 def _others(state: State) -> Iterator[bytes | SavedBlock]:
@@ -147,6 +148,7 @@ def _others(state: State) -> Iterator[bytes | SavedBlock]:
         ("log_tail", state.log_tail),
         ("log_packs", state.log_packs),
         ("schedules", state.schedules),
+        ("budgets", state.budgets),
     ):
         for part in _parts(rows):
             yield _block(section, part)
@@ -294,6 +296,7 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
         ("log_tail", dict[AttemptId, TailLog]),
         ("log_packs", dict[int, LogPack]),
         ("schedules", dict[str, Schedule]),
+        ("budgets", dict[str, RunBudget]),
         ("stage", Stage),
         ("staged", JobsBlock),
         ("kv", dict[str, KvItem]),

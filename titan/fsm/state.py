@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from titan.fsm.records.budgets import RunBudget
 from titan.fsm.records.files import ArtifactKey, Checkpoint, LogPack, TailLog
 from titan.fsm.records.gates import Gate
 from titan.fsm.records.locks import Lock
@@ -117,6 +118,8 @@ class Job(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     # parents not over yet; 0 as soon as the trigger holds (any_* may be early). In a run that is not
     # settled it lags behind them, and is no index but a record of who has heard of what
     waiting_for: int = 0
+    # added later, not an index
+    unpaid: bool = False  # no budget has paid for it: it cannot start
 
 
 class Run(msgspec.Struct, kw_only=True, array_like=True):
@@ -147,6 +150,17 @@ class Run(msgspec.Struct, kw_only=True, array_like=True):
     depth: int = 0  # how many runs are above it
     services: dict[JobId, Service] = msgspec.field(default_factory=dict)  # of its jobs of that type
     schedule: str = ""  # the schedule that started it
+    caller_run: RunId = RunId("")  # the task that has submitted it: a run of its own all the same
+    caller_job: JobId = JobId("")
+    budgets: dict[str, int] = {}  # those it is under: how many runs below the budget's own it is
+    unpaid: dict[JobId, None] = msgspec.field(default_factory=dict)  # live ones, in turn to be paid
+    pay_due_ms: int = 0  # when `payments.py` looks at those; 0: nothing has changed for them
+    refused: str = ""  # why those fail at the next look
+    budget_gates: dict[JobId, str] = msgspec.field(default_factory=dict)  # gate → budget that asks
+    cpu_us: int = 0  # of its attempts that ended by themselves
+    units: dict[str, int] = msgspec.field(default_factory=dict)  # what its tasks have spent
+    # index
+    unbilled: int = 0  # jobs that no budget pays for: those flagged unpaid, and gates of budgets
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -306,8 +320,12 @@ class State(msgspec.Struct, kw_only=True):
     log_tail: dict[AttemptId, TailLog] = msgspec.field(default_factory=dict)  # oldest end first
     log_packs: dict[int, LogPack] = msgspec.field(default_factory=dict)  # by number, oldest first
     next_log_pack: int = 1
+    budgets: dict[str, RunBudget] = msgspec.field(default_factory=dict)  # oldest first
     # index
     history_bytes: int = 0  # the sizes of all histories
+    agents: dict[str, dict[RunId, None]] = msgspec.field(
+        default_factory=dict
+    )  # agent run → its runs, oldest first
     over_jobs: int = 0  # how many jobs the runs in `over` and `under` have
     under: dict[RunId, int] = msgspec.field(
         default_factory=dict
@@ -348,4 +366,5 @@ def is_ready(job: Job) -> bool:
         and job.waiting_for == 0
         and job.not_before_ms == 0
         and not job.live
+        and not job.unpaid
     )

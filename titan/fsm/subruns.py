@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from titan.fsm import cancels, jobs, kin, pipelines, runs
+from titan.fsm import budgets, cancels, jobs, kin, pipelines, runs
 from titan.fsm.handling import Turn
 from titan.fsm.outcomes import Rejected
 from titan.fsm.policy import decode_spec
@@ -66,12 +66,18 @@ def _launch(turn: Turn, run: Run, job: Job) -> str:
     made = pipelines.prepare(below, spec.pipeline, version, spec.parameters)
     if isinstance(made, Rejected):
         return made.why
+    above = budgets.inherited(state, agent=run.agent_run_id, parent=run)
+    refusal = budgets.why_not_run(
+        state, above, version.budget, run=below, jobs=len(last := made[1])
+    )
+    if refusal is not None:
+        return refusal.why
     stage, last = made
     child = stage.run
     child.parent_run, child.parent_job = run.id, job.id
     child.root, child.depth = root, run.depth + 1
     child.agent_run_id, child.owner = run.agent_run_id, run.owner
-    runs.launch(turn, stage, last)
+    runs.launch(turn, stage, last, above=above, own=version.budget)
     state.families.setdefault(root, {})[below] = None
     return ""
 
@@ -98,7 +104,7 @@ def look_at_kin(turn: Turn, key: tuple[str, ...]) -> None:
     if child is None:
         return
     if called.is_orphan:
-        cancels.cancel_all(turn, child)
+        cancels.cancel_all(turn, child, reason=called.why)
         return
     run = state.runs.get(child.parent_run)
     job = None if run is None else run.jobs.get(child.parent_job)

@@ -29,6 +29,8 @@ STAGE: Final = "stage"  # a submission was never completed; key: run
 FORGET: Final = "forget"  # finished runs may be too many or too old; no key
 WORKER: Final = "worker"  # a lost worker is forgotten; key: the worker
 DRAIN: Final = "drain"  # a draining worker's time is up; key: the worker
+PAY: Final = "pay"  # jobs of a run wait for a budget that may have room; key: the run
+BUDGET: Final = "budget"  # the wall time of a budget ends; key: the budget
 LAUNCH: Final = "launch"  # a launched worker has not come; key: the launch
 
 _PUSH_COST: Final = 8  # pushing one costs about as much as passing so many when all are heaped anew
@@ -158,6 +160,16 @@ def _launch_ms(state: State, key: tuple[str, ...]) -> int:
     return launch.due_ms if launch and launch.state in AWAITED else 0
 
 
+def _pay_ms(state: State, key: tuple[str, ...]) -> int:
+    run = state.runs.get(RunId(key[0]))
+    return run.pay_due_ms if run else 0
+
+
+def _budget_ms(state: State, key: tuple[str, ...]) -> int:
+    budget = state.budgets.get(key[0])
+    return budget.due_ms if budget else 0
+
+
 _AWAITED_MS: Final[dict[str, Callable[[State, tuple[str, ...]], int]]] = {
     BLOB: _blob_ms,
     CHECKPOINT: _checkpoint_ms,
@@ -173,5 +185,7 @@ _AWAITED_MS: Final[dict[str, Callable[[State, tuple[str, ...]], int]]] = {
     STAGE: _stage_ms,
     WORKER: _worker_ms,
     DRAIN: _drain_ms,
+    PAY: _pay_ms,
+    BUDGET: _budget_ms,
     LAUNCH: _launch_ms,
 }

@@ -12,6 +12,8 @@ from typing import Any, Final
 from titan.errors import NotFound
 from titan.fsm import mutation_views
 from titan.fsm import views_coordination as coordination
+from titan.fsm.budget_queries import GetAgentRun, GetBudget, ListAgentRuns, ListBudgets
+from titan.fsm.budget_views import get_agent_run, get_budget, list_agent_runs, list_budgets
 from titan.fsm.file_views import get_artifact, get_outputs, list_artifacts
 from titan.fsm.gate_views import decision_views, get_gate, list_gates
 from titan.fsm.graph_queries import GetGraph, ListDead, ListRevisions
@@ -92,6 +94,9 @@ def run_view(run: Run) -> RunView:
         parent_run=run.parent_run,
         parent_job=run.parent_job,
         revision=run.revision,
+        caller_run=run.caller_run,
+        caller_job=run.caller_job,
+        budgets=tuple(run.budgets),
     )
 
 
@@ -210,6 +215,9 @@ def _get_run(state: State, query: GetRun) -> RunView:
 
 def _list_runs(state: State, query: ListRuns) -> list[RunView]:
     newest_first: Iterator[Run] = reversed(state.runs.values())
+    if query.agent_run_id:
+        stages = reversed(state.agents.get(query.agent_run_id, {}))
+        newest_first = map(state.runs.__getitem__, stages)
     if query.before:
         _run(state, query.before)
         newest_first = iter(_after(newest_first, query.before))
@@ -218,7 +226,6 @@ def _list_runs(state: State, query: ListRuns) -> list[RunView]:
         for run in newest_first
         if (not query.name or run.name == query.name)
         and (not query.state or run.state == query.state)
-        and (not query.agent_run_id or run.agent_run_id == query.agent_run_id)
     )
     return list(islice(wanted, page(query.limit)))
 
@@ -324,4 +331,8 @@ _READERS: Final[dict[type[Query], Callable[[State, Any], Any]]] = {
     GetGraph: mutation_views.graph,
     ListRevisions: mutation_views.history,
     ListDead: mutation_views.dead_letters,
+    ListAgentRuns: list_agent_runs,
+    GetAgentRun: get_agent_run,
+    GetBudget: get_budget,
+    ListBudgets: list_budgets,
 }

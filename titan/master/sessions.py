@@ -233,6 +233,7 @@ class Sessions:
             cause=message.cause,
             detail=message.detail,
             duration_us=message.duration_us,
+            cpu_us=message.cpu_us,
             log_bytes=message.log_bytes,
             output=message.output,
             **self._of_version_2(message),

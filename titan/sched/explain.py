@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from titan.fsm import settling
+from titan.fsm import budgets, settling
 from titan.fsm.kin import subrun_of
 from titan.fsm.state import Job, JobState, Run, State, is_ready
 from titan.ids import JobId
@@ -138,7 +138,7 @@ def _without_workers(
     if under_way:
         return _Binding("settling", f"it waits until {under_way} is carried out")
     if not is_ready(job):
-        return _not_ready(run, job, now_ms=now_ms)
+        return _not_ready(state, run, job, now_ms=now_ms)
     worker = planner.proposed_to(run.id, job.id)
     if worker is not None:
         return _Binding("placing", f"its assignment to worker {worker} is being committed")
@@ -179,13 +179,15 @@ def _is_beyond_slots(seat: Seat, job: Job) -> bool:
     return False
 
 
-def _not_ready(run: Run, job: Job, *, now_ms: int) -> _Binding:
+def _not_ready(state: State, run: Run, job: Job, *, now_ms: int) -> _Binding:
     if job.state is JobState.WAITING:
         return _gate(run, job)
     if job.state is JobState.RUNNING:
         return _Binding("subrun", f"run {subrun_of(run, job)} does its work")
     if job.waiting_for:
         return _parents(run, job)
+    if job.unpaid:
+        return _unpaid(state, run)
     wait_ms = max(0, job.not_before_ms - now_ms)
     change = Change(kind="time", text=f"{wait_ms} ms of time", after_ms=wait_ms)
     if job.retries_used:
@@ -193,6 +195,13 @@ def _not_ready(run: Run, job: Job, *, now_ms: int) -> _Binding:
         text += f" because the last one failed: {job.reason}" if job.reason else ""
         return _Binding("retry", text, change)
     return _Binding("delay", f"its delay ends in {wait_ms} ms", change)
+
+
+def _unpaid(state: State, run: Run) -> _Binding:
+    """No budget has paid for the job."""
+    names = [one.id for one in budgets.covering(state, run) if budgets.why_empty(state, one)]
+    change = Change(kind="budget", text=f"raise budget {', '.join(names)}") if names else _NOTHING
+    return _Binding("budget", budgets.why_unpaid(state, run), change)
 
 
 def _gate(run: Run, job: Job) -> _Binding:

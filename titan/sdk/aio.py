@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from titan.sdk.absent import KnowsWhatIsAbsent
+from titan.sdk.budgets import BudgetsApi
 from titan.sdk.fleet import FleetApi
 from titan.sdk.locks import LocksApi
 from titan.sdk.mutations import MutationsApi
@@ -15,7 +16,14 @@ from titan.wire.messages import ClusterInfo, GetCluster
 
 
 class AsyncClient(
-    SchedulesApi, ServicesApi, MutationsApi, StoreApi, LocksApi, FleetApi, KnowsWhatIsAbsent
+    SchedulesApi,
+    ServicesApi,
+    MutationsApi,
+    StoreApi,
+    LocksApi,
+    FleetApi,
+    BudgetsApi,
+    KnowsWhatIsAbsent,
 ):
     """A client of a Titan cluster, for one event loop.
 

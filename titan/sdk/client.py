@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from titan.limits import CLIENT_DEADLINE_S
 from titan.sdk.absent import KnowsWhatIsAbsent
+from titan.sdk.budgets_face import BudgetsFace
 from titan.sdk.mutations_face import MutationsFace
 from titan.sdk.schedules_face import SchedulesFace
 from titan.sdk.store_face import StoreFace
@@ -122,7 +123,7 @@ class RunHandle:
         return self._client.get_output(job, self.id)
 
 
-class TitanClient(MutationsFace, StoreFace, SchedulesFace, KnowsWhatIsAbsent):
+class TitanClient(MutationsFace, StoreFace, SchedulesFace, BudgetsFace, KnowsWhatIsAbsent):
     """A client of a Titan cluster. Safe to use from several threads.
 
     `masters`: "host:port,host:port" or a list; else `TITAN_MASTERS`, else `TITAN_HOST` and
@@ -190,9 +191,15 @@ class TitanClient(MutationsFace, StoreFace, SchedulesFace, KnowsWhatIsAbsent):
         agent_run_id: str | None = None,
         *,
         parameters: Mapping[str, Parameter] | None = None,
+        budget: Mapping[str, Any] | None = None,
     ) -> RunHandle:
-        """Start a run of `jobs`, whose files travel along. Raises `InvalidSpec` with every problem."""
-        work = self._here().submit_dag(name, jobs, agent_run_id, parameters=parameters)
+        """Start a run of `jobs`, whose files travel along. Raises `InvalidSpec` with every problem.
+
+        `budget`: what the run and all below it may use, `{jobs, depth, wall_s, cpu_s, units, on_limit}`.
+        """
+        work = self._here().submit_dag(
+            name, jobs, agent_run_id, parameters=parameters, budget=budget
+        )
         return self._handle(work)
 
     def submit_job(self, job: TitanJob) -> RunHandle:
@@ -208,6 +215,7 @@ class TitanClient(MutationsFace, StoreFace, SchedulesFace, KnowsWhatIsAbsent):
         timeout: float = 300,
         *,
         parameters: Mapping[str, Parameter] | None = None,
+        budget: Mapping[str, Any] | None = None,
     ) -> RunHandle:
         """Start a run of a pipeline's YAML file; with `wait`, come back when it has ended.
 
@@ -215,7 +223,7 @@ class TitanClient(MutationsFace, StoreFace, SchedulesFace, KnowsWhatIsAbsent):
         after `timeout` seconds; it goes on.
         """
         work = self._here().submit_yaml(
-            path, agent_run_id, wait, poll_interval, timeout, parameters=parameters
+            path, agent_run_id, wait, poll_interval, timeout, parameters=parameters, budget=budget
         )
         return self._handle(work)
 
@@ -364,13 +372,14 @@ class TitanClient(MutationsFace, StoreFace, SchedulesFace, KnowsWhatIsAbsent):
         jobs: Iterable[TitanJob] | str | os.PathLike[str],
         *,
         parameters: Mapping[str, Any] | None = None,
+        budget: Mapping[str, Any] | None = None,
     ) -> int:
         """Keep a pipeline: jobs, or the path of a YAML file. Answers its version.
 
         `parameters`: names with default values, or with `{type, default, required, choices, help}`.
         Raises `InvalidSpec` with every problem, `LimitExceeded`, `FileNotFoundError`.
         """
-        return self._call(self._here().save_dag(name, jobs, parameters=parameters))
+        return self._call(self._here().save_dag(name, jobs, parameters=parameters, budget=budget))
 
     def submit_saved_dag(
         self,
@@ -381,11 +390,12 @@ class TitanClient(MutationsFace, StoreFace, SchedulesFace, KnowsWhatIsAbsent):
         timeout: float = 300,
         *,
         agent_run_id: str | None = None,
+        budget: Mapping[str, Any] | None = None,
     ) -> RunHandle:
         """Start a run of a saved pipeline, the latest version by default; with `wait`, come back when it
         has ended. Raises `NotFound`, `InvalidSpec` for wrong parameters, `TimedOut`."""
         work = self._here().submit_saved_dag(
-            name, version, parameters, wait, timeout, agent_run_id=agent_run_id
+            name, version, parameters, wait, timeout, agent_run_id=agent_run_id, budget=budget
         )
         return self._handle(work)
 

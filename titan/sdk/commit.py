@@ -20,6 +20,7 @@ from titan.fsm.commands import (
     KvSetAdd,
     KvSetRemove,
     SetOutput,
+    Spend,
     encode_command,
 )
 from titan.fsm.commands import Effect as Command
@@ -130,6 +131,10 @@ class Commit:
             return await client._publication(key, file)
 
         return self.add(publication)
+
+    def spend(self, unit: str, amount: int) -> Answer:
+        """Use some units; answers what is left. If there are not enough, the whole commit is refused."""
+        return self.add(Spend(unit=unit, amount=amount))
 
     def ack(self, signal: Signal) -> Answer:
         """Take a signal that `wait_signal(ack=False)` gave: it and what it led to count once."""

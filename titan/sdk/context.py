@@ -107,6 +107,12 @@ class TaskContext:
         second is sent, the newest, and the calls between cost next to nothing."""
         self.client._call(self._task().progress(fraction, note))
 
+    def spend(self, unit: str, amount: int) -> int | None:
+        """Use some units of the budgets that this run is under; a negative amount gives them back.
+        Answers what is left, None when nothing limits them. Raises `Conflict` with the reason
+        `budget_exhausted`; then nothing was spent."""
+        return self.client._call(self._task().spend(unit, amount))
+
     def submit(self, jobs: TitanJob | Iterable[TitanJob]) -> None:
         """Add jobs to the task's own run, all or none. They may depend on jobs of the run, on this one
         too; without parents they start at once."""

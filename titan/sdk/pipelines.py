@@ -13,12 +13,14 @@ from titan.fsm.commands import DeletePipeline, SavePipeline, SubmitSaved, encode
 from titan.fsm.queries import GetPipeline, ListPipelines, PipelineView
 from titan.ids import Digest, new_run_id
 from titan.limits import LIST_PAGE_MAX, PIPELINE_JOBS_MAX
+from titan.sdk.budgets import Budget, budget_of
 from titan.sdk.given import owner, values
 from titan.sdk.handles import AsyncRunHandle
 from titan.sdk.jobs import TitanJob
 from titan.sdk.packing import pack
 from titan.sdk.runs import RunsApi, checked
 from titan.sdk.submission import COMMAND_BYTES_MAX
+from titan.spec.budgets import BudgetSpec
 from titan.spec.inputs import declared
 from titan.spec.model import Input, JobSpec, Scalar
 
@@ -32,6 +34,7 @@ class PipelinesApi(RunsApi):
         jobs: Iterable[TitanJob] | str | os.PathLike[str],
         *,
         parameters: Mapping[str, Any] | None = None,
+        budget: Budget | None = None,
     ) -> int:
         """Keep a pipeline: jobs, or the path of a YAML file. Their files are stored along with it.
 
@@ -39,9 +42,9 @@ class PipelinesApi(RunsApi):
         of the file are the rest. Answers the version: a new one, or the latest one's number when nothing
         has changed. Raises `InvalidSpec` with every problem, `LimitExceeded`, `FileNotFoundError`.
         """
-        wanted = _declared(parameters or {})
+        wanted, limit = _declared(parameters or {}), budget_of(budget)
         if isinstance(jobs, str | os.PathLike):
-            return await self._save_yaml(name, jobs, wanted)
+            return await self._save_yaml(name, jobs, wanted, limit)
         listed = list(jobs)
         with ExitStack() as files:
             packed = await asyncio.to_thread(pack, listed)
@@ -51,10 +54,14 @@ class PipelinesApi(RunsApi):
             _check_size(name, specs)
             await self._upload(packed)
         bundle = Digest("") if packed.bundle is None else packed.bundle.digest
-        return await self._save(name, specs, bundle=bundle, inputs=wanted)
+        return await self._save(name, specs, bundle=bundle, inputs=wanted, budget=limit)
 
     async def _save_yaml(
-        self, name: str, path: str | os.PathLike[str], more: dict[str, Input]
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        more: dict[str, Input],
+        budget: BudgetSpec | None,
     ) -> int:
         from titan.spec.yaml_file import load_pipeline
 
@@ -66,12 +73,26 @@ class PipelinesApi(RunsApi):
                 await self._put_bundle(bundle)
         digest = Digest("") if bundle is None else bundle.digest
         inputs = {**loaded.spec.inputs, **more}
-        return await self._save(name, loaded.spec.jobs, bundle=digest, inputs=inputs)
+        return await self._save(
+            name,
+            loaded.spec.jobs,
+            bundle=digest,
+            inputs=inputs,
+            budget=budget or loaded.spec.budget,
+        )
 
     async def _save(
-        self, name: str, jobs: tuple[JobSpec, ...], *, bundle: Digest, inputs: dict[str, Input]
+        self,
+        name: str,
+        jobs: tuple[JobSpec, ...],
+        *,
+        bundle: Digest,
+        inputs: dict[str, Input],
+        budget: BudgetSpec | None,
     ) -> int:
-        command = SavePipeline(name=name, jobs=jobs, bundle=bundle, inputs=inputs, owner=owner())
+        command = SavePipeline(
+            name=name, jobs=jobs, bundle=bundle, inputs=inputs, owner=owner(), budget=budget
+        )
         size = len(encode_command(command))
         if size > COMMAND_BYTES_MAX:
             raise LimitExceeded(
@@ -89,6 +110,7 @@ class PipelinesApi(RunsApi):
         timeout: float = 300,
         *,
         agent_run_id: str | None = None,
+        budget: Budget | None = None,
     ) -> AsyncRunHandle:
         """Start a run of a saved pipeline, the latest version by default; with `wait`, come back when it
         has ended.
@@ -104,6 +126,7 @@ class PipelinesApi(RunsApi):
             parameters=values(parameters, what="parameters"),
             agent_run_id=agent_run_id or "",
             owner=owner(),
+            budget=budget_of(budget),
         )
         await self._write(command)
         handle = AsyncRunHandle(self, run)

@@ -16,6 +16,7 @@ from titan.fsm.queries import GetOutput
 from titan.ids import Digest, RunId, is_run_id, new_run_id
 from titan.limits import STAGES_IN_FLIGHT_MAX
 from titan.sdk.artifacts import ArtifactsApi
+from titan.sdk.budgets import Budget, budget_of
 from titan.sdk.gates import GatesApi
 from titan.sdk.given import owner
 from titan.sdk.handles import AsyncRunHandle
@@ -26,6 +27,7 @@ from titan.sdk.payloads import plain_value
 from titan.sdk.signals import SignalsApi
 from titan.sdk.submission import addition, split
 from titan.spec import graph
+from titan.spec.budgets import BudgetSpec
 from titan.spec.gates import gates_among, with_gates
 from titan.spec.globs import needs_of
 from titan.spec.inputs import fill
@@ -47,12 +49,15 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
         agent_run_id: str | None = None,
         *,
         parameters: Mapping[str, Parameter] | None = None,
+        budget: Budget | None = None,
     ) -> AsyncRunHandle:
         """Start a run of `jobs`, whose files travel along.
 
         Repeated inside through failovers, it takes effect once. Raises `InvalidSpec` with every
-        problem of the graph, `LimitExceeded`, `FileNotFoundError`.
+        problem of the graph, `LimitExceeded`, `FileNotFoundError`; `Conflict` with the reason
+        `budget_exhausted`. `budget`: what the run and all below it may use, see `docs/agents.md`.
         """
+        limit = budget_of(budget)
         listed = list(jobs)
         with ExitStack() as files:
             packed = await asyncio.to_thread(pack, listed)
@@ -62,7 +67,12 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
             await self._upload(packed)
         bundle = Digest("") if packed.bundle is None else packed.bundle.digest
         return await self._submit(
-            name, specs, bundle=bundle, parameters=parameters, agent_run_id=agent_run_id
+            name,
+            specs,
+            bundle=bundle,
+            parameters=parameters,
+            agent_run_id=agent_run_id,
+            budget=limit,
         )
 
     async def submit_job(self, job: TitanJob) -> AsyncRunHandle:
@@ -78,6 +88,7 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
         timeout: float = 300,
         *,
         parameters: Mapping[str, Parameter] | None = None,
+        budget: Budget | None = None,
     ) -> AsyncRunHandle:
         """Start a run of a pipeline's YAML file; with `wait`, come back when the run has ended.
 
@@ -86,6 +97,7 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
         """
         from titan.spec.yaml_file import load_pipeline
 
+        own = budget_of(budget)
         loaded = await asyncio.to_thread(load_pipeline, path)
         values = filled(loaded.spec.name, loaded.spec.inputs, parameters)
         bundle = await asyncio.to_thread(loaded.pack)
@@ -98,6 +110,7 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
             bundle=Digest("") if bundle is None else bundle.digest,
             parameters=values,
             agent_run_id=agent_run_id,
+            budget=own or loaded.spec.budget,
         )
         if wait:
             await handle.wait(timeout)
@@ -143,6 +156,7 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
         bundle: Digest,
         parameters: Mapping[str, Parameter] | None,
         agent_run_id: str | None,
+        budget: BudgetSpec | None,
     ) -> AsyncRunHandle:
         run = new_run_id()
         submission = split(
@@ -154,6 +168,7 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
                 parameters=dict(parameters or {}),
                 agent_run_id=agent_run_id or "",
                 owner=owner(),
+                budget=budget,
             )
         )
         await self._stage(submission.stages)

@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import Final
 
-from titan.errors import DeployFailed, LimitExceeded
+from titan.errors import DeployFailed, InvalidSpec, LimitExceeded
 from titan.fsm.commands import DeployServices, StopService, encode_command
 from titan.fsm.queries import GetService, ListServices, ServiceView
 from titan.ids import Digest, JobId, RunId, new_run_id, strip_v1_prefix
@@ -66,6 +66,9 @@ class ServicesApi(RunsApi):
         from titan.spec.yaml_file import load_pipeline
 
         loaded = await asyncio.to_thread(load_pipeline, path)
+        if loaded.spec.budget is not None:
+            why = f"{path}: budget: services that are deployed have none; submit them as a run"
+            raise InvalidSpec(problems=(why,))
         bundle = await asyncio.to_thread(loaded.pack)
         if bundle is not None:
             with bundle:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from titan.errors import ProtocolError, TimedOut, TitanError
-from titan.fsm.commands import AckSignal, ReportProgress, SetOutput
+from titan.fsm.commands import AckSignal, ReportProgress, SetOutput, Spend
 from titan.fsm.queries import PeekSignal, SignalView
 from titan.ids import AttemptId, JobId, RunId
 from titan.limits import PROGRESS_INTERVAL_S, PROGRESS_NOTE_BYTES_MAX
@@ -87,6 +87,13 @@ class AsyncTaskContext:
             except TitanError as error:
                 self._trouble = error
                 return
+
+    async def spend(self, unit: str, amount: int) -> int | None:
+        """Use some units of the budgets that this run is under; a negative amount gives them back.
+        Answers what is left, None when nothing limits them. Raises `Conflict` with the reason
+        `budget_exhausted`; then nothing was spent."""
+        left = await self._write(Spend(unit=unit, amount=amount))
+        return None if left is None else int(left)
 
     async def submit(self, jobs: TitanJob | Iterable[TitanJob]) -> None:
         """Add jobs to the task's own run, all or none. They may depend on jobs of the run, on this one

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from titan.limits import DURATION_MS_MAX, RETRIES_MAX
-from titan.spec import gates, inputs, schedules, service_values, unavailable, values
+from titan.spec import budgets, gates, inputs, schedules, service_values, unavailable, values
 from titan.spec.isolation import LIMITS
 from titan.spec.model import ISOLATIONS, JOB_TYPES, TRIGGERS, V1_JOB_TYPES
 
@@ -343,6 +343,19 @@ JOB_FIELDS: Final[tuple[Field, ...]] = (
     ),
 )
 
+_AMOUNT: Final[Mapping[str, Any]] = {"type": "integer", "minimum": 0}
+BUDGET_SCHEMA: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "jobs": _AMOUNT,
+        "depth": _AMOUNT,
+        "wall_s": {"type": "number", "minimum": 0},
+        "cpu_s": {"type": "number", "minimum": 0},
+        "units": {"type": "object", "additionalProperties": _AMOUNT},
+        "on_limit": {"enum": list(budgets.ON_LIMIT)},
+    },
+}
 ROOT_FIELDS: Final[tuple[Field, ...]] = (
     Field(
         "name",
@@ -385,6 +398,7 @@ ROOT_FIELDS: Final[tuple[Field, ...]] = (
         schedules.SCHEMA,
         "When `titan deploy` lets it start by itself: a cron expression, or a mapping.",
     ),
+    Field("budget", "budget", budgets.read, BUDGET_SCHEMA, "What a run and all below it may use."),
     Field("defaults", "defaults", dict, {}, "Values for every job that does not set its own."),
     Field("jobs", "jobs", list, {}, "The jobs, in any order.", aliases=("tasks",)),
 )

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from titan.ids import Digest, JobId
+from titan.spec.budgets import BudgetSpec
 from titan.spec.service import HealthSpec, RestartSpec
 
 JOB_TYPES: Final = ("run", "service", "gate", "pipeline")
@@ -152,6 +153,7 @@ class PipelineSpec(
     parameters: dict[str, Scalar] = {}  # the defaults of `inputs`, for those who want values
     inputs: dict[str, Input] = {}  # the parameters as declared
     schedule: ScheduleSpec | None = None
+    budget: BudgetSpec | None = None  # of each of its runs
 
 
 def slots_of(resources: dict[str, int]) -> int:

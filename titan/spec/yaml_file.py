@@ -124,7 +124,7 @@ class _Reader:
         plain = {
             name: self._value(ROOT_FIELD[name], node, label=name)
             for name, node in root.items()
-            if name in ("name", "version", "project", "schedule")
+            if name in ("name", "version", "project", "schedule", "budget")
         }
         parameters = self._parameters(root.get("parameters"))
         defaults = self._defaults(root.get("defaults"))
@@ -140,6 +140,7 @@ class _Reader:
             parameters={name: one.default for name, one in parameters.items()},
             inputs=parameters,
             schedule=plain.get("schedule"),
+            budget=plain.get("budget"),
             jobs=gates.with_gates([self._spec(read) for read in reads]),
         )
         self._problems.raise_if_any()

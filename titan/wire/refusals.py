@@ -25,6 +25,7 @@ _NOT_FOUND: Final = (
     "unknown_pipeline",
     "unknown_pool",
     "unknown_revision",
+    "unknown_budget",
 )
 _INVALID: Final = (
     "duplicate_job",
@@ -38,6 +39,7 @@ _INVALID: Final = (
 _TOO_LARGE: Final = ("too_large", "key_limit", "stage_full", "lock_limit", "lock_queue_full")
 _HINTS: Final = {
     "attempt_not_live": "another attempt of this task has replaced this one; its effects no longer count",
+    "budget_exhausted": "raise the limit: titan budgets set BUDGET --jobs N, or set_budget()",
     "cas_failed": "read the key again and begin anew; nothing of the commit has happened",
     "job_over": "only a job that has not ended can be told something",
     "lock_lost": "somebody else may hold the lock by now; acquire it again and begin anew",

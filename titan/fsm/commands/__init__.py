@@ -25,6 +25,10 @@ from titan.fsm.commands.blobs import (
     PublishBlob,
     RenewBlobs,
 )
+from titan.fsm.commands.budgets import (
+    SetBudget,
+    Spend,
+)
 from titan.fsm.commands.checkpoints import (
     PublishCheckpoint,
 )
@@ -164,12 +168,14 @@ __all__ = [
     "RetryJob",
     "SavePipeline",
     "SendSignal",
+    "SetBudget",
     "SetOutput",
     "SetPool",
     "SetSchedule",
     "SetServiceHealth",
     "SetWorkerMode",
     "SettleLaunch",
+    "Spend",
     "StageJobs",
     "StopService",
     "SubmitRun",
@@ -225,6 +231,8 @@ AnyClientCommand = (
     | PauseSchedule
     | TriggerSchedule
     | BackfillSchedule
+    | SetBudget
+    | Spend
 )
 AnyCommand = (
     AnyClientCommand

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from titan.fsm.commands.base import Command
 from titan.ids import AttemptId, JobId, RunId, WorkerId
 from titan.spec.manifest import Manifest
@@ -27,6 +29,9 @@ class FinishAttempt(Command, frozen=True, kw_only=True, tag="attempt.finish"):
     output: bytes = b""
     log: bytes = b""  # all that it has written, when that is little; since version 2
     artifacts: Manifest | None = None  # what it hands to its children; since version 2
+    cpu_us: int = 0  # of the process and what it waited for; 0 when the worker cannot tell
+
+    cpu_since: ClassVar[int] = 2  # the version of the cluster from which it counts
 
     def needs_version(self) -> int:
         """2 with what version 1 would have ignored."""

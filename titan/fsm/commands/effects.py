@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from titan.fsm.commands.artifacts import PublishArtifact
 from titan.fsm.commands.base import ClientCommand
+from titan.fsm.commands.budgets import Spend
 from titan.fsm.commands.kv import KvCas, KvDelete, KvIncr, KvPut, KvSetAdd, KvSetRemove
 from titan.fsm.commands.runs import AddJobs
 from titan.fsm.commands.signals import AckSignal
@@ -37,6 +38,7 @@ Effect = (
     | SetOutput
     | AckSignal
     | PublishArtifact
+    | Spend
 )
 
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from titan.fsm.commands.base import ClientCommand
 from titan.ids import Digest, RunId
+from titan.spec.budgets import BudgetSpec
 from titan.spec.model import Input, JobSpec, Scalar
 
 
@@ -19,6 +20,7 @@ class SavePipeline(ClientCommand, frozen=True, kw_only=True, tag="pipeline.save"
     bundle: Digest = Digest("")
     inputs: dict[str, Input] = {}
     owner: str = ""
+    budget: BudgetSpec | None = None  # of each of its runs
 
 
 class DeletePipeline(ClientCommand, frozen=True, kw_only=True, tag="pipeline.delete"):
@@ -41,3 +43,4 @@ class SubmitSaved(ClientCommand, frozen=True, kw_only=True, tag="pipeline.submit
     parameters: dict[str, Scalar] = {}
     agent_run_id: str = ""
     owner: str = ""
+    budget: BudgetSpec | None = None  # instead of the saved one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from titan.fsm.commands.base import ClientCommand
 from titan.ids import Digest, JobId, RunId
+from titan.spec.budgets import BudgetSpec
 from titan.spec.model import JobSpec, version_of
 
 
@@ -30,10 +31,12 @@ class SubmitRun(ClientCommand, frozen=True, kw_only=True, tag="run.submit"):
     parameters: dict[str, str | int | float | bool | None] = {}
     agent_run_id: str = ""
     owner: str = ""  # who asked, for people to read
+    budget: BudgetSpec | None = None  # of the run and all below it
 
     def needs_version(self) -> int:
-        """As much as the youngest field of its jobs."""
-        return max([self.since, *map(version_of, self.jobs)])
+        """As much as the youngest field of its jobs, or its budget."""
+        own = self.since if self.budget is None else 2
+        return max([own, *map(version_of, self.jobs)])
 
 
 class AddJobs(ClientCommand, frozen=True, kw_only=True, tag="run.add_jobs"):

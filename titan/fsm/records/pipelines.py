@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from titan.ids import Digest
+from titan.spec.budgets import BudgetSpec
 from titan.spec.model import Input
 
 
@@ -24,6 +25,7 @@ class PipelineVersion(msgspec.Struct, frozen=True, array_like=True):
     inputs: dict[str, Input] = {}
     owner: str = ""
     digests: tuple[Digest, ...] = ()  # every blob it refers to, once each
+    budget: BudgetSpec | None = None  # of each of its runs
 
     @property
     def size(self) -> int:
@@ -32,7 +34,8 @@ class PipelineVersion(msgspec.Struct, frozen=True, array_like=True):
 
     def is_like(self, other: PipelineVersion) -> bool:
         """Whether both would start the same runs."""
-        return (self.jobs, self.bundle, self.inputs) == (other.jobs, other.bundle, other.inputs)
+        mine = (self.jobs, self.bundle, self.inputs, self.budget)
+        return mine == (other.jobs, other.bundle, other.inputs, other.budget)
 
 
 class SavedPipeline(msgspec.Struct, kw_only=True):
@@ -52,4 +55,5 @@ class Kin(NamedTuple):
     """A sub-run and its parent's job have to be looked at together."""
 
     due_ms: int
-    is_orphan: bool  # its parent's job was cancelled
+    is_orphan: bool  # its parent's job was cancelled, or a budget is at its end
+    why: str = "cancelled"  # the reason of its jobs then

@@ -37,6 +37,7 @@ class CancellingRun(msgspec.Struct, array_like=True, tag="cancel_run"):
 
     now_ms: int
     at: int = 0  # how many jobs of the run have been looked at
+    reason: str = "cancelled"  # what its jobs say
 
     @property
     def about(self) -> str:

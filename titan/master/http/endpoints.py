@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from titan.master.http import (
+    budgets,
     cluster,
     gates,
     logs,
@@ -20,6 +21,7 @@ from titan.master.http import (
 from titan.master.http.table import Endpoint
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *budgets.ENDPOINTS,
     *cluster.ENDPOINTS,
     *gates.ENDPOINTS,
     *logs.ENDPOINTS,

@@ -64,6 +64,7 @@ class AttemptEnded(Message, frozen=True, kw_only=True, tag="attempt.ended"):
     output: bytes = b""
     log: bytes = b""  # all that it has written, when that is little
     artifacts: Manifest | None = None  # what it leaves for others; its blobs are published
+    cpu_us: int = 0  # of the process and of those it waited for; 0 when nobody can tell
 
 
 class ServiceHealth(Message, frozen=True, kw_only=True, tag="service.health"):
