@@ -24,6 +24,7 @@ from titan.fsm.commands import (
     DecideGate,
     FinishAttempt,
     KvPut,
+    MutateRun,
     RetryJob,
     SavePipeline,
     SetBudget,
@@ -32,6 +33,7 @@ from titan.fsm.commands import (
     SubmitRun,
     SubmitSaved,
 )
+from titan.fsm.commands.mutation import Add
 from titan.fsm.machine import Machine
 from titan.fsm.outcomes import Rejected
 from titan.fsm.views import read
@@ -152,6 +154,14 @@ def test_the_budget_of_a_saved_pipeline_is_each_of_its_runs(machine: MachineDriv
         machine.do(SubmitSaved(run=RunId(name), name="p"))
         machine.do(add(RunId(name), job("b")))
         assert machine.refuse(add(RunId(name), job("c"))) == EXHAUSTED
+
+
+def test_jobs_of_a_mutation_are_debited_too(machine: MachineDriver) -> None:
+    run = machine.submit(jobs(1), budget=BudgetSpec(jobs=2))
+    two = MutateRun(run=run, edits=(Add(jobs=jobs(2, "k")),))
+    assert "2 more were asked for" in why(machine, two)
+    machine.do(MutateRun(run=run, edits=(Add(jobs=jobs(1, "k")),)))
+    assert budget(machine, run).jobs == 2
 
 
 # --- agent runs -----------------------------------------------------------------------------------
