@@ -22,6 +22,19 @@ from titan.spec.problems import did_you_mean
 ON_LIMIT: Final = ("fail", "queue", "gate")
 FIELDS: Final = ("jobs", "depth", "wall_s", "cpu_s", "units", "on_limit")
 NO_LIMIT: Final = -1  # in a change: take the limit away
+_AMOUNT: Final[Mapping[str, Any]] = {"type": "integer", "minimum": 0}
+SCHEMA: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "jobs": _AMOUNT,
+        "depth": _AMOUNT,
+        "wall_s": {"type": "number", "minimum": 0},
+        "cpu_s": {"type": "number", "minimum": 0},
+        "units": {"type": "object", "additionalProperties": _AMOUNT},
+        "on_limit": {"enum": list(ON_LIMIT)},
+    },
+}
 
 
 class BudgetSpec(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

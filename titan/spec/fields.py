@@ -343,19 +343,6 @@ JOB_FIELDS: Final[tuple[Field, ...]] = (
     ),
 )
 
-_AMOUNT: Final[Mapping[str, Any]] = {"type": "integer", "minimum": 0}
-BUDGET_SCHEMA: Final[Mapping[str, Any]] = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "jobs": _AMOUNT,
-        "depth": _AMOUNT,
-        "wall_s": {"type": "number", "minimum": 0},
-        "cpu_s": {"type": "number", "minimum": 0},
-        "units": {"type": "object", "additionalProperties": _AMOUNT},
-        "on_limit": {"enum": list(budgets.ON_LIMIT)},
-    },
-}
 ROOT_FIELDS: Final[tuple[Field, ...]] = (
     Field(
         "name",
@@ -398,7 +385,7 @@ ROOT_FIELDS: Final[tuple[Field, ...]] = (
         schedules.SCHEMA,
         "When `titan deploy` lets it start by itself: a cron expression, or a mapping.",
     ),
-    Field("budget", "budget", budgets.read, BUDGET_SCHEMA, "What a run and all below it may use."),
+    Field("budget", "budget", budgets.read, budgets.SCHEMA, "What a run and all below it may use."),
     Field("defaults", "defaults", dict, {}, "Values for every job that does not set its own."),
     Field("jobs", "jobs", list, {}, "The jobs, in any order.", aliases=("tasks",)),
 )
