@@ -6,6 +6,8 @@ from typing import Final
 
 from titan.master.http import (
     cluster,
+    declarations,
+    facts,
     gates,
     logs,
     mutations,
@@ -13,6 +15,7 @@ from titan.master.http import (
     pools,
     runs,
     services,
+    sources,
     store,
     stream,
     workers,
@@ -21,6 +24,8 @@ from titan.master.http.table import Endpoint
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *cluster.ENDPOINTS,
+    *declarations.ENDPOINTS,
+    *facts.ENDPOINTS,
     *gates.ENDPOINTS,
     *logs.ENDPOINTS,
     *mutations.ENDPOINTS,
@@ -28,6 +33,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *pools.ENDPOINTS,
     *runs.ENDPOINTS,
     *services.ENDPOINTS,
+    *sources.ENDPOINTS,
     *store.ENDPOINTS,
     *stream.ENDPOINTS,
     *workers.ENDPOINTS,

@@ -89,17 +89,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/runs/{run}/jobs/{job}/log": {
+    "/api/v1/schema/pipeline": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** What a job has written */
-        get: operations["get_runs_run_jobs_job_log"];
+        /** The JSON Schema of a pipeline's YAML */
+        get: operations["get_schema_pipeline"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What is wrong with a pipeline */
+        post: operations["post_pipelines_check"];
         delete?: never;
         options?: never;
         head?: never;
@@ -115,6 +132,59 @@ export interface paths {
         };
         /** Runs, newest first */
         get: operations["get_runs"];
+        put?: never;
+        /** Start a run */
+        post: operations["post_runs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Jobs of a run */
+        get: operations["get_runs_run_jobs"];
+        put?: never;
+        /** Add jobs to a live run */
+        post: operations["post_runs_run_jobs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What happened, newest first */
+        get: operations["get_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/jobs/{job}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a job has written */
+        get: operations["get_runs_run_jobs_job_log"];
         put?: never;
         post?: never;
         delete?: never;
@@ -151,23 +221,6 @@ export interface paths {
         put?: never;
         /** Cancel a run */
         post: operations["post_runs_run_cancel"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/runs/{run}/jobs": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Jobs of a run */
-        get: operations["get_runs_run_jobs"];
-        put?: never;
-        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -251,6 +304,40 @@ export interface paths {
         };
         /** A job of the newest run that has it */
         get: operations["get_jobs_job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/redeploy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The same jobs as a new run */
+        post: operations["post_runs_run_redeploy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The run's pipeline with its files */
+        get: operations["get_runs_run_source"];
         put?: never;
         post?: never;
         delete?: never;
@@ -455,6 +542,112 @@ export interface components {
             size: number;
         };
         /**
+         * Checked
+         * @description All problems at once; none of them when it can run.
+         */
+        Checked: {
+            problems: components["schemas"]["ProblemView"][];
+        };
+        /**
+         * ProblemView
+         * @description One thing that must be mended; `line` and `column` count from 1, 0 when it has no place.
+         */
+        ProblemView: {
+            message: string;
+            field: string;
+            line: number;
+            column: number;
+        };
+        /**
+         * Check
+         * @description A declaration to look at. With `run`, its jobs are to join that run.
+         */
+        Check: {
+            yaml: string;
+            /** @default {} */
+            files: {
+                [key: string]: string;
+            };
+            /** @default {} */
+            binary: {
+                [key: string]: string;
+            };
+            /** @default  */
+            run: string;
+        };
+        /**
+         * Submitted
+         * @description The run, and the index of the log at which it is visible.
+         */
+        Submitted: {
+            index: number;
+            run: string;
+        };
+        /**
+         * Submit
+         * @description A declaration to run. `parameters` go over those of the YAML.
+         */
+        Submit: {
+            yaml: string;
+            /** @default {} */
+            files: {
+                [key: string]: string;
+            };
+            /** @default {} */
+            binary: {
+                [key: string]: string;
+            };
+            /** @default {} */
+            parameters: {
+                [key: string]: string | number | boolean | null;
+            };
+            /** @default  */
+            agent_run_id: string;
+            /** @default  */
+            owner: string;
+        };
+        /**
+         * Changed
+         * @description The write is committed at this index of the log.
+         */
+        Changed: {
+            index: number;
+        };
+        /**
+         * Join
+         * @description Jobs for a live run: the `jobs` of the YAML, whose parents may be jobs of the run.
+         */
+        Join: {
+            yaml: string;
+            /** @default {} */
+            files: {
+                [key: string]: string;
+            };
+            /** @default {} */
+            binary: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * Page[Fact]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_Fact_: {
+            items: components["schemas"]["Fact"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Fact
+         * @description Something that happened. `id` is unique and grows; `about` has the event's own fields.
+         */
+        Fact: {
+            id: string;
+            index: number;
+            kind: string;
+            about: Record<string, never>;
+        };
+        /**
          * Page[RunView]
          * @description A part of a list. `next` is the cursor of the following page, null after the last one.
          */
@@ -481,13 +674,6 @@ export interface components {
             agent_run_id: string;
             /** @default  */
             owner: string;
-        };
-        /**
-         * Changed
-         * @description The write is committed at this index of the log.
-         */
-        Changed: {
-            index: number;
         };
         /**
          * Page[JobView]
@@ -588,6 +774,29 @@ export interface components {
             queue_timeout_ms: number;
             /** @default process */
             isolation: string;
+        };
+        /**
+         * Redeploy
+         * @description A new run of the same jobs with the same files and parameters.
+         */
+        Redeploy: {
+            /** @default  */
+            owner: string;
+        };
+        /**
+         * Source
+         * @description A pipeline as people write it, with its files: text in `files`, other content in `binary` as
+         *         base64. `left_out` names what is too large to be edited in a page.
+         */
+        Source: {
+            pipeline: Record<string, never>;
+            files: {
+                [key: string]: string;
+            };
+            binary: {
+                [key: string]: string;
+            };
+            left_out: string[];
         };
         /**
          * Page[KvView]
@@ -876,18 +1085,11 @@ export interface operations {
             };
         };
     };
-    get_runs_run_jobs_job_log: {
+    get_schema_pipeline: {
         parameters: {
-            query?: {
-                attempt?: number;
-                offset?: number;
-                follow?: boolean;
-            };
+            query?: never;
             header?: never;
-            path: {
-                run: string;
-                job: string;
-            };
+            path?: never;
             cookie?: never;
         };
         requestBody?: never;
@@ -898,7 +1100,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/plain": unknown;
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_pipelines_check: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Check"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Checked"];
                 };
             };
             /** @description refused */
@@ -935,6 +1175,188 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_RunView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_runs: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Submit"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Submitted"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_jobs: {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+                state?: string;
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_JobView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_runs_run_jobs: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Join"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_events: {
+        parameters: {
+            query?: {
+                limit?: number;
+                consistent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Fact_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_jobs_job_log: {
+        parameters: {
+            query?: {
+                attempt?: number;
+                offset?: number;
+                follow?: boolean;
+            };
+            header?: never;
+            path: {
+                run: string;
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": unknown;
                 };
             };
             /** @description refused */
@@ -1004,42 +1426,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Changed"];
-                };
-            };
-            /** @description refused */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-        };
-    };
-    get_runs_run_jobs: {
-        parameters: {
-            query?: {
-                limit?: number;
-                after?: string;
-                state?: string;
-                consistent?: boolean;
-            };
-            header?: never;
-            path: {
-                run: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description done */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_JobView_"];
                 };
             };
             /** @description refused */
@@ -1215,6 +1601,79 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["JobView"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_runs_run_redeploy: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Redeploy"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Submitted"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_source: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
                 };
             };
             /** @description refused */
@@ -1499,6 +1958,7 @@ export interface operations {
                 workers?: boolean;
                 keys?: string | null;
                 cluster?: boolean;
+                facts?: boolean;
                 since?: number | null;
             };
             header?: never;
