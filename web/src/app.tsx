@@ -1,16 +1,24 @@
 // The frame of every page: where one can go, how the cluster is, and whether the page is live.
 
-import { useEffect, useState, type ReactNode } from "react";
+import { lazy, Suspense, useEffect, useState, type ReactNode } from "react";
 import { Link, Route, Switch, useRoute } from "wouter";
+import { Agents } from "./pages/agents";
+import { Events } from "./pages/events";
+import { Keys } from "./pages/keys";
 import { Orchestrator } from "./pages/orchestrator";
 import { RunPage } from "./pages/run";
 import { Runs } from "./pages/runs";
 import { useLive } from "./state/live";
 import { useWorld } from "./state/store";
 
+const Constructor = lazy(() => import("./build/constructor"));
 const PLACES = [
   { path: "/", label: "Orchestrator", sign: "◎" },
   { path: "/runs", label: "Runs", sign: "▤" },
+  { path: "/dags/new", label: "Constructor", sign: "✎" },
+  { path: "/agents", label: "Agent runs", sign: "⇶" },
+  { path: "/keys", label: "Keys", sign: "⌗" },
+  { path: "/events", label: "Events", sign: "≋" },
 ] as const;
 
 export function App() {
@@ -35,6 +43,14 @@ export function App() {
             <Route path="/" component={Orchestrator} />
             <Route path="/runs" component={Runs} />
             <Route path="/runs/:run">{(params) => <RunPage key={params.run} run={params.run} />}</Route>
+            <Route path="/dags/new">
+              <Suspense fallback={<p className="empty">Loading…</p>}>
+                <Constructor />
+              </Suspense>
+            </Route>
+            <Route path="/agents" component={Agents} />
+            <Route path="/keys" component={Keys} />
+            <Route path="/events" component={Events} />
             <Route>
               <p className="empty">There is no such page.</p>
             </Route>

@@ -5,6 +5,7 @@ import { LiveProvider } from "./state/live";
 import "./styles/theme.css";
 import "./styles/frame.css";
 import "./styles/parts.css";
+import "./styles/build.css";
 
 const root = document.getElementById("root");
 if (root === null) throw new Error("index.html has no #root");

@@ -1,11 +1,21 @@
 // A run as a graph that grows: one node per job, or one per level and state when there are too many to see.
 
-import { Background, Controls, Handle, MiniMap, Position, ReactFlow, type Edge, type Node } from "@xyflow/react";
+import {
+  Background,
+  Controls,
+  Handle,
+  MiniMap,
+  Position,
+  ReactFlow,
+  type Edge,
+  type Node,
+  type ReactFlowInstance,
+} from "@xyflow/react";
 import "@xyflow/react/dist/style.css";
-import { memo, useMemo } from "react";
+import { memo, useEffect, useMemo, useRef } from "react";
 import type { JobView } from "../api/types";
 import { classOf, signOf } from "../ui/states";
-import { layOut, levelsOf, shapeOf, type Spot } from "./layout";
+import { layOut, levelsOf, NODE_HEIGHT, NODE_WIDTH, shapeOf, type Spot } from "./layout";
 
 const SINGLE_MAX = 1_200; // more jobs than this are shown by level
 
@@ -14,57 +24,48 @@ interface Props {
   readonly chosen: string;
   readonly filter: string;
   readonly onChoose: (job: string) => void;
+  readonly onGrow: ((parent: string) => void) | null; // an edge was drawn into the void: a job to add
 }
 
 type JobNode = Node<{ job: JobView; isDim: boolean }, "job">;
 type LevelNode = Node<{ level: number; counts: Readonly<Record<string, number>> }, "level">;
 
-export function RunGraph({ jobs, chosen, filter, onChoose }: Props) {
+export function RunGraph({ jobs, chosen, filter, onChoose, onGrow }: Props) {
   const listed = useMemo(() => [...jobs.values()], [jobs]);
   if (listed.length > SINGLE_MAX) return <LevelGraph jobs={listed} />;
-  return <JobGraph jobs={listed} chosen={chosen} filter={filter} onChoose={onChoose} />;
+  return <JobGraph jobs={listed} chosen={chosen} filter={filter} onChoose={onChoose} onGrow={onGrow} />;
 }
 
-function JobGraph({
-  jobs,
-  chosen,
-  filter,
-  onChoose,
-}: {
-  readonly jobs: readonly JobView[];
-  readonly chosen: string;
-  readonly filter: string;
-  readonly onChoose: (job: string) => void;
-}) {
+function JobGraph({ jobs, chosen, filter, onChoose, onGrow }: Omit<Props, "jobs"> & { readonly jobs: readonly JobView[] }) {
   const shape = shapeOf(jobs);
   // The layout depends on the shape alone: a change of state must not move what the eye rests on.
   const spots = useMemo<ReadonlyMap<string, Spot>>(() => layOut(jobs), [shape]);
   const edges = useMemo<Edge[]>(
     () =>
       jobs.flatMap((job) =>
-        job.parents.map((parent) => ({ id: `${parent}>${job.id}`, source: parent, target: job.id })),
+        job.parents.map((parent) => ({ id: `${parent}>${job.id}`, source: parent, target: job.id, focusable: false })),
       ),
     [shape],
   );
-  const nodes = useMemo<JobNode[]>(
-    () =>
-      jobs.map((job) => ({
-        id: job.id,
-        type: "job",
-        position: spots.get(job.id) ?? { x: 0, y: 0 },
-        selected: job.id === chosen,
-        data: { job, isDim: filter !== "" && job.state !== filter },
-      })),
-    [jobs, spots, chosen, filter],
-  );
+  const nodes = useStableNodes({ jobs, spots, chosen, filter });
+  const flow = useRef<ReactFlowInstance<JobNode> | null>(null);
+  useEffect(() => void flow.current?.fitView({ duration: 200 }), [shape]); // a run that grew is seen whole
   return (
     <ReactFlow
       nodes={nodes}
       edges={edges}
       nodeTypes={NODE_TYPES}
+      onInit={(instance) => (flow.current = instance)}
       onNodeClick={(_, node) => onChoose(node.id)}
+      onPaneClick={() => onChoose("")}
       nodesDraggable={false}
-      nodesConnectable={false}
+      nodesConnectable={onGrow !== null}
+      isValidConnection={() => false}
+      onConnectEnd={(_, drawn) => {
+        if (onGrow !== null && drawn.fromNode !== null && drawn.toNode === null) onGrow(drawn.fromNode.id);
+      }}
+      selectNodesOnDrag={false}
+      deleteKeyCode={null}
       onlyRenderVisibleElements
       fitView
       minZoom={0.05}
@@ -76,6 +77,40 @@ function JobGraph({
     </ReactFlow>
   );
 }
+
+interface NodesFrom {
+  readonly jobs: readonly JobView[];
+  readonly spots: ReadonlyMap<string, Spot>;
+  readonly chosen: string;
+  readonly filter: string;
+}
+
+/** A job that did not change keeps its node object, so that only nodes of changed jobs are drawn again. */
+function useStableNodes({ jobs, spots, chosen, filter }: NodesFrom): JobNode[] {
+  const known = useRef(new Map<string, JobNode>());
+  return useMemo(() => {
+    const fresh = new Map<string, JobNode>();
+    for (const job of jobs) {
+      const position = spots.get(job.id) ?? ORIGIN;
+      const selected = job.id === chosen;
+      const isDim = filter !== "" && job.state !== filter;
+      const old = known.current.get(job.id);
+      const isSame =
+        old !== undefined &&
+        old.data.job === job &&
+        old.position === position &&
+        old.selected === selected &&
+        old.data.isDim === isDim;
+      fresh.set(job.id, isSame ? old : { id: job.id, type: "job", position, selected, data: { job, isDim }, ...SIZE });
+    }
+    known.current = fresh;
+    return [...fresh.values()];
+  }, [jobs, spots, chosen, filter]);
+}
+
+const ORIGIN: Spot = { x: 0, y: 0 };
+// The size is known: nothing has to be measured before it can be placed.
+const SIZE = { width: NODE_WIDTH, height: NODE_HEIGHT, ariaRole: "button" as const };
 
 function LevelGraph({ jobs }: { readonly jobs: readonly JobView[] }) {
   const { nodes, edges } = useMemo(() => byLevel(jobs), [jobs]);
@@ -121,13 +156,13 @@ const JobBox = memo(function JobBox({ data, selected }: { data: JobNode["data"];
       className={`node ${classOf(job.state)}${selected ? " is-chosen" : ""}${isDim ? " is-dim" : ""}`}
       title={job.reason || job.state.toLowerCase()}
     >
-      <Handle type="target" position={Position.Left} isConnectable={false} />
+      <Handle type="target" position={Position.Left} />
       <span className="sign" aria-hidden="true">
         {signOf(job.state)}
       </span>
       <span className="label">{job.id}</span>
       {job.attempts > 1 && <span className="tries">×{job.attempts}</span>}
-      <Handle type="source" position={Position.Right} isConnectable={false} />
+      <Handle type="source" position={Position.Right} />
     </div>
   );
 });

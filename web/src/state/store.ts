@@ -3,7 +3,9 @@
 
 import { useSyncExternalStore } from "react";
 import type { Batch } from "../api/stream";
-import type { JobView, KvView, Masters, RunView, WorkerView } from "../api/types";
+import type { Fact, JobView, KvView, Masters, RunView, WorkerView } from "../api/types";
+
+const FACTS_MAX = 1000; // the newest that a page shows
 
 export interface World {
   readonly index: number;
@@ -11,6 +13,7 @@ export interface World {
   readonly jobs: ReadonlyMap<string, JobView>; // of the run that is followed, by id
   readonly workers: ReadonlyMap<string, WorkerView>;
   readonly keys: ReadonlyMap<string, KvView>;
+  readonly facts: readonly Fact[]; // newest first
   readonly cluster: Masters | null;
   readonly isLive: boolean;
 }
@@ -21,6 +24,7 @@ export const NOTHING: World = {
   jobs: new Map(),
   workers: new Map(),
   keys: new Map(),
+  facts: [],
   cluster: null,
   isLive: false,
 };
@@ -52,6 +56,7 @@ export class Store {
         draft.jobs = new Map();
         draft.workers = new Map();
         draft.keys = new Map();
+        draft.facts = [];
         return;
       case "runs":
         draft.runs = merged(draft.runs, message.data as RunView[]);
@@ -66,6 +71,12 @@ export class Store {
         const keys = new Map(draft.keys);
         for (const item of message.data as KvView[]) keys.set(item.key, item);
         draft.keys = keys;
+        return;
+      }
+      case "facts": {
+        const fresh = message.data as Fact[];
+        const known = new Set(draft.facts.slice(0, fresh.length + 1).map((fact) => fact.id));
+        draft.facts = [...fresh.filter((fact) => !known.has(fact.id)), ...draft.facts].slice(0, FACTS_MAX);
         return;
       }
       case "gone":
