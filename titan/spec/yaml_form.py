@@ -36,7 +36,9 @@ def pipeline_form(
     name: str, jobs: Sequence[JobSpec], *, parameters: dict[str, Any], project: bool
 ) -> dict[str, Any]:
     """A whole pipeline as a mapping of YAML fields. `project` as in the file."""
-    form: dict[str, Any] = {"name": name, "project": project}
+    form: dict[str, Any] = {"name": name}
+    if not project:
+        form["project"] = False
     if parameters:
         form["parameters"] = dict(parameters)
     form["jobs"] = [job_form(job) for job in jobs]

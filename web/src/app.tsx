@@ -2,6 +2,7 @@
 
 import { lazy, Suspense, useEffect, useState, type ReactNode } from "react";
 import { Link, Route, Switch, useRoute } from "wouter";
+import { Icon, type IconName } from "./ui/icon";
 import { Agents } from "./pages/agents";
 import { Events } from "./pages/events";
 import { Keys } from "./pages/keys";
@@ -13,12 +14,12 @@ import { useWorld } from "./state/store";
 
 const Constructor = lazy(() => import("./build/constructor"));
 const PLACES = [
-  { path: "/", label: "Orchestrator", sign: "◎" },
-  { path: "/runs", label: "Runs", sign: "▤" },
-  { path: "/dags/new", label: "Constructor", sign: "✎" },
-  { path: "/agents", label: "Agent runs", sign: "⇶" },
-  { path: "/keys", label: "Keys", sign: "⌗" },
-  { path: "/events", label: "Events", sign: "≋" },
+  { path: "/", label: "Orchestrator", icon: "orchestrator" },
+  { path: "/runs", label: "Runs", icon: "runs" },
+  { path: "/dags/new", label: "Constructor", icon: "constructor" },
+  { path: "/agents", label: "Agent runs", icon: "agents" },
+  { path: "/keys", label: "Keys", icon: "keys" },
+  { path: "/events", label: "Events", icon: "events" },
 ] as const;
 
 export function App() {
@@ -61,12 +62,12 @@ export function App() {
   );
 }
 
-function Place({ path, label, sign }: { readonly path: string; readonly label: string; readonly sign: string }) {
+function Place({ path, label, icon }: { readonly path: string; readonly label: string; readonly icon: IconName }) {
   const [isExact] = useRoute(path);
   const [isBelow] = useRoute(path === "/" ? "/-" : `${path}/*`);
   return (
     <Link href={path} aria-current={isExact || isBelow ? "page" : undefined}>
-      <span aria-hidden="true">{sign}</span> <span>{label}</span>
+      <Icon name={icon} /> <span>{label}</span>
     </Link>
   );
 }

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import msgspec
 
-from titan.fsm.events import AnyEvent, JobReady, JobsReady, JobWithdrawn
+from titan.fsm.events import AnyEvent, JobReady, JobsReady, JobWithdrawn, TimerSet
 from titan.limits import FACTS_PAGE_MAX
 from titan.master.feed import Feed
 from titan.master.http.api import Api
 from titan.master.http.table import Call, Endpoint, Page
 
-_INNER: Final = (JobReady, JobsReady, JobWithdrawn)  # for the planner alone
+_INNER: Final = (JobReady, JobsReady, JobWithdrawn, TimerSet)  # for the planner alone
 _JOBS_NAMED_MAX: Final = 20
 
 

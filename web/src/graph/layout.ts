@@ -71,7 +71,7 @@ function layered(vertices: readonly Vertex[]): ReadonlyMap<string, Spot> {
 
 function byDagre(vertices: readonly Vertex[]): ReadonlyMap<string, Spot> {
   const graph = new dagre.graphlib.Graph();
-  graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 56, ranker: "longest-path" });
+  graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 44, ranker: "longest-path" });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const vertex of vertices) graph.setNode(vertex.id, { width: NODE_WIDTH, height: NODE_HEIGHT });
   for (const vertex of vertices) {

@@ -49,9 +49,27 @@ function JobGraph({ jobs, chosen, filter, onChoose, onGrow }: Omit<Props, "jobs"
   );
   const nodes = useStableNodes({ jobs, spots, chosen, filter });
   const flow = useRef<ReactFlowInstance<JobNode> | null>(null);
-  useEffect(() => void flow.current?.fitView({ duration: 200 }), [shape]); // a run that grew is seen whole
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // A run that grew, and a window that became narrower by the panel, are seen whole: unless there is too much to
+    // read then, and the job that was chosen matters more.
+    const see = () => {
+      const isCrowded = jobs.length > CROWD;
+      void flow.current?.fitView(isCrowded && chosen !== "" ? { nodes: [{ id: chosen }], maxZoom: 1, minZoom: 0.6, duration: 150 } : { duration: 150 });
+    };
+    let width = box.current?.clientWidth ?? 0;
+    const resized = new ResizeObserver(() => {
+      if (box.current === null || box.current.clientWidth === width) return;
+      width = box.current.clientWidth;
+      see();
+    });
+    if (box.current !== null) resized.observe(box.current);
+    if (chosen === "") see();
+    return () => resized.disconnect();
+  }, [shape, chosen]);
   return (
     <ReactFlow
+      ref={box}
       nodes={nodes}
       edges={edges}
       nodeTypes={NODE_TYPES}
@@ -108,6 +126,7 @@ function useStableNodes({ jobs, spots, chosen, filter }: NodesFrom): JobNode[] {
   }, [jobs, spots, chosen, filter]);
 }
 
+const CROWD = 60;
 const ORIGIN: Spot = { x: 0, y: 0 };
 // The size is known: nothing has to be measured before it can be placed.
 const SIZE = { width: NODE_WIDTH, height: NODE_HEIGHT, ariaRole: "button" as const };

@@ -14,7 +14,7 @@ export function Orchestrator() {
   const cluster = useWorld(store, (world) => world.cluster);
   const workers = useWorld(store, (world) => world.workers);
   const runs = useWorld(store, (world) => world.runs);
-  const listed = [...workers.values()].sort((a, b) => a.id.localeCompare(b.id));
+  const listed = [...workers.values()].sort((a, b) => (a.name || a.id).localeCompare(b.name || b.id, undefined, { numeric: true }));
   const recent = [...runs.values()].sort((a, b) => b.created_ms - a.created_ms).slice(0, RECENT);
   return (
     <>

@@ -47,9 +47,10 @@ export function RunPage({ run }: { readonly run: string }) {
   return (
     <div className="run-page">
       <header className="run-head">
-        <h1>
-          {view.name} <small className="id">{view.id}</small>
-        </h1>
+        <div>
+          <h1>{view.name}</h1>
+          <small className="id">{view.id}</small>
+        </div>
         <StateBadge state={view.state} />
         <Progress counts={view.jobs} />
         <span>{dateTime(view.created_ms)}</span>
