@@ -50,6 +50,7 @@ function JobGraph({ jobs, chosen, filter, onChoose, onGrow }: Omit<Props, "jobs"
   const nodes = useStableNodes({ jobs, spots, chosen, filter });
   const flow = useRef<ReactFlowInstance<JobNode> | null>(null);
   const box = useRef<HTMLDivElement>(null);
+  const width = useRef(0);
   useEffect(() => {
     // A run that grew, and a window that became narrower by the panel, are seen whole: unless there is too much to
     // read then, and the job that was chosen matters more.
@@ -57,16 +58,15 @@ function JobGraph({ jobs, chosen, filter, onChoose, onGrow }: Omit<Props, "jobs"
       const isCrowded = jobs.length > CROWD;
       void flow.current?.fitView(isCrowded && chosen !== "" ? { nodes: [{ id: chosen }], maxZoom: 1, minZoom: 0.6, duration: 150 } : { duration: 150 });
     };
-    let width = box.current?.clientWidth ?? 0;
     const resized = new ResizeObserver(() => {
-      if (box.current === null || box.current.clientWidth === width) return;
-      width = box.current.clientWidth;
+      if (box.current === null || box.current.clientWidth === width.current) return;
+      width.current = box.current.clientWidth;
       see();
     });
-    if (box.current !== null) resized.observe(box.current);
-    if (chosen === "") see();
+    if (box.current !== null) resized.observe(box.current); // tells at once, when React Flow knows the size too
     return () => resized.disconnect();
   }, [shape, chosen]);
+  useEffect(() => void flow.current?.fitView({ duration: 150 }), [shape]);
   return (
     <ReactFlow
       ref={box}
