@@ -23,7 +23,7 @@ HEADERS: Final = {"X-Titan-Request": "1"}
 
 def etl() -> list[dict[str, Any]]:
     """A run with something to see: levels, a retry, a failure, what waits behind it."""
-    fetch = "for n in $(seq 1 40); do printf '\\033[32mfetched\\033[0m part %s of 40\\n' $n; done; sleep 0.6"
+    fetch = "for n in $(seq 1 40); do printf '\\033[32mgot\\033[0m part %s of 40\\n' $n; done; sleep 0.6"
     jobs: list[dict[str, Any]] = [{"id": "plan", "command": "sleep 0.5; echo 3 regions"}]
     for region in ("eu", "us", "asia"):
         jobs += [
@@ -79,12 +79,21 @@ class Scene:
 
     async def fill(self) -> str:
         """Answers the run to look at."""
-        for stage, seconds in (("research", 0.8), ("draft", 0.5), ("critique", 0.4), ("revise", 0.6)):
+        for stage, seconds in (
+            ("research", 0.8),
+            ("draft", 0.5),
+            ("critique", 0.4),
+            ("revise", 0.6),
+        ):
             jobs = [{"id": f"{stage}-{n}", "command": f"sleep {seconds}"} for n in range(2)]
             await self.submit(stage, jobs, agent="essay-on-rafts")
             await asyncio.sleep(seconds / 2)
         await self.submit("map-reduce", wide(width=24, depth=4))
-        for key, value in (("config/region", "eu"), ("config/limits", '{"rows": 1000}'), ("seen", "17")):
+        for key, value in (
+            ("config/region", "eu"),
+            ("config/limits", '{"rows": 1000}'),
+            ("seen", "17"),
+        ):
             await self.change("PUT", f"/api/v1/store/{key.replace('/', '%2F')}", {"value": value})
         for member in ("red", "green", "blue"):
             await self.change("POST", "/api/v1/store/colours/sadd", {"member": member})

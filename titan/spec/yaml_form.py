@@ -1,17 +1,17 @@
 """From a declaration in its normal form back to what people write in a pipeline's YAML.
 
 The way back of `fields.py`: units, names and nesting as in a file, defaults left out. The dashboard's
-constructor loads past runs and saved pipelines by it. Bytes that are not UTF-8 come out as surrogate
-escapes, as `values.py` takes them.
+constructor loads past runs and saved pipelines by it. Raises `UserError` for what pages cannot show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from titan.errors import UserError
 from titan.ids import Digest, JobId
 from titan.spec.fields import JOB_FIELDS
 from titan.spec.model import JobSpec
@@ -23,8 +23,8 @@ def job_form(spec: JobSpec) -> dict[str, Any]:
     """One job as a mapping of YAML fields."""
     form: dict[str, Any] = {}
     for field in JOB_FIELDS:
-        if field.name == "command":
-            form.update(_command(spec))
+        if field.name in _SEVERAL:
+            form.update(_SEVERAL[field.name](spec))
         elif field.attr in JobSpec.__struct_fields__:
             value = getattr(spec, field.attr)
             if field.name == "id" or value != getattr(_PLAIN, field.attr):
@@ -33,16 +33,33 @@ def job_form(spec: JobSpec) -> dict[str, Any]:
 
 
 def pipeline_form(
-    name: str, jobs: Sequence[JobSpec], *, parameters: dict[str, Any], project: bool
+    name: str, jobs: Sequence[JobSpec], *, parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A whole pipeline as a mapping of YAML fields. `project` as in the file."""
+    """A whole pipeline as a mapping of YAML fields: jobs with the gates after them as one."""
     form: dict[str, Any] = {"name": name}
-    if not project:
-        form["project"] = False
     if parameters:
-        form["parameters"] = dict(parameters)
-    form["jobs"] = [job_form(job) for job in jobs]
+        form["parameters"] = msgspec.to_builtins(parameters)
+    put = {job.id: job for job in jobs if job.gate_of}  # by `hitl_message`; loading puts them again
+    after = {gate.gate_of: gate for gate in put.values()}
+    form["jobs"] = [
+        job_form(_as_declared(job, after.get(job.id), put)) for job in jobs if job.id not in put
+    ]
     return form
+
+
+def _as_declared(job: JobSpec, gate: JobSpec | None, put: Mapping[JobId, JobSpec]) -> JobSpec:
+    """The job before a gate was put after it or its parents."""
+    parents = [put[name].gate_of if name in put else name for name in job.depends_on]
+    declared = msgspec.structs.replace(job, depends_on=tuple(dict.fromkeys(parents)))
+    if gate is None:
+        return declared
+    return msgspec.structs.replace(
+        declared,
+        hitl_message=gate.hitl_message,
+        max_wait_ms=gate.max_wait_ms,
+        approvers=gate.approvers,
+        form=gate.form,
+    )
 
 
 def bundles_of(run_bundle: Digest, jobs: Sequence[JobSpec]) -> tuple[Digest, ...]:
@@ -57,6 +74,12 @@ def _command(spec: JobSpec) -> dict[str, Any]:
     return {"command": _text(spec.shell)} if spec.shell else {}
 
 
+def _requirements(spec: JobSpec) -> dict[str, Any]:
+    if spec.requirements_file:
+        return {"requirements": spec.requirements_file}
+    return {"requirements": list(spec.requirements)} if spec.requirements else {}
+
+
 def _written(name: str, attr: str, value: Any) -> Any:
     special = _SPECIAL.get(name)
     if special is not None:
@@ -67,7 +90,13 @@ def _written(name: str, attr: str, value: Any) -> Any:
 
 
 def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise UserError(
+            "a job of it has arguments that are no text, and YAML in a page is",
+            hint="edit the file or script that it was deployed from",
+        ) from None
 
 
 def _texts(raws: Sequence[bytes]) -> list[str]:
@@ -86,6 +115,10 @@ def _resources(counts: dict[str, int]) -> dict[str, Any]:
     return form
 
 
+_SEVERAL: Final[dict[str, Callable[[JobSpec], dict[str, Any]]]] = {
+    "command": _command,
+    "requirements": _requirements,
+}
 _SPECIAL: Final[dict[str, Callable[[Any], Any]]] = {
     "args": _texts,
     "depends_on": list,

@@ -8,18 +8,18 @@ from typing import Any, Final
 import msgspec
 
 from titan.errors import InvalidSpec, LimitExceeded
-from titan.fsm.commands import SubmitRun
+from titan.fsm.commands import SavePipeline, SubmitRun, encode_command
 from titan.fsm.queries import GetRun
-from titan.fsm.submission import addition
+from titan.fsm.submission import COMMAND_BYTES_MAX, addition
 from titan.ids import Digest, RunId, new_run_id
 from titan.master.http import submitting
 from titan.master.http.api import Api
 from titan.master.http.drafts import Draft, Packed, packed, problems_of
 from titan.master.http.runs import Changed
 from titan.master.http.table import Call, Endpoint
+from titan.spec.inputs import fill
 from titan.spec.json_schema import json_schema
-
-Scalar = str | int | float | bool | None
+from titan.spec.model import PipelineSpec, Scalar
 
 
 class Check(Draft, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,6 +33,12 @@ class Submit(Draft, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     parameters: dict[str, Scalar] = {}
     agent_run_id: str = ""
+    owner: str = ""
+
+
+class Save(Draft, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A declaration to keep."""
+
     owner: str = ""
 
 
@@ -60,6 +66,13 @@ class Submitted(msgspec.Struct, frozen=True):
 
     index: int
     run: RunId
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """The version: the latest one's number when nothing has changed."""
+
+    index: int
+    version: int
 
 
 async def schema(api: Api, call: Call) -> dict[str, Any]:
@@ -92,12 +105,41 @@ async def submit(api: Api, call: Call) -> Submitted:
         name=spec.name,
         jobs=spec.jobs,
         bundle=await _stored(api, ready),
-        parameters={**spec.parameters, **asked.parameters},
+        parameters=_filled(spec, asked.parameters),
         agent_run_id=asked.agent_run_id,
         owner=asked.owner,
     )
     run, index = await submitting.submit(api, order, key=call.idempotency_key)
     return Submitted(index, run)
+
+
+def _filled(spec: PipelineSpec, given: dict[str, Scalar]) -> dict[str, Scalar]:
+    values, wrong = fill(spec.inputs, given)
+    if wrong:
+        raise InvalidSpec(problems=tuple(f"{spec.name}: parameter {one}" for one in wrong))
+    return values
+
+
+async def save(api: Api, call: Call) -> Saved:
+    """Keep a pipeline under a name; its own name in the YAML does not matter."""
+    asked: Save = call.body
+    ready = await asyncio.to_thread(packed, asked)
+    spec = ready.loaded.spec
+    order = SavePipeline(
+        name=call.path["name"],
+        jobs=spec.jobs,
+        bundle=await _stored(api, ready),
+        inputs=spec.inputs,
+        owner=asked.owner,
+    )
+    size = len(encode_command(order))
+    if size > COMMAND_BYTES_MAX:
+        raise LimitExceeded(
+            f"the pipeline takes {size} bytes; one that is saved at most {COMMAND_BYTES_MAX}",
+            hint="put long commands into files, or run it as it is",
+        )
+    done = await api.write(order, key=call.idempotency_key)
+    return Saved(done.index, int(done.value))
 
 
 async def add_jobs(api: Api, call: Call) -> Changed:
@@ -137,6 +179,7 @@ ENDPOINTS: Final = (
         Checked,
         body=Check,
     ),
+    Endpoint("PUT", "/api/v1/pipelines/{name}", save, "Save a pipeline", Saved, body=Save),
     Endpoint("POST", "/api/v1/runs", submit, "Start a run", Submitted, body=Submit),
     Endpoint(
         "POST", "/api/v1/runs/{run}/jobs", add_jobs, "Add jobs to a live run", Changed, body=Join

@@ -7,7 +7,7 @@ import base64
 import gzip
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO, Any, Final, NamedTuple, cast
 
 import msgspec
@@ -15,12 +15,14 @@ import msgspec
 from titan.errors import Conflict, NotFound
 from titan.fsm.commands import SubmitRun
 from titan.fsm.policy import decode_spec
+from titan.fsm.queries import GetPipeline, PipelineView
 from titan.fsm.state import Run
 from titan.ids import Digest, RunId, new_run_id
 from titan.limits import DRAFT_FILES_MAX, SOURCE_BYTES_MAX
 from titan.master.http import submitting
 from titan.master.http.api import Api
 from titan.master.http.declarations import Submitted
+from titan.master.http.pipelines import VersionQuery
 from titan.master.http.runs import ReadQuery
 from titan.master.http.table import Call, Endpoint
 from titan.spec.model import JobSpec
@@ -69,11 +71,23 @@ async def get_source(api: Api, call: Call) -> Source:
     """The pipeline that the run is of now, jobs that were added to it included."""
     run = _run(api, call)
     jobs = _specs(run)
+    return await _source(api, run.name, jobs, bundle=run.bundle, parameters=run.parameters)
+
+
+async def get_saved_source(api: Api, call: Call) -> Source:
+    """A saved pipeline, to be edited."""
+    query: VersionQuery = call.query
+    view: PipelineView = api.read(GetPipeline(name=call.path["name"], version=query.version))
+    return await _source(api, view.name, view.jobs, bundle=view.bundle, parameters=view.inputs)
+
+
+async def _source(
+    api: Api, name: str, jobs: tuple[JobSpec, ...], *, bundle: Digest, parameters: Mapping[str, Any]
+) -> Source:
     unpacked = _Unpacked({}, {}, [])
-    name, parameters = run.name, dict(run.parameters)
-    for digest in bundles_of(run.bundle, jobs):
+    for digest in bundles_of(bundle, jobs):
         await _add_files(api, digest, unpacked)
-    form = pipeline_form(name, jobs, parameters=parameters, project=True)
+    form = pipeline_form(name, jobs, parameters=parameters)
     return Source(pipeline=form, **unpacked._asdict())
 
 
@@ -145,5 +159,13 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         "GET", f"{_RUN}/source", get_source, "The run's pipeline with its files", Source, ReadQuery
+    ),
+    Endpoint(
+        "GET",
+        "/api/v1/pipelines/{name}/source",
+        get_saved_source,
+        "A saved pipeline with its files",
+        Source,
+        VersionQuery,
     ),
 )
