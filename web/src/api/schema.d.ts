@@ -123,6 +123,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/pipelines/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One saved pipeline */
+        get: operations["get_pipelines_name"];
+        /** Save a pipeline */
+        put: operations["put_pipelines_name"];
+        post?: never;
+        /** Forget a saved pipeline */
+        delete: operations["delete_pipelines_name"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs": {
         parameters: {
             query?: never;
@@ -176,6 +195,91 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/gates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Gates that wait for people */
+        get: operations["get_gates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/gates/{gate}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A gate of the newest run where it waits */
+        get: operations["get_gates_gate"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/gates/{gate}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One gate */
+        get: operations["get_runs_run_gates_gate"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/gates/{gate}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Approve at a gate */
+        post: operations["post_runs_run_gates_gate_approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/gates/{gate}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reject at a gate */
+        post: operations["post_runs_run_gates_gate_reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{run}/jobs/{job}/log": {
         parameters: {
             query?: never;
@@ -185,6 +289,91 @@ export interface paths {
         };
         /** What a job has written */
         get: operations["get_runs_run_jobs_job_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Saved pipelines */
+        get: operations["get_pipelines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{name}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Start a run of it */
+        post: operations["post_pipelines_name_runs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pools": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Pools of workers */
+        get: operations["get_pools"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pools/{pool}/launches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Start workers of a pool */
+        post: operations["post_pools_pool_launches"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/jobs/{job}/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Why a job does not run, and the smallest change that would start it */
+        get: operations["get_runs_run_jobs_job_why"];
         put?: never;
         post?: never;
         delete?: never;
@@ -338,6 +527,23 @@ export interface paths {
         };
         /** The run's pipeline with its files */
         get: operations["get_runs_run_source"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{name}/source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A saved pipeline with its files */
+        get: operations["get_pipelines_name_source"];
         put?: never;
         post?: never;
         delete?: never;
@@ -576,6 +782,31 @@ export interface components {
             run: string;
         };
         /**
+         * Saved
+         * @description The version: the latest one's number when nothing has changed.
+         */
+        Saved: {
+            index: number;
+            version: number;
+        };
+        /**
+         * Save
+         * @description A declaration to keep.
+         */
+        Save: {
+            yaml: string;
+            /** @default {} */
+            files: {
+                [key: string]: string;
+            };
+            /** @default {} */
+            binary: {
+                [key: string]: string;
+            };
+            /** @default  */
+            owner: string;
+        };
+        /**
          * Submitted
          * @description The run, and the index of the log at which it is visible.
          */
@@ -648,79 +879,125 @@ export interface components {
             about: Record<string, never>;
         };
         /**
-         * Page[RunView]
+         * Page[GateView]
          * @description A part of a list. `next` is the cursor of the following page, null after the last one.
          */
-        Page_RunView_: {
-            items: components["schemas"]["RunView"][];
+        Page_GateView_: {
+            items: components["schemas"]["GateView"][];
             /** @default null */
             next: string | null;
         };
         /**
-         * RunView
-         * @description A run as people see it. `over` is true once every job has ended; `state` may be FAILED before.
+         * GateView
+         * @description A gate as people see it; it can be decided while `state` is WAITING.
          */
-        RunView: {
-            id: string;
-            name: string;
-            state: string;
-            over: boolean;
-            created_ms: number;
-            ended_ms: number;
-            jobs: {
-                [key: string]: number;
-            };
-            /** @default  */
-            agent_run_id: string;
-            /** @default  */
-            owner: string;
-        };
-        /**
-         * Page[JobView]
-         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
-         */
-        Page_JobView_: {
-            items: components["schemas"]["JobView"][];
-            /** @default null */
-            next: string | null;
-        };
-        /**
-         * JobView
-         * @description A job as people see it. `reason` says why it waits or how it ended; "" when it needs no words.
-         */
-        JobView: {
+        GateView: {
             run: string;
+            run_name: string;
             id: string;
+            after: string;
             state: string;
             reason: string;
-            worker: string;
-            attempts: number;
-            retries_used: number;
-            exit_code: number | null;
-            parents: string[];
-            started_ms: number;
-            ended_ms: number;
-            live: number;
+            message: string;
+            opened_ms: number;
+            due_ms: number;
+            wanted: number;
+            users: string[];
+            roles: string[];
+            form: {
+                [key: string]: components["schemas"]["Input"];
+            };
             /** @default [] */
-            history: components["schemas"]["AttemptRecord"][];
+            decisions: components["schemas"]["DecisionView"][];
         };
         /**
-         * AttemptRecord
-         * @description How an ended attempt ended; the job keeps the last few.
+         * Input
+         * @description One thing to fill in. Without `default` and not `required` it may stay None.
          */
-        AttemptRecord: [
-            number,
-            string,
-            number,
-            number,
-            number,
-            string,
-            string,
-            number
-        ];
+        Input: {
+            /** @default string */
+            type: string;
+            /** @default null */
+            default: string | number | boolean | null;
+            /** @default false */
+            required: boolean;
+            /** @default [] */
+            choices: (string | number | boolean)[];
+            /** @default  */
+            help: string;
+        };
+        /**
+         * DecisionView
+         * @description What one person decided at a gate. `round` is 1 for the first time it waited.
+         */
+        DecisionView: {
+            decision: string;
+            by: string;
+            role: string;
+            at_ms: number;
+            comment: string;
+            answers: {
+                [key: string]: string | number | boolean | null;
+            };
+            round: number;
+        };
+        /**
+         * Decided
+         * @description The gate's state after the decision: COMPLETED, FAILED, or still WAITING for more approvals.
+         */
+        Decided: {
+            index: number;
+            state: string;
+            approvals: number;
+            wanted: number;
+        };
+        /**
+         * Word
+         * @description Who decides, in which role, and why. `answers` fill in the form; a rejection needs none.
+         */
+        Word: {
+            by: string;
+            /** @default  */
+            role: string;
+            /** @default  */
+            comment: string;
+            /** @default {} */
+            answers: {
+                [key: string]: string | number | boolean | null;
+            };
+        };
+        /**
+         * Page[PipelineView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_PipelineView_: {
+            items: components["schemas"]["PipelineView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * PipelineView
+         * @description A version of a saved pipeline. `jobs` only when one was asked for.
+         */
+        PipelineView: {
+            name: string;
+            version: number;
+            versions: number[];
+            count: number;
+            saved_ms: number;
+            owner: string;
+            bundle: string;
+            digests: string[];
+            inputs: {
+                [key: string]: components["schemas"]["Input"];
+            };
+            /** @default [] */
+            jobs: components["schemas"]["JobSpec"][];
+        };
         /**
          * JobSpec
-         * @description One vertex of a run. Exactly one of `file`, `argv`, `shell` is set for a `run` job.
+         * @description One vertex of a run. Exactly one of `file`, `argv`, `shell` is set for a `run` job, none for a
+         *         `gate` or a `pipeline`.
          */
         JobSpec: {
             id: string;
@@ -774,7 +1051,303 @@ export interface components {
             queue_timeout_ms: number;
             /** @default process */
             isolation: string;
+            /** @default  */
+            image: string;
+            /** @default null */
+            network: boolean | null;
+            /** @default {} */
+            limits: {
+                [key: string]: number;
+            };
+            /** @default  */
+            python: string;
+            /** @default [] */
+            requirements: string[];
+            /** @default  */
+            requirements_file: string;
+            /** @default  */
+            hitl_message: string;
+            /** @default 172800000 */
+            max_wait_ms: number;
+            /** @default {} */
+            approvers: components["schemas"]["Approvers"];
+            /** @default {} */
+            form: {
+                [key: string]: components["schemas"]["Input"];
+            };
+            /** @default  */
+            gate_of: string;
+            /** @default  */
+            pipeline: string;
+            /** @default 0 */
+            pipeline_version: number;
+            /** @default {} */
+            parameters: {
+                [key: string]: string | number | boolean | null;
+            };
         };
+        /**
+         * Approvers
+         * @description Who has to approve at a gate: `count` of them; anybody when neither users nor roles are named.
+         */
+        Approvers: {
+            /** @default 1 */
+            count: number;
+            /** @default [] */
+            users: string[];
+            /** @default [] */
+            roles: string[];
+        };
+        /**
+         * Started
+         * @description The run, and the index of the log at which it was created.
+         */
+        Started: {
+            index: number;
+            run: string;
+        };
+        /**
+         * Start
+         * @description What to start: a version, 0 for the latest, with values for its parameters. `run` is the id of the
+         *         run, drawn here when it is missing.
+         */
+        Start: {
+            /** @default 0 */
+            version: number;
+            /** @default {} */
+            parameters: {
+                [key: string]: string | number | boolean | null;
+            };
+            /** @default  */
+            agent_run_id: string;
+            /** @default  */
+            owner: string;
+            /** @default  */
+            run: string;
+        };
+        /**
+         * Deleted
+         * @description How many versions were forgotten.
+         */
+        Deleted: {
+            index: number;
+            versions: number;
+        };
+        /**
+         * Page[PoolView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_PoolView_: {
+            items: components["schemas"]["PoolView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * PoolView
+         * @description A pool as people see it; its secret is nobody's to see.
+         */
+        PoolView: {
+            name: string;
+            provider: string;
+            capabilities: string[];
+            slots: number;
+            resources: {
+                [key: string]: number;
+            };
+            workers_min: number;
+            workers_max: number;
+            idle_ms: number;
+            cooldown_ms: number;
+            register_ms: number;
+            url: string;
+            permanent: boolean;
+            state: string;
+            workers: number;
+            starting: number;
+            failures: number;
+            last_error: string;
+        };
+        /**
+         * Launched
+         * @description The workers are on their way, as of `index`.
+         */
+        Launched: {
+            index: number;
+            count: number;
+        };
+        /**
+         * Launches
+         * @description How many workers to start.
+         */
+        Launches: {
+            /** @default 1 */
+            count: number;
+        };
+        /**
+         * Why
+         * @description Why a job does not run. `code` names the binding reason, `change` what would start it.
+         *
+         *         Codes: over, running, queued_on_worker, settling, gate, parents, delay, retry, placing, next,
+         *         no_workers, capability, size, offline, no_session, cordoned, draining, resting, affinity,
+         *         attempts, resources, slots, behind, unread.
+         */
+        Why: {
+            run: string;
+            job: string;
+            state: string;
+            code: string;
+            text: string;
+            change: components["schemas"]["Change"];
+            /** @default 0 */
+            ahead: number;
+            /** @default [] */
+            workers: components["schemas"]["Verdict"][];
+            /** @default [] */
+            pools: components["schemas"]["PoolVerdict"][];
+        };
+        /**
+         * Change
+         * @description The smallest change that was found; `text` for people, the rest for programs.
+         *
+         *         `kind`: nothing; time (`after_ms`); parents (`jobs` must end); approve (`jobs`); retry (`jobs`);
+         *         open, connect or rest (`worker`); free (`attempts` must end on `worker`); worker (one more with
+         *         `capabilities`, `slots`, `resources`); raise_max (`pool`); priority (at least `priority`).
+         *         `proven`: the planner, rehearsed with this change, assigned the job in its next plan.
+         */
+        Change: {
+            kind: string;
+            /** @default  */
+            text: string;
+            /** @default false */
+            proven: boolean;
+            /** @default 0 */
+            after_ms: number;
+            /** @default [] */
+            jobs: string[];
+            /** @default  */
+            worker: string;
+            /** @default [] */
+            attempts: number[];
+            /** @default [] */
+            capabilities: string[];
+            /** @default 0 */
+            slots: number;
+            /** @default {} */
+            resources: {
+                [key: string]: number;
+            };
+            /** @default  */
+            pool: string;
+            /** @default 0 */
+            priority: number;
+        };
+        /**
+         * Verdict
+         * @description What the planner's filters say of one worker: the first that refuses, "" when none does.
+         */
+        Verdict: {
+            worker: string;
+            filter: string;
+            code: string;
+            text: string;
+        };
+        /**
+         * PoolVerdict
+         * @description Whether a pool could start a worker for the job, and why it does not now.
+         */
+        PoolVerdict: {
+            pool: string;
+            serves: boolean;
+            code: string;
+            text: string;
+        };
+        /**
+         * Page[RunView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_RunView_: {
+            items: components["schemas"]["RunView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * RunView
+         * @description A run as people see it. `over` is true once every job has ended; `state` may be FAILED before.
+         */
+        RunView: {
+            id: string;
+            name: string;
+            state: string;
+            over: boolean;
+            created_ms: number;
+            ended_ms: number;
+            jobs: {
+                [key: string]: number;
+            };
+            /** @default  */
+            agent_run_id: string;
+            /** @default  */
+            owner: string;
+            /** @default  */
+            pipeline: string;
+            /** @default 0 */
+            pipeline_version: number;
+            /** @default  */
+            parent_run: string;
+            /** @default  */
+            parent_job: string;
+        };
+        /**
+         * Page[JobView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_JobView_: {
+            items: components["schemas"]["JobView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * JobView
+         * @description A job as people see it. `reason` says why it waits or how it ended; "" when it needs no words.
+         */
+        JobView: {
+            run: string;
+            id: string;
+            state: string;
+            reason: string;
+            worker: string;
+            attempts: number;
+            retries_used: number;
+            exit_code: number | null;
+            parents: string[];
+            started_ms: number;
+            ended_ms: number;
+            live: number;
+            /** @default [] */
+            history: components["schemas"]["AttemptRecord"][];
+            /** @default null */
+            progress: number | null;
+            /** @default  */
+            note: string;
+            /** @default [] */
+            decisions: components["schemas"]["DecisionView"][];
+            /** @default  */
+            subrun: string;
+        };
+        /**
+         * AttemptRecord
+         * @description How an ended attempt ended; the job keeps the last few.
+         */
+        AttemptRecord: [
+            number,
+            string,
+            number,
+            number,
+            number,
+            string,
+            string,
+            number
+        ];
         /**
          * Redeploy
          * @description A new run of the same jobs with the same files and parameters.
@@ -876,14 +1449,26 @@ export interface components {
             };
             running: number;
             jobs: string[];
+            /** @default false */
+            ephemeral: boolean;
+            /** @default  */
+            pool: string;
+            /** @default {} */
+            used: {
+                [key: string]: number;
+            };
         };
         /**
          * Mode
          * @description `open` takes work, `cordoned` takes no new work, `draining` is to leave.
+         *
+         *         `timeout_ms`, of a drain: what still runs then is killed and runs elsewhere; 0 kills at once.
          */
         Mode: {
             /** @enum {unknown} */
             mode: "cordoned" | "draining" | "open";
+            /** @default null */
+            timeout_ms: number | null;
         };
         /**
          * Refusal
@@ -1152,6 +1737,118 @@ export interface operations {
             };
         };
     };
+    get_pipelines_name: {
+        parameters: {
+            query?: {
+                version?: number;
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PipelineView"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    put_pipelines_name: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Save"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Saved"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    delete_pipelines_name: {
+        parameters: {
+            query?: {
+                version?: number;
+            };
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deleted"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
     get_runs: {
         parameters: {
             query?: {
@@ -1334,6 +2031,188 @@ export interface operations {
             };
         };
     };
+    get_gates: {
+        parameters: {
+            query?: {
+                run?: string;
+                limit?: number;
+                consistent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_GateView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_gates_gate: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                gate: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GateView"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_gates_gate: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                run: string;
+                gate: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GateView"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_runs_run_gates_gate_approve: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                run: string;
+                gate: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Word"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Decided"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_runs_run_gates_gate_reject: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                run: string;
+                gate: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Word"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Decided"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
     get_runs_run_jobs_job_log: {
         parameters: {
             query?: {
@@ -1357,6 +2236,182 @@ export interface operations {
                 };
                 content: {
                     "text/plain": unknown;
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_pipelines: {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+                consistent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PipelineView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_pipelines_name_runs: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Start"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Started"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_pools: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PoolView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_pools_pool_launches: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                pool: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Launches"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Launched"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_jobs_job_why: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run: string;
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Why"];
                 };
             };
             /** @description refused */
@@ -1662,6 +2717,40 @@ export interface operations {
             header?: never;
             path: {
                 run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_pipelines_name_source: {
+        parameters: {
+            query?: {
+                version?: number;
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                name: string;
             };
             cookie?: never;
         };

@@ -12,6 +12,9 @@ export type Fact = Schemas["Fact"];
 export type JobSpec = Schemas["JobSpec"];
 export type Source = Schemas["Source"];
 export type Submitted = Schemas["Submitted"];
+export type PipelineView = Schemas["PipelineView"];
+export type Saved = Schemas["Saved"];
+export type Why = Schemas["Why"];
 export type Checked = Schemas["Checked"];
 export type MasterView = Schemas["MasterView"];
 

@@ -1,9 +1,11 @@
 // The job that was clicked: why it waits or how it ended, its output, its attempts, what it was declared to be.
 
 import { lazy, Suspense, useState } from "react";
+import { Link } from "wouter";
 import type { JobView } from "../api/types";
 import { LogView } from "../ui/log-view";
 import { Empty, StateBadge } from "../ui/parts";
+import { WhyNot } from "./why";
 import { isOver } from "../ui/states";
 import { Tabs } from "../ui/tabs";
 import { clock, duration } from "../ui/time";
@@ -33,6 +35,12 @@ export function JobPanel({ job, onClose, onAct }: Props) {
         </button>
       </header>
       {job.reason !== "" && <p className="reason">{job.reason}</p>}
+      {job.state === "PENDING" && <WhyNot key={job.reason} job={job} />}
+      {job.subrun !== undefined && job.subrun !== "" && (
+        <p className="reason">
+          runs as <Link href={`/runs/${job.subrun}`}>{job.subrun}</Link>
+        </p>
+      )}
       <div className="actions">
         {isOver(job.state) ? (
           <button
