@@ -122,7 +122,7 @@ class Guard:
             if request.method == "OPTIONS":
                 headers |= {
                     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
-                    "Access-Control-Allow-Headers": f"Content-Type, Idempotency-Key, {CHANGE_HEADER}",
+                    "Access-Control-Allow-Headers": f"Content-Type, Idempotency-Key, Last-Event-ID, {CHANGE_HEADER}",
                     "Access-Control-Max-Age": "600",
                 }
         return headers
