@@ -46,6 +46,19 @@ describe("the store", () => {
   });
 });
 
+test("whole batches wait for a frame together, and half a batch is never told", () => {
+  const frames: (() => void)[] = [];
+  const store = new Store(undefined, (tell) => frames.push(tell));
+  const told: number[] = [];
+  store.subscribe(() => told.push(store.get().index));
+  for (const index of [1, 2]) store.take({ kind: "now", data: { index } });
+  store.take({ kind: "gone", data: [] }); // of the third batch
+  frames.shift()?.();
+  store.take({ kind: "now", data: { index: 3 } });
+  frames.shift()?.();
+  expect([told, frames.length]).toEqual([[2, 3], 0]);
+});
+
 describe("levels", () => {
   test("follow the longest way and survive 20,000 jobs in a chain", () => {
     const chain = Array.from({ length: 20_000 }, (_, n) => ({ id: `j${n}`, parents: n > 0 ? [`j${n - 1}`] : [] }));

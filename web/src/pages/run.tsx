@@ -86,7 +86,7 @@ export function RunPage({ run }: { readonly run: string }) {
       </div>
       <div className={job ? "split" : "split is-whole"}>
         <div className="canvas">
-          {shown === "graph" && <RunGraph {...same} onGrow={view.over ? null : setGrows} />}
+          {shown === "graph" && <RunGraph {...same} store={store} onGrow={view.over ? null : setGrows} />}
           {shown === "gantt" && <Gantt {...same} />}
           {shown === "list" && <JobList {...same} />}
         </div>

@@ -5,6 +5,7 @@ import { useSyncExternalStore } from "react";
 import type { Batch } from "../api/stream";
 import type { Fact, JobView, KvView, Masters, RunView, WorkerView } from "../api/types";
 
+const HIDDEN_MS = 250;
 const FACTS_MAX = 1000; // the newest that a page shows
 
 export interface World {
@@ -36,7 +37,13 @@ export class Store {
   private readonly listeners = new Set<() => void>();
   private draft: { -readonly [K in keyof World]: World[K] } | null = null;
 
-  constructor(world: World = NOTHING) {
+  private ready: World | null = null; // whole batches that the listeners have not been told of
+
+  /** `soon` decides when listeners hear: at once, or with the next frame, several batches together. */
+  constructor(
+    world: World = NOTHING,
+    private readonly soon: (tell: () => void) => void = (tell) => tell(),
+  ) {
     this.world = world;
   }
 
@@ -49,7 +56,7 @@ export class Store {
 
   /** Take in one message of the stream. */
   take(message: Batch): void {
-    const draft = (this.draft ??= { ...this.world });
+    const draft = (this.draft ??= { ...(this.ready ?? this.world) });
     switch (message.kind) {
       case "reset":
         draft.runs = new Map();
@@ -93,16 +100,30 @@ export class Store {
   }
 
   setLive(isLive: boolean): void {
-    this.draft = { ...(this.draft ?? this.world), isLive };
+    this.draft = { ...(this.draft ?? this.ready ?? this.world), isLive };
     this.tell();
   }
 
+  private readonly told = (): void => {
+    if (this.ready === null) return;
+    this.world = this.ready;
+    this.ready = null;
+    for (const listener of this.listeners) listener();
+  };
+
   private tell(): void {
     if (this.draft === null) return;
-    this.world = this.draft;
+    const isWaiting = this.ready !== null;
+    this.ready = this.draft;
     this.draft = null;
-    for (const listener of this.listeners) listener();
+    if (!isWaiting) this.soon(this.told);
   }
+}
+
+/** With the next frame: a page that needs long to draw gets fewer, larger changes. Hidden pages have no frames. */
+export function withFrame(tell: () => void): void {
+  if (document.hidden) setTimeout(tell, HIDDEN_MS);
+  else requestAnimationFrame(tell);
 }
 
 function merged<T extends Named>(old: ReadonlyMap<string, T>, fresh: readonly T[]): ReadonlyMap<string, T> {
