@@ -17,7 +17,7 @@ name: words
 parameters: {count: {type: int, default: 2}}
 jobs:
   - {id: a, file: src/a.sh, args: [x y]}
-  - {id: b, command: 'cat data.bin | wc -c; echo $TITAN_PARAM_COUNT', depends_on: [a]}
+  - {id: b, command: 'cat data.bin | wc -c; echo $TITAN_PARAM_count', depends_on: [a]}
 """
 FILES = {
     "yaml": YAML,
