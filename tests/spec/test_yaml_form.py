@@ -33,6 +33,10 @@ jobs:
   - {id: c, command: "echo $1; exit 0", args: [one two], depends_on: [a, b], hitl_message: "Sure?",
      approvers: {count: 2, roles: [ops]}, max_wait_seconds: 60}
   - {id: g, type: gate, message: "Which?", form: {size: {type: int, required: true}}, depends_on: [c]}
+  - {id: s, type: service, command: serve, port: 0, depends_on: [a], restart: {limit: 3, backoff: 0.25},
+     health: {http: /up, interval: 1.5, unhealthy_after: 5}, artifacts: {in: ["a:*.csv"]}}
+  - {id: t, type: service, command: serve, port: 8000, health: {command: [probe, x]}}
+  - {id: o, command: make, artifacts: {out: ["*.csv", "b/**"]}, requirements: [numpy]}
   - {id: p, type: pipeline, pipeline: saved, version: 2, with: {n: 4}, depends_on: [g]}
 """
 
@@ -48,7 +52,9 @@ def test_what_is_written_back_declares_the_same_pipeline(tmp_path: Path) -> None
     again = load(tmp_path, json.dumps(form))
     assert again.inputs == spec.inputs
     assert again.jobs == spec.jobs
-    assert [job["id"] for job in form["jobs"]] == ["a", "b", "c", "g", "p"], "gates are not jobs"
+    assert [job["id"] for job in form["jobs"]] == list("abcgstop"), (
+        "gates are not jobs"
+    )
 
 
 def test_defaults_are_not_written(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from titan.errors import UserError
 from titan.ids import Digest, JobId
 from titan.spec.fields import JOB_FIELDS
 from titan.spec.model import JobSpec
+from titan.spec.service import HealthSpec, RestartSpec
 
 _PLAIN: Final = JobSpec(id=JobId("x"))
 
@@ -80,12 +81,53 @@ def _requirements(spec: JobSpec) -> dict[str, Any]:
     return {"requirements": list(spec.requirements)} if spec.requirements else {}
 
 
+def _artifacts(spec: JobSpec) -> dict[str, Any]:
+    both = {"out": list(spec.artifacts_out), "in": list(spec.artifacts_in)}
+    given = {name: patterns for name, patterns in both.items() if patterns}
+    return {"artifacts": given} if given else {}
+
+
+def _port(spec: JobSpec) -> dict[str, Any]:
+    return {"port": spec.port} if spec.type == "service" else {}
+
+
+def _health(health: HealthSpec) -> dict[str, Any]:
+    form = _in_seconds(health, HealthSpec())
+    for name in ("kind", "path", "argv", "shell"):
+        form.pop(name, None)
+    if health.kind == "http":
+        form["http"] = health.path
+    elif health.kind == "command":
+        form["command"] = _texts(health.argv) if health.argv else _text(health.shell)
+    else:
+        form["tcp"] = True
+    return form
+
+
+def _restart(restart: RestartSpec) -> dict[str, Any]:
+    return _in_seconds(restart, RestartSpec())
+
+
+def _in_seconds(given: msgspec.Struct, plain: msgspec.Struct) -> dict[str, Any]:
+    """What is not as by default, with milliseconds as people write them."""
+    form: dict[str, Any] = {}
+    for attr in given.__struct_fields__:
+        value = getattr(given, attr)
+        if value != getattr(plain, attr):
+            form[attr.removesuffix("_ms")] = _seconds(value) if attr.endswith("_ms") else value
+    return form
+
+
+def _seconds(value_ms: int) -> int | float:
+    return value_ms // 1000 if value_ms % 1000 == 0 else value_ms / 1000
+
+
 def _written(name: str, attr: str, value: Any) -> Any:
     special = _SPECIAL.get(name)
     if special is not None:
         return special(value)
     if attr.endswith("_ms") and not name.endswith("_ms"):
-        return value // 1000 if value % 1000 == 0 else value / 1000
+        return _seconds(value)
     return msgspec.to_builtins(value)
 
 
@@ -118,10 +160,14 @@ def _resources(counts: dict[str, int]) -> dict[str, Any]:
 _SEVERAL: Final[dict[str, Callable[[JobSpec], dict[str, Any]]]] = {
     "command": _command,
     "requirements": _requirements,
+    "artifacts": _artifacts,
+    "port": _port,
 }
 _SPECIAL: Final[dict[str, Callable[[Any], Any]]] = {
     "args": _texts,
     "depends_on": list,
     "requirement": _one_or_list,
     "resources": _resources,
+    "health": _health,
+    "restart": _restart,
 }

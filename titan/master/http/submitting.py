@@ -14,7 +14,7 @@ from titan.limits import CHUNK_BYTES
 from titan.master.http.api import Api
 from titan.spec.bundle import Bundle
 from titan.wire.channel import Stream
-from titan.wire.messages import BlobMissing, GetBlob, PutBlob
+from titan.wire.messages import GetBlob, PutBlob
 
 _BLOB_TIMEOUT_S = 60.0
 
@@ -59,10 +59,9 @@ class _Collector(Stream):
 
 async def store(api: Api, bundle: Bundle) -> Digest:
     """See that the cluster holds the bundle."""
-    if api.gateway.missing(BlobMissing(digests=(bundle.digest,))).digests:
-        message = PutBlob(digest=bundle.digest, size=bundle.size)
-        async with asyncio.timeout(_BLOB_TIMEOUT_S):
-            await api.gateway.channel(message, _Pieces(bundle), forwarded=False)
+    message = PutBlob(digest=bundle.digest, size=bundle.size)
+    async with asyncio.timeout(_BLOB_TIMEOUT_S):
+        await api.gateway.channel(message, _Pieces(bundle), forwarded=False)
     return bundle.digest
 
 

@@ -501,6 +501,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/services": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Services */
+        get: operations["get_services"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/services/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The service of a name */
+        get: operations["get_services_name"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/services/{name}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stop a service */
+        post: operations["post_runs_run_services_name_stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{run}/redeploy": {
         parameters: {
             query?: never;
@@ -996,8 +1047,8 @@ export interface components {
         };
         /**
          * JobSpec
-         * @description One vertex of a run. Exactly one of `file`, `argv`, `shell` is set for a `run` job, none for a
-         *         `gate` or a `pipeline`.
+         * @description One vertex of a run. Exactly one of `file`, `argv`, `shell` is set for a `run` job or a service,
+         *         none for a `gate` or a `pipeline`.
          */
         JobSpec: {
             id: string;
@@ -1065,6 +1116,10 @@ export interface components {
             requirements: string[];
             /** @default  */
             requirements_file: string;
+            /** @default [] */
+            artifacts_out: string[];
+            /** @default [] */
+            artifacts_in: string[];
             /** @default  */
             hitl_message: string;
             /** @default 172800000 */
@@ -1085,6 +1140,12 @@ export interface components {
             parameters: {
                 [key: string]: string | number | boolean | null;
             };
+            /** @default 0 */
+            port: number;
+            /** @default null */
+            health: components["schemas"]["HealthSpec"] | null;
+            /** @default null */
+            restart: components["schemas"]["RestartSpec"] | null;
         };
         /**
          * Approvers
@@ -1097,6 +1158,44 @@ export interface components {
             users: string[];
             /** @default [] */
             roles: string[];
+        };
+        /**
+         * HealthSpec
+         * @description One probe, asked again and again. `tcp` connects to the port, `http` wants an answer below 400.
+         */
+        HealthSpec: {
+            /** @default tcp */
+            kind: string;
+            /** @default / */
+            path: string;
+            /** @default [] */
+            argv: string[];
+            /** @default  */
+            shell: string;
+            /** @default 2000 */
+            interval_ms: number;
+            /** @default 2000 */
+            timeout_ms: number;
+            /** @default 30000 */
+            start_period_ms: number;
+            /** @default 1 */
+            healthy_after: number;
+            /** @default 3 */
+            unhealthy_after: number;
+        };
+        /**
+         * RestartSpec
+         * @description What happens when a service ends without being told to.
+         */
+        RestartSpec: {
+            /** @default -1 */
+            limit: number;
+            /** @default 500 */
+            backoff_ms: number;
+            /** @default 30000 */
+            backoff_cap_ms: number;
+            /** @default 30000 */
+            unhealthy_ms: number;
         };
         /**
          * Started
@@ -1187,8 +1286,9 @@ export interface components {
          * Why
          * @description Why a job does not run. `code` names the binding reason, `change` what would start it.
          *
-         *         Codes: over, running, queued_on_worker, settling, gate, parents, delay, retry, placing, next,
-         *         no_workers, capability, size, offline, no_session, cordoned, draining, resting, affinity,
+         *         Codes: over, running, queued_on_worker, settling, gate, subrun, parents, delay, retry, placing, next,
+         *         no_workers, capability, size, port, no_services, offline, no_session, cordoned, draining, resting,
+         *         affinity,
          *         attempts, resources, slots, behind, unread.
          */
         Why: {
@@ -1211,7 +1311,8 @@ export interface components {
          *
          *         `kind`: nothing; time (`after_ms`); parents (`jobs` must end); approve (`jobs`); retry (`jobs`);
          *         open, connect or rest (`worker`); free (`attempts` must end on `worker`); worker (one more with
-         *         `capabilities`, `slots`, `resources`); raise_max (`pool`); priority (at least `priority`).
+         *         `capabilities`, `slots`, `resources`); raise_max (`pool`); port;
+         *         priority (at least `priority`).
          *         `proven`: the planner, rehearsed with this change, assigned the job in its next plan.
          */
         Change: {
@@ -1293,6 +1394,8 @@ export interface components {
             /** @default 0 */
             pipeline_version: number;
             /** @default  */
+            schedule: string;
+            /** @default  */
             parent_run: string;
             /** @default  */
             parent_job: string;
@@ -1333,6 +1436,10 @@ export interface components {
             decisions: components["schemas"]["DecisionView"][];
             /** @default  */
             subrun: string;
+            /** @default  */
+            health: string;
+            /** @default  */
+            address: string;
         };
         /**
          * AttemptRecord
@@ -1348,6 +1455,35 @@ export interface components {
             string,
             number
         ];
+        /**
+         * Page[ServiceView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_ServiceView_: {
+            items: components["schemas"]["ServiceView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * ServiceView
+         * @description A service as people see it. `version`: current or candidate for deployed ones, else "".
+         */
+        ServiceView: {
+            name: string;
+            run: string;
+            run_name: string;
+            state: string;
+            health: string;
+            address: string;
+            worker: string;
+            reason: string;
+            restarts: number;
+            since_ms: number;
+            version: string;
+            attempt: number;
+            /** @default 0 */
+            deadline_ms: number;
+        };
         /**
          * Redeploy
          * @description A new run of the same jobs with the same files and parameters.
@@ -1457,6 +1593,8 @@ export interface components {
             used: {
                 [key: string]: number;
             };
+            /** @default  */
+            host: string;
         };
         /**
          * Mode
@@ -2219,6 +2357,9 @@ export interface operations {
                 attempt?: number;
                 offset?: number;
                 follow?: boolean;
+                grep?: string;
+                since_ms?: number;
+                until_ms?: number;
             };
             header?: never;
             path: {
@@ -2656,6 +2797,107 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["JobView"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_services: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ServiceView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_services_name: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceView"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_runs_run_services_name_stop: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                run: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
                 };
             };
             /** @description refused */
