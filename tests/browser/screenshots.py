@@ -97,6 +97,13 @@ class Scene:
             await self.change("PUT", f"/api/v1/store/{key.replace('/', '%2F')}", {"value": value})
         for member in ("red", "green", "blue"):
             await self.change("POST", "/api/v1/store/colours/sadd", {"member": member})
+        service = {
+            "id": "web",
+            "type": "service",
+            "port": 0,
+            "command": "exec python3 -m http.server $TITAN_PORT",
+        }
+        await self.submit("site", [service])
         run = await self.submit("nightly-etl", etl())
         await asyncio.sleep(6)
         return run
@@ -132,6 +139,9 @@ async def tour(page: Page, scene: Scene, run: str, folder: Path) -> None:
     await page.locator(".cm-content").wait_for()
     await page.get_by_text("it can run").wait_for()
     await shoot(page, folder, "constructor")
+    await page.goto(f"{base}/services")
+    await page.get_by_text("healthy").wait_for()
+    await shoot(page, folder, "services")
     await page.goto(f"{base}/agents")
     await page.get_by_role("heading", name="essay-on-rafts").wait_for()
     await shoot(page, folder, "agents")

@@ -52,9 +52,7 @@ def test_what_is_written_back_declares_the_same_pipeline(tmp_path: Path) -> None
     again = load(tmp_path, json.dumps(form))
     assert again.inputs == spec.inputs
     assert again.jobs == spec.jobs
-    assert [job["id"] for job in form["jobs"]] == list("abcgstop"), (
-        "gates are not jobs"
-    )
+    assert [job["id"] for job in form["jobs"]] == list("abcgstop"), "gates are not jobs"
 
 
 def test_defaults_are_not_written(tmp_path: Path) -> None:

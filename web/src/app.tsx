@@ -8,6 +8,7 @@ import { Events } from "./pages/events";
 import { Keys } from "./pages/keys";
 import { Orchestrator } from "./pages/orchestrator";
 import { RunPage } from "./pages/run";
+import { Services } from "./pages/services";
 import { Runs } from "./pages/runs";
 import { useLive } from "./state/live";
 import { useWorld } from "./state/store";
@@ -17,6 +18,7 @@ const PLACES = [
   { path: "/", label: "Orchestrator", icon: "orchestrator" },
   { path: "/runs", label: "Runs", icon: "runs" },
   { path: "/dags/new", label: "Constructor", icon: "constructor" },
+  { path: "/services", label: "Services", icon: "service" },
   { path: "/agents", label: "Agent runs", icon: "agents" },
   { path: "/keys", label: "Keys", icon: "keys" },
   { path: "/events", label: "Events", icon: "events" },
@@ -49,6 +51,7 @@ export function App() {
                 <Constructor />
               </Suspense>
             </Route>
+            <Route path="/services" component={Services} />
             <Route path="/agents" component={Agents} />
             <Route path="/keys" component={Keys} />
             <Route path="/events" component={Events} />

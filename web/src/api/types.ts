@@ -15,6 +15,8 @@ export type Submitted = Schemas["Submitted"];
 export type PipelineView = Schemas["PipelineView"];
 export type Saved = Schemas["Saved"];
 export type Why = Schemas["Why"];
+export type ServiceView = Schemas["ServiceView"];
+export type PoolView = Schemas["PoolView"];
 export type Checked = Schemas["Checked"];
 export type MasterView = Schemas["MasterView"];
 
