@@ -89,17 +89,10 @@ def load_pipeline(path: str | os.PathLike[str], *, open_world: bool = False) -> 
     return parse_pipeline(data, path=file, open_world=open_world)
 
 
-def parse_pipeline(data: bytes, *, path: Path, open_world: bool = False) -> LoadedPipeline:
-    """Read a pipeline from bytes as if `path` held them: names in it are relative to its folder."""
-    problems = Problems(str(path))
 def parse_pipeline(
     data: bytes, *, path: Path, open_world: bool = False, problems: Problems | None = None
 ) -> LoadedPipeline:
-    """Read a pipeline from bytes as if `path` held them: names in it are relative to its folder.
-
-    With `open_world` parents may be jobs of a run that the new ones will join. `problems` gets what is
-    found, for who wants more than the text of `InvalidSpec`.
-    """
+    """Read a pipeline from bytes as if `path` held them: names in it are relative to its folder."""
     problems = Problems(str(path)) if problems is None else problems
     tree = read_tree(data, problems=problems)
     if tree is None or tree.kind != "mapping":
@@ -125,7 +118,6 @@ class _Reader:
     def __init__(self, problems: Problems, path: Path, *, open_world: bool) -> None:
         self._open_world = open_world
         self._problems = problems
-        self._open_world = open_world
         self._path = path
         self._folder = Path(os.path.abspath(path)).parent  # noqa: PTH100 - keeps symlinks
 

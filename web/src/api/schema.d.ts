@@ -297,6 +297,75 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{run}/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How a run's graph has changed */
+        get: operations["get_runs_run_changes"];
+        put?: never;
+        /** Change a run */
+        post: operations["post_runs_run_changes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/graph": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A run's graph */
+        get: operations["get_runs_run_graph"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dead": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Dead letters */
+        get: operations["get_dead"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dead/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Replay dead letters */
+        post: operations["post_dead_replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/pipelines": {
         parameters: {
             query?: never;
@@ -1018,31 +1087,32 @@ export interface components {
             };
         };
         /**
-         * Page[PipelineView]
-         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         * Revised
+         * @description The run's revision after the change.
          */
-        Page_PipelineView_: {
-            items: components["schemas"]["PipelineView"][];
-            /** @default null */
-            next: string | null;
+        Revised: {
+            revision: number;
         };
         /**
-         * PipelineView
-         * @description A version of a saved pipeline. `jobs` only when one was asked for.
+         * Changes
+         * @description All of the edits or none; with `if_revision` only while that is the run's revision.
          */
-        PipelineView: {
-            name: string;
-            version: number;
-            versions: number[];
-            count: number;
-            saved_ms: number;
-            owner: string;
-            bundle: string;
-            digests: string[];
-            inputs: {
-                [key: string]: components["schemas"]["Input"];
-            };
-            /** @default [] */
+        Changes: {
+            edits: (components["schemas"]["Add"] | components["schemas"]["titan.fsm.commands.mutation.Change"] | components["schemas"]["Skip"] | components["schemas"]["Cancel"] | components["schemas"]["Reroute"] | components["schemas"]["Rerun"] | components["schemas"]["RerunFailed"] | components["schemas"]["Undo"])[];
+            /** @default 0 */
+            if_revision: number;
+            /** @default  */
+            by: string;
+            /** @default  */
+            note: string;
+        };
+        /**
+         * Add
+         * @description New jobs; their parents may be finished, running, waiting or new.
+         */
+        Add: {
+            /** @enum {unknown} */
+            edit: "add";
             jobs: components["schemas"]["JobSpec"][];
         };
         /**
@@ -1198,6 +1268,212 @@ export interface components {
             unhealthy_ms: number;
         };
         /**
+         * Change
+         * @description Other fields for a job that has not started.
+         */
+        "titan.fsm.commands.mutation.Change": {
+            /** @enum {unknown} */
+            edit: "change";
+            job: string;
+            set: components["schemas"]["Fields"];
+        };
+        /**
+         * Fields
+         * @description What can be changed of a job that has not started; None stays as it is.
+         */
+        Fields: {
+            /** @default null */
+            requirement: string[] | null;
+            /** @default null */
+            resources: {
+                [key: string]: number;
+            } | null;
+            /** @default null */
+            priority: number | null;
+            /** @default null */
+            depends_on: string[] | null;
+            /** @default null */
+            affinity: boolean | null;
+            /** @default null */
+            retries: number | null;
+            /** @default null */
+            timeout_ms: number | null;
+            /** @default null */
+            args: string[] | null;
+            /** @default null */
+            env: {
+                [key: string]: string;
+            } | null;
+        };
+        /**
+         * Skip
+         * @description The job will not run; what follows it is up to the triggers of its children.
+         */
+        Skip: {
+            /** @enum {unknown} */
+            edit: "skip";
+            job: string;
+        };
+        /**
+         * Cancel
+         * @description Cancel a job and its descendants. No effect on one that has ended.
+         */
+        Cancel: {
+            /** @enum {unknown} */
+            edit: "cancel";
+            job: string;
+        };
+        /**
+         * Reroute
+         * @description Run a job elsewhere. One that runs has to be taken from its worker: only with `restart`.
+         */
+        Reroute: {
+            /** @enum {unknown} */
+            edit: "reroute";
+            job: string;
+            /** @default null */
+            requirement: string[] | null;
+            /** @default null */
+            affinity: boolean | null;
+            /** @default false */
+            restart: boolean;
+        };
+        /**
+         * Rerun
+         * @description Run an ended job again, and with it every descendant that ended because of it.
+         *
+         *         With `only_if` the edit is left out when the job is in another state by now, or could not start.
+         */
+        Rerun: {
+            /** @enum {unknown} */
+            edit: "rerun";
+            job: string;
+            /** @default  */
+            only_if: string;
+        };
+        /**
+         * RerunFailed
+         * @description Run every job again that failed; in a run where none did, every one that was cancelled.
+         */
+        RerunFailed: {
+            /** @enum {unknown} */
+            edit: "rerun_failed";
+        };
+        /**
+         * Undo
+         * @description The opposite of a revision; of the newest when it is 0.
+         */
+        Undo: {
+            /** @enum {unknown} */
+            edit: "undo";
+            /** @default 0 */
+            revision: number;
+        };
+        /**
+         * RevisionView
+         * @description A change of a run's graph. `edits` are lines for people.
+         */
+        RevisionView: {
+            revision: number;
+            at_ms: number;
+            by: string;
+            note: string;
+            edits: string[];
+        };
+        /**
+         * GraphView
+         * @description A page of a run's graph as of `revision`.
+         */
+        GraphView: {
+            run: string;
+            revision: number;
+            jobs: components["schemas"]["VertexView"][];
+        };
+        /**
+         * VertexView
+         * @description A job in a graph: its state of now, and what was declared as of the graph's revision.
+         */
+        VertexView: {
+            id: string;
+            state: string;
+            reason: string;
+            trigger: string;
+            fields: components["schemas"]["Fields"];
+        };
+        /**
+         * Page[DeadView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_DeadView_: {
+            items: components["schemas"]["DeadView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * DeadView
+         * @description A dead letter: a job whose retries are used up. `name` is the run's.
+         */
+        DeadView: {
+            run: string;
+            name: string;
+            job: string;
+            reason: string;
+            exit_code: number | null;
+            attempts: number;
+            worker: string;
+            died_ms: number;
+        };
+        /**
+         * Replayed
+         * @description So many will run again. `more`: ask again for the rest.
+         */
+        Replayed: {
+            replayed: number;
+            more: boolean;
+        };
+        /**
+         * Which
+         * @description Which dead letters to run again; all when nothing is said.
+         */
+        Which: {
+            /** @default  */
+            run: string;
+            /** @default  */
+            name: string;
+            /** @default 0 */
+            since_ms: number;
+            /** @default  */
+            reason: string;
+        };
+        /**
+         * Page[PipelineView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_PipelineView_: {
+            items: components["schemas"]["PipelineView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * PipelineView
+         * @description A version of a saved pipeline. `jobs` only when one was asked for.
+         */
+        PipelineView: {
+            name: string;
+            version: number;
+            versions: number[];
+            count: number;
+            saved_ms: number;
+            owner: string;
+            bundle: string;
+            digests: string[];
+            inputs: {
+                [key: string]: components["schemas"]["Input"];
+            };
+            /** @default [] */
+            jobs: components["schemas"]["JobSpec"][];
+        };
+        /**
          * Started
          * @description The run, and the index of the log at which it was created.
          */
@@ -1297,7 +1573,7 @@ export interface components {
             state: string;
             code: string;
             text: string;
-            change: components["schemas"]["Change"];
+            change: components["schemas"]["titan.sched.verdicts.Change"];
             /** @default 0 */
             ahead: number;
             /** @default [] */
@@ -1315,7 +1591,7 @@ export interface components {
          *         priority (at least `priority`).
          *         `proven`: the planner, rehearsed with this change, assigned the job in its next plan.
          */
-        Change: {
+        "titan.sched.verdicts.Change": {
             kind: string;
             /** @default  */
             text: string;
@@ -1399,6 +1675,8 @@ export interface components {
             parent_run: string;
             /** @default  */
             parent_job: string;
+            /** @default 0 */
+            revision: number;
         };
         /**
          * Page[JobView]
@@ -2377,6 +2655,190 @@ export interface operations {
                 };
                 content: {
                     "text/plain": unknown;
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_changes: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevisionView"][];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_runs_run_changes: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Changes"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Revised"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_graph: {
+        parameters: {
+            query?: {
+                at?: number;
+                limit?: number;
+                after?: string;
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GraphView"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_dead: {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+                run?: string;
+                name?: string;
+                since_ms?: number;
+                reason?: string;
+                consistent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_DeadView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_dead_replay: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Which"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replayed"];
                 };
             };
             /** @description refused */
