@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 SEEDS ?= 300
 SIM_ARGS ?=
 
-.PHONY: help demo test sim mutants check format web bench clean
+.PHONY: help demo test sim mutants check format web screenshots bench clean
 
 help:
 	@echo "make demo    a cluster of five processes, a map-reduce, and the leader killed in the middle"
@@ -17,6 +17,7 @@ help:
 	@echo "make check   lint, formatting, types and the layers"
 	@echo "make format  put the code in the form that 'make check' asks for"
 	@echo "make web     check and build the dashboard from web/ into titan/dashboard (needs Node)"
+	@echo "make screenshots  look at every page of the dashboard (needs Chromium)"
 	@echo "make bench   the benchmarks"
 	@echo "make clean   remove the environment and everything that tools left behind"
 
@@ -57,6 +58,9 @@ format: $(STAMP)
 web: $(STAMP)
 	$(BIN)/python -m titan.master.http.openapi > web/openapi.json
 	cd web && npm ci --no-audit --no-fund && npm run --silent types && npm run --silent check && npm run --silent build
+
+screenshots: $(STAMP)
+	$(BIN)/python -m tests.browser.screenshots docs/screenshots
 
 bench: $(STAMP)
 	$(BIN)/python -m bench.kv

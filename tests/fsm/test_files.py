@@ -6,6 +6,7 @@ import pytest
 
 from tests.fsm.driver import MachineDriver, chain, job
 from titan.fsm import commands as c
+from titan.fsm import logs
 from titan.fsm.events import BlobForgotten, LogTailGrew
 from titan.fsm.logs import packs_with
 from titan.fsm.machine import Machine
@@ -15,11 +16,11 @@ from titan.limits import (
     CHECKPOINT_KEEP_MS,
     FINISHED_KEEP_MS,
     LOG_INLINE_BYTES_MAX,
-    LOG_TAIL_BYTES_MAX,
-    LOG_TAIL_PACK_BYTES,
     MANIFEST_FILES_MAX,
 )
 from titan.spec.manifest import FileEntry, Manifest, manifest_of
+
+TAIL_BYTES = 256 * 1024
 
 ONE, TWO, THREE = (Digest(two * 32) for two in ("ab", "cd", "ef"))
 
@@ -250,15 +251,17 @@ def test_small_logs_wait_in_the_state_until_they_are_packed_and_go_with_their_ru
 def test_the_tail_is_bounded_and_asks_to_be_packed(
     machine: MachineDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(logs, "LOG_TAIL_BYTES_MAX", TAIL_BYTES)
+    monkeypatch.setattr(logs, "LOG_TAIL_PACK_BYTES", TAIL_BYTES // 8)
     text = b"x" * LOG_INLINE_BYTES_MAX
-    entries = LOG_TAIL_BYTES_MAX // len(text) + 10
+    entries = TAIL_BYTES // len(text) + 10
     asked = 0
     for _ in range(entries):
         run_printing(machine, text)
-        is_enough = machine.state.log_tail_bytes >= LOG_TAIL_PACK_BYTES
+        is_enough = machine.state.log_tail_bytes >= TAIL_BYTES // 8
         assert is_enough == any(isinstance(event, LogTailGrew) for event in machine.events)
         asked += is_enough
-    assert machine.state.log_tail_bytes <= LOG_TAIL_BYTES_MAX
+    assert machine.state.log_tail_bytes <= TAIL_BYTES
     assert 0 < asked < entries
     run_printing(machine, text + b"x")
     assert b"x" * (len(text) + 1) not in [log.text for log in machine.state.log_tail.values()]

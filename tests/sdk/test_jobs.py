@@ -11,11 +11,11 @@ import pytest
 
 from titan.errors import InvalidSpec, LimitExceeded
 from titan.fsm.commands import SubmitRun, encode_command
+from titan.fsm.submission import COMMAND_BYTES_MAX, parents_first, split
 from titan.ids import Digest, JobId, RunId
 from titan.limits import JOB_SPEC_BYTES_MAX, STAGE_JOBS_MAX
 from titan.sdk import TitanJob
 from titan.sdk.packing import entry_point, pack
-from titan.sdk.submission import COMMAND_BYTES_MAX, parents_first, split
 from titan.spec.model import Input, JobSpec
 
 

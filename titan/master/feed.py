@@ -34,7 +34,8 @@ from titan.fsm.events import (
 from titan.limits import FEED_ENTRIES_KEPT, FEED_IDS_KEPT, STREAMS_PER_MASTER_MAX
 from titan.master.replica import Replica
 
-Id = tuple[str, ...]  # ("run", RUN), ("job", RUN, JOB), ("worker", WORKER), ("key", KEY)
+Id = tuple[str, ...]  # ("run", RUN), ("job", RUN, JOB), ("worker", WORKER), ("key", KEY), ("fact",)
+FACT: Final[Id] = ("fact",)  # something happened
 EVERYTHING: Final[Id] = ("everything",)  # a snapshot replaced the state
 
 
@@ -45,6 +46,7 @@ class Interest(NamedTuple):
     run: str = ""  # one run, with its jobs
     workers: bool = False
     keys: str | None = None  # those with this prefix
+    facts: bool = False  # every entry's events as they are
 
     def covers(self, what: Id) -> bool:
         """Whether the change concerns the follower."""
@@ -57,6 +59,8 @@ class Interest(NamedTuple):
             return self.workers
         if kind == "key":
             return self.keys is not None and what[1].startswith(self.keys)
+        if kind == "fact":
+            return self.facts
         return True
 
 
@@ -118,11 +122,17 @@ class Feed:
         for at, events in self._kept:
             if at > index:
                 found.update((what, None) for what in changes_of(events) if interest.covers(what))
+                if interest.facts:
+                    found[FACT] = None
         return list(found)
 
     def recent(self) -> Iterator[tuple[int, Sequence[AnyEvent]]]:
         """The facts kept, oldest first, by index."""
         return iter(self._kept)
+
+    def newest_first(self) -> Iterator[tuple[int, Sequence[AnyEvent]]]:
+        """The same, newest first."""
+        return reversed(self._kept)
 
     def _on_applied(self, index: int, events: Sequence[AnyEvent]) -> None:
         if not events:
@@ -137,7 +147,7 @@ class Feed:
             self._ids_kept -= _weight(dropped)
             self._oldest = at
         if self._followers:
-            changes = list(changes_of(events))
+            changes = [*changes_of(events), FACT]
             for follower in self._followers:
                 follower.touch(changes)
 

@@ -202,8 +202,8 @@ class Master:
         stack.push_async_callback(self._raft.close)
         self._learn_cluster_id(0, ())
         self._is_open = True
-        if self._config.http:
-            http = self._make_http()
+        http = self._make_http() if self._config.http else None
+        if http is not None:
             self._http_address = await _bound(http.open(), self._config.http)
             stack.push_async_callback(http.close)
         # 3. The ways to the other masters.
@@ -215,6 +215,8 @@ class Master:
             "timetable": self._timetable.run(),
             "versions": Versions(self._raft, self._replica, self._reigns, self._peers).run(),
         }
+        if http is not None:
+            tasks["http"] = http.run()
         if self._config.join:
             joining = Joining(
                 self._raft, self._peers, address=self._config.listen, masters=self._config.join

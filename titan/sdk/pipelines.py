@@ -11,6 +11,7 @@ from typing import Any
 from titan.errors import InvalidSpec, LimitExceeded
 from titan.fsm.commands import DeletePipeline, SavePipeline, SubmitSaved, encode_command
 from titan.fsm.queries import GetPipeline, ListPipelines, PipelineView
+from titan.fsm.submission import COMMAND_BYTES_MAX
 from titan.ids import Digest, new_run_id
 from titan.limits import LIST_PAGE_MAX, PIPELINE_JOBS_MAX
 from titan.sdk.budgets import Budget, budget_of
@@ -19,7 +20,6 @@ from titan.sdk.handles import AsyncRunHandle
 from titan.sdk.jobs import TitanJob
 from titan.sdk.packing import pack
 from titan.sdk.runs import RunsApi, checked
-from titan.sdk.submission import COMMAND_BYTES_MAX
 from titan.spec.budgets import BudgetSpec
 from titan.spec.inputs import declared
 from titan.spec.model import Input, JobSpec, Scalar

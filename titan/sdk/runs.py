@@ -13,6 +13,7 @@ from typing import Any
 from titan.errors import Conflict, InvalidSpec
 from titan.fsm.commands import AddJobs, CancelJob, CancelRun, RetryJob, StageJobs, SubmitRun
 from titan.fsm.queries import GetOutput
+from titan.fsm.submission import addition, split
 from titan.ids import Digest, RunId, is_run_id, new_run_id
 from titan.limits import STAGES_IN_FLIGHT_MAX
 from titan.sdk.artifacts import ArtifactsApi
@@ -25,7 +26,6 @@ from titan.sdk.logs import LogsApi
 from titan.sdk.packing import Packed, pack
 from titan.sdk.payloads import plain_value
 from titan.sdk.signals import SignalsApi
-from titan.sdk.submission import addition, split
 from titan.spec import graph
 from titan.spec.budgets import BudgetSpec
 from titan.spec.gates import gates_among, with_gates

@@ -9,11 +9,11 @@ from typing import Final
 from titan.errors import DeployFailed, InvalidSpec, LimitExceeded
 from titan.fsm.commands import DeployServices, StopService, encode_command
 from titan.fsm.queries import GetService, ListServices, ServiceView
+from titan.fsm.submission import COMMAND_BYTES_MAX
 from titan.ids import Digest, JobId, RunId, new_run_id, strip_v1_prefix
 from titan.sdk.given import owner
 from titan.sdk.handles import AsyncRunHandle
 from titan.sdk.runs import Parameter, RunsApi
-from titan.sdk.submission import COMMAND_BYTES_MAX
 
 DEPLOY_TIMEOUT_S: Final = 60.0
 _OVER: Final = ("COMPLETED", "FAILED", "DEAD", "CANCELLED", "SKIPPED")

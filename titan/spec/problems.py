@@ -49,6 +49,11 @@ class Problems:
         return len(self._found) + self._left_out
 
     @property
+    def found(self) -> tuple[Problem, ...]:
+        """Those that are remembered, in the order of the file."""
+        return tuple(sorted(self._found, key=lambda problem: problem.place or Place(0, 0)))
+
+    @property
     def is_full(self) -> bool:
         """Whether further problems are only counted: costly searches for them may stop."""
         return len(self._found) >= PROBLEMS_MAX
@@ -57,8 +62,7 @@ class Problems:
         """Raise `InvalidSpec` with every problem, in the order of the file."""
         if not self._found:
             return
-        ordered = sorted(self._found, key=lambda problem: problem.place or Place(0, 0))
-        lines = [self._text(problem) for problem in ordered]
+        lines = [self._text(problem) for problem in self.found]
         if self._left_out:
             lines.append(f"and {self._left_out} more problems")
         raise InvalidSpec(problems=tuple(lines))

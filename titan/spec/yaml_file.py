@@ -89,9 +89,14 @@ def load_pipeline(path: str | os.PathLike[str], *, open_world: bool = False) -> 
     return parse_pipeline(data, path=file, open_world=open_world)
 
 
-def parse_pipeline(data: bytes, *, path: Path, open_world: bool = False) -> LoadedPipeline:
-    """Read a pipeline from bytes as if `path` held them: names in it are relative to its folder."""
-    problems = Problems(str(path))
+def parse_pipeline(
+    data: bytes, *, path: Path, open_world: bool = False, problems: Problems | None = None
+) -> LoadedPipeline:
+    """Read a pipeline from bytes as if `path` held them: names in it are relative to its folder.
+
+    `problems` gets what is found, for who wants more than the text of `InvalidSpec`.
+    """
+    problems = Problems(str(path)) if problems is None else problems
     tree = read_tree(data, problems=problems)
     if tree is None or tree.kind != "mapping":
         if not problems:

@@ -1,16 +1,27 @@
 // The frame of every page: where one can go, how the cluster is, and whether the page is live.
 
-import { useEffect, useState, type ReactNode } from "react";
+import { lazy, Suspense, useEffect, useState, type ReactNode } from "react";
 import { Link, Route, Switch, useRoute } from "wouter";
+import { Icon, type IconName } from "./ui/icon";
+import { Agents } from "./pages/agents";
+import { Events } from "./pages/events";
+import { Keys } from "./pages/keys";
 import { Orchestrator } from "./pages/orchestrator";
 import { RunPage } from "./pages/run";
+import { Services } from "./pages/services";
 import { Runs } from "./pages/runs";
 import { useLive } from "./state/live";
 import { useWorld } from "./state/store";
 
+const Constructor = lazy(() => import("./build/constructor"));
 const PLACES = [
-  { path: "/", label: "Orchestrator", sign: "◎" },
-  { path: "/runs", label: "Runs", sign: "▤" },
+  { path: "/", label: "Orchestrator", icon: "orchestrator" },
+  { path: "/runs", label: "Runs", icon: "runs" },
+  { path: "/dags/new", label: "Constructor", icon: "constructor" },
+  { path: "/services", label: "Services", icon: "service" },
+  { path: "/agents", label: "Agent runs", icon: "agents" },
+  { path: "/keys", label: "Keys", icon: "keys" },
+  { path: "/events", label: "Events", icon: "events" },
 ] as const;
 
 export function App() {
@@ -35,6 +46,15 @@ export function App() {
             <Route path="/" component={Orchestrator} />
             <Route path="/runs" component={Runs} />
             <Route path="/runs/:run">{(params) => <RunPage key={params.run} run={params.run} />}</Route>
+            <Route path="/dags/new">
+              <Suspense fallback={<p className="empty">Loading…</p>}>
+                <Constructor />
+              </Suspense>
+            </Route>
+            <Route path="/services" component={Services} />
+            <Route path="/agents" component={Agents} />
+            <Route path="/keys" component={Keys} />
+            <Route path="/events" component={Events} />
             <Route>
               <p className="empty">There is no such page.</p>
             </Route>
@@ -45,12 +65,12 @@ export function App() {
   );
 }
 
-function Place({ path, label, sign }: { readonly path: string; readonly label: string; readonly sign: string }) {
+function Place({ path, label, icon }: { readonly path: string; readonly label: string; readonly icon: IconName }) {
   const [isExact] = useRoute(path);
   const [isBelow] = useRoute(path === "/" ? "/-" : `${path}/*`);
   return (
     <Link href={path} aria-current={isExact || isBelow ? "page" : undefined}>
-      <span aria-hidden="true">{sign}</span> <span>{label}</span>
+      <Icon name={icon} /> <span>{label}</span>
     </Link>
   );
 }

@@ -30,7 +30,7 @@ describe("masters", () => {
 
 describe("the store", () => {
   const run = (state: string): RunView =>
-    ({ id: "r", name: "r", state, over: false, created_ms: 1, ended_ms: 0, jobs: {}, agent_run_id: "", owner: "" });
+    ({ id: "r", name: "r", state, over: false, created_ms: 1, ended_ms: 0, jobs: {} }) as unknown as RunView;
   test("tells a batch once, when it is complete", () => {
     const store = new Store();
     let told = 0;
@@ -44,6 +44,19 @@ describe("the store", () => {
     store.take({ kind: "now", data: { index: 5 } });
     expect(store.get().runs.size).toBe(0);
   });
+});
+
+test("whole batches wait for a frame together, and half a batch is never told", () => {
+  const frames: (() => void)[] = [];
+  const store = new Store(undefined, (tell) => frames.push(tell));
+  const told: number[] = [];
+  store.subscribe(() => told.push(store.get().index));
+  for (const index of [1, 2]) store.take({ kind: "now", data: { index } });
+  store.take({ kind: "gone", data: [] }); // of the third batch
+  frames.shift()?.();
+  store.take({ kind: "now", data: { index: 3 } });
+  frames.shift()?.();
+  expect([told, frames.length]).toEqual([[2, 3], 0]);
 });
 
 describe("levels", () => {

@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from titan.consensus.api import Raft
+from titan.errors import TitanError
 from titan.fsm.commands import ClientCommand, encode_command
 from titan.fsm.query import Query
 from titan.fsm.state import State
@@ -47,7 +48,7 @@ class Api:
         self._replica = replica
         self._raft = raft
         self._session = Session()
-        self._masters: tuple[str, ...] = ()
+        self._masters: dict[str, str] = {}  # address → HTTP address as last heard, "" if never
 
     @property
     def state(self) -> State:
@@ -60,14 +61,32 @@ class Api:
         return self._raft.status.heard_ms_ago
 
     def masters(self) -> tuple[str, ...]:
-        """The HTTP addresses of all masters, as far as this one knows them."""
-        return self._masters
+        """The HTTP addresses of all masters, as far as this one has ever heard them."""
+        return tuple(filter(None, self._masters.values()))
+
+    @property
+    def knows_masters(self) -> bool:
+        """Whether every master has said where it serves pages."""
+        return bool(self._masters) and all(self._masters.values())
 
     async def cluster(self) -> ClusterInfo:
-        """The masters; notes their addresses for the guard."""
+        """The masters; notes their addresses for the guard.
+
+        That of a master that is down stays known: a page that it has served goes on here.
+        """
         info = await self.gateway.cluster()
-        self._masters = tuple(one.http for one in info.masters if one.http)
+        self._masters = {
+            one.address: one.http or self._masters.get(one.address, "") for one in info.masters
+        }
         return info
+
+    async def learn_masters(self, *, timeout_s: float) -> None:
+        """Ask them where they serve pages, as far as they answer in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.cluster()
+        except (TimeoutError, TitanError):
+            pass  # asked again, by a page or by the server's side task
 
     def read(self, query: Query) -> Any:
         """The view that the query names, from this master's own state. Raises `NotFound`."""

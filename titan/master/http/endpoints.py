@@ -7,6 +7,8 @@ from typing import Final
 from titan.master.http import (
     budgets,
     cluster,
+    declarations,
+    facts,
     gates,
     logs,
     mutations,
@@ -14,6 +16,7 @@ from titan.master.http import (
     pools,
     runs,
     services,
+    sources,
     store,
     stream,
     workers,
@@ -23,6 +26,8 @@ from titan.master.http.table import Endpoint
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *budgets.ENDPOINTS,
     *cluster.ENDPOINTS,
+    *declarations.ENDPOINTS,
+    *facts.ENDPOINTS,
     *gates.ENDPOINTS,
     *logs.ENDPOINTS,
     *mutations.ENDPOINTS,
@@ -30,6 +35,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *pools.ENDPOINTS,
     *runs.ENDPOINTS,
     *services.ENDPOINTS,
+    *sources.ENDPOINTS,
     *store.ENDPOINTS,
     *stream.ENDPOINTS,
     *workers.ENDPOINTS,

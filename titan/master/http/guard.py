@@ -39,6 +39,7 @@ _POLICY: Final = (
     "connect-src 'self' {masters}; object-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
+_HEADERS: Final = f"Content-Type, Idempotency-Key, Last-Event-ID, {CHANGE_HEADER}"  # pages send
 _STATUS: Final[tuple[tuple[type[TitanError], int], ...]] = (
     (NotFound, 404),
     (Conflict, 409),
@@ -122,7 +123,7 @@ class Guard:
             if request.method == "OPTIONS":
                 headers |= {
                     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
-                    "Access-Control-Allow-Headers": f"Content-Type, Idempotency-Key, {CHANGE_HEADER}",
+                    "Access-Control-Allow-Headers": _HEADERS,
                     "Access-Control-Max-Age": "600",
                 }
         return headers

@@ -1,6 +1,6 @@
 """Saved pipelines over HTTP: looking at them, starting one, forgetting one.
 
-Saving needs the files of the jobs, so that is left to the SDK and the command line.
+Saving needs the files of the jobs: `declarations.py`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from typing import Final
 
 from aiohttp import web
 
@@ -16,6 +18,10 @@ from titan.master.http.operations import Operations
 from titan.master.http.pages import Pages
 from titan.master.http.table import Endpoint, take
 
+LEARN_TIMEOUT_S: Final = 1.0
+LEARN_AGAIN_S: Final = 0.5  # while some master has not said where it serves pages
+LEARN_PERIOD_S: Final = 5.0
+
 
 class Http:
     """The aiohttp application of one master."""
@@ -25,6 +31,7 @@ class Http:
         self._api = api
         self._operations = operations
         self._runner: web.AppRunner | None = None
+        self._pages = Pages()
 
     async def open(self) -> str:
         """Bind and serve; answers "host:port" with the real port. Raises `OSError`."""
@@ -34,7 +41,7 @@ class Http:
         app.add_routes(self._operations.routes())
         app.add_routes([_route(self._api, each) for each in ENDPOINTS])
         app.add_routes([web.get("/api/v1/openapi.json", _openapi)])
-        app.add_routes([web.get("/{page:.*}", Pages().serve)])
+        app.add_routes([web.get("/{page:.*}", self._page)])
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         host, port = split_address(self._address)
@@ -42,6 +49,18 @@ class Http:
         self._address = f"{host}:{self._runner.addresses[0][1]}"
         guard.address = self._address
         return self._address
+
+    async def run(self) -> None:
+        """Keep knowing where the other masters serve pages: theirs may come here when they die."""
+        while True:
+            await self._api.learn_masters(timeout_s=LEARN_TIMEOUT_S)
+            await asyncio.sleep(LEARN_PERIOD_S if self._api.knows_masters else LEARN_AGAIN_S)
+
+    async def _page(self, request: web.Request) -> web.Response:
+        """A file of the dashboard. A page may connect to those masters only that its headers name."""
+        if not self._api.knows_masters:
+            await self._api.learn_masters(timeout_s=LEARN_TIMEOUT_S)
+        return await self._pages.serve(request)
 
     async def close(self) -> None:
         """Stop serving."""

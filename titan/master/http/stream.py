@@ -4,7 +4,7 @@
 with one that carries the applied index as its id; a page that reconnects, here or at another master,
 sends it as `Last-Event-ID` and gets what changed since. `reset` says that everything follows anew.
 Messages: `runs`, `jobs`, `workers`, `keys` (lists of views), `gone` (ids that no longer exist),
-`cluster`. Views replace each other by id, so a repeat does no harm.
+`cluster`, `facts` (what happened, newest first). Views replace each other by id, so a repeat does no harm.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from titan.errors import NotFound, UserError
 from titan.fsm.queries import GetJob, GetRun, KvGet, KvList, ListJobs, ListRuns, ListWorkers
 from titan.fsm.query import Query
 from titan.ids import JobId, RunId
-from titan.limits import LIST_PAGE_MAX
-from titan.master.feed import EVERYTHING, Follower, Id, Interest
+from titan.limits import FACTS_PER_PUSH_MAX, LIST_PAGE_MAX
+from titan.master.feed import EVERYTHING, FACT, Follower, Id, Interest
 from titan.master.http.api import Api
 from titan.master.http.cluster import masters_of
+from titan.master.http.facts import newest
 from titan.master.http.table import Call, Endpoint
 from titan.master.watchers import DEAF_MS
 
@@ -43,6 +44,7 @@ class StreamQuery(msgspec.Struct, frozen=True, kw_only=True):
     workers: bool = False
     keys: str | None = None
     cluster: bool = False
+    facts: bool = False
     since: int | None = None
 
 
@@ -62,7 +64,7 @@ class Message(NamedTuple):
 async def stream(api: Api, call: Call) -> web.StreamResponse:
     """Serve until the page leaves or this master loses touch with the leader."""
     query: StreamQuery = call.query
-    interest = Interest(query.runs, query.run, query.workers, query.keys)
+    interest = Interest(query.runs, query.run, query.workers, query.keys, query.facts)
     since = _since(call)
     follower = api.feed.follow(interest)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -95,6 +97,7 @@ class _Stream:
         self._response = response
         self._follower = follower
         self._cluster: bytes = b""
+        self._told_at = -1  # facts up to this index
         self._in_touch_s = time.monotonic()
 
     def _is_deaf(self) -> bool:
@@ -109,6 +112,7 @@ class _Stream:
         """The beginning, then every change."""
         feed, interest = self._api.feed, self._follower.interest
         missed = None if since is None else feed.since(since, interest)
+        self._told_at = since if missed is not None and since is not None else -1
         if missed is None:
             await self._send_everything()
         else:
@@ -153,6 +157,8 @@ class _Stream:
             await self._send("workers", self._api.read(ListWorkers()))
         if interest.keys is not None:
             await self._send_pages("keys", interest.keys)
+        self._told_at = -1
+        await self._send_facts(index)
         await self._send("now", {"index": index}, index=index)
 
     async def _send_run(self, run: RunId) -> None:
@@ -175,11 +181,20 @@ class _Stream:
 
     async def _send_changes(self, changes: Iterable[Id]) -> None:
         index = self._api.state.index
-        for ids in _pages(changes):
+        for ids in _pages(what for what in changes if what != FACT):
             for kind, items in _views(self._api, ids).items():
                 await self._send(kind, items)
             await asyncio.sleep(0)
+        await self._send_facts(index)
         await self._send("now", {"index": index}, index=index)
+
+    async def _send_facts(self, index: int) -> None:
+        """Those that the page has not been told. More than a push holds are told by the newest of them."""
+        if self._follower.interest.facts:
+            found = newest(self._api.feed, limit=FACTS_PER_PUSH_MAX, after=self._told_at)
+            self._told_at = max(index, found[0].index) if found else index
+            if found:
+                await self._send("facts", found)
 
 
 def _pages(changes: Iterable[Id]) -> Iterator[list[Id]]:

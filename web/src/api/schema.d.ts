@@ -4,6 +4,75 @@
  */
 
 export interface paths {
+    "/api/v1/agents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Agent runs, newest first */
+        get: operations["get_agents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agents/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One agent run */
+        get: operations["get_agents_id"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/budgets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Budgets */
+        get: operations["get_budgets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/budgets/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One budget */
+        get: operations["get_budgets_id"];
+        /** Set limits */
+        put: operations["put_budgets_id"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/cluster": {
         parameters: {
             query?: never;
@@ -89,6 +158,197 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/schema/pipeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The JSON Schema of a pipeline's YAML */
+        get: operations["get_schema_pipeline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What is wrong with a pipeline */
+        post: operations["post_pipelines_check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One saved pipeline */
+        get: operations["get_pipelines_name"];
+        /** Save a pipeline */
+        put: operations["put_pipelines_name"];
+        post?: never;
+        /** Forget a saved pipeline */
+        delete: operations["delete_pipelines_name"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Runs, newest first */
+        get: operations["get_runs"];
+        put?: never;
+        /** Start a run */
+        post: operations["post_runs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Jobs of a run */
+        get: operations["get_runs_run_jobs"];
+        put?: never;
+        /** Add jobs to a live run */
+        post: operations["post_runs_run_jobs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What happened, newest first */
+        get: operations["get_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/gates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Gates that wait for people */
+        get: operations["get_gates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/gates/{gate}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A gate of the newest run where it waits */
+        get: operations["get_gates_gate"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/gates/{gate}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One gate */
+        get: operations["get_runs_run_gates_gate"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/gates/{gate}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Approve at a gate */
+        post: operations["post_runs_run_gates_gate_approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/gates/{gate}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reject at a gate */
+        post: operations["post_runs_run_gates_gate_reject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{run}/jobs/{job}/log": {
         parameters: {
             query?: never;
@@ -106,15 +366,152 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/runs": {
+    "/api/v1/runs/{run}/changes": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** Runs, newest first */
-        get: operations["get_runs"];
+        /** How a run's graph has changed */
+        get: operations["get_runs_run_changes"];
+        put?: never;
+        /** Change a run */
+        post: operations["post_runs_run_changes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/graph": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A run's graph */
+        get: operations["get_runs_run_graph"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dead": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Dead letters */
+        get: operations["get_dead"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dead/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Replay dead letters */
+        post: operations["post_dead_replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Saved pipelines */
+        get: operations["get_pipelines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{name}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Start a run of it */
+        post: operations["post_pipelines_name_runs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pools": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Pools of workers */
+        get: operations["get_pools"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pools/{pool}/launches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Start workers of a pool */
+        post: operations["post_pools_pool_launches"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/jobs/{job}/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Why a job does not run, and the smallest change that would start it */
+        get: operations["get_runs_run_jobs_job_why"];
         put?: never;
         post?: never;
         delete?: never;
@@ -151,23 +548,6 @@ export interface paths {
         put?: never;
         /** Cancel a run */
         post: operations["post_runs_run_cancel"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/runs/{run}/jobs": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Jobs of a run */
-        get: operations["get_runs_run_jobs"];
-        put?: never;
-        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -251,6 +631,108 @@ export interface paths {
         };
         /** A job of the newest run that has it */
         get: operations["get_jobs_job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/services": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Services */
+        get: operations["get_services"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/services/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The service of a name */
+        get: operations["get_services_name"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/services/{name}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stop a service */
+        post: operations["post_runs_run_services_name_stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/redeploy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The same jobs as a new run */
+        post: operations["post_runs_run_redeploy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The run's pipeline with its files */
+        get: operations["get_runs_run_source"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pipelines/{name}/source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A saved pipeline with its files */
+        get: operations["get_pipelines_name_source"];
         put?: never;
         post?: never;
         delete?: never;
@@ -402,6 +884,127 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * Page[AgentRunView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_AgentRunView_: {
+            items: components["schemas"]["AgentRunView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * AgentRunView
+         * @description Runs that share an `agent_run_id`, with their totals. FAILED counts most, also before the end.
+         */
+        AgentRunView: {
+            id: string;
+            state: string;
+            over: boolean;
+            created_ms: number;
+            ended_ms: number;
+            runs: number;
+            jobs: {
+                [key: string]: number;
+            };
+            cpu_us: number;
+            units: {
+                [key: string]: number;
+            };
+            /** @default null */
+            budget: components["schemas"]["BudgetView"] | null;
+            /** @default [] */
+            stages: components["schemas"]["StageView"][];
+        };
+        /**
+         * BudgetView
+         * @description A budget: what was used, and the limits, None where there is none.
+         */
+        BudgetView: {
+            id: string;
+            on_limit: string;
+            jobs: number;
+            jobs_max: number | null;
+            depth_max: number | null;
+            began_ms: number;
+            wall_ms_max: number | null;
+            cpu_us: number;
+            cpu_ms_max: number | null;
+            units: {
+                [key: string]: number;
+            };
+            units_max: {
+                [key: string]: number;
+            };
+            runs: number;
+            waiting: number;
+            exhausted: string;
+            /** @default  */
+            gate_run: string;
+            /** @default  */
+            gate: string;
+        };
+        /**
+         * StageView
+         * @description One run of an agent run.
+         */
+        StageView: {
+            run: string;
+            name: string;
+            state: string;
+            over: boolean;
+            created_ms: number;
+            started_ms: number;
+            ended_ms: number;
+            jobs: {
+                [key: string]: number;
+            };
+            cpu_us: number;
+            units: {
+                [key: string]: number;
+            };
+            /** @default  */
+            parent_run: string;
+            /** @default  */
+            parent_job: string;
+        };
+        /**
+         * Page[BudgetView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_BudgetView_: {
+            items: components["schemas"]["BudgetView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * BudgetSet
+         * @description The limits hold from this index of the log on. `done`: made or changed.
+         */
+        BudgetSet: {
+            index: number;
+            done: string;
+        };
+        /**
+         * Limits
+         * @description What is to change: what is missing stays as it is, -1 takes a limit away.
+         */
+        Limits: {
+            /** @default null */
+            jobs: number | null;
+            /** @default null */
+            depth: number | null;
+            /** @default null */
+            wall_s: number | null;
+            /** @default null */
+            cpu_s: number | null;
+            /** @default {} */
+            units: {
+                [key: string]: number;
+            };
+            /** @default  */
+            on_limit: string;
+        };
+        /**
          * Masters
          * @description The cluster as this master sees it.
          */
@@ -455,27 +1058,89 @@ export interface components {
             size: number;
         };
         /**
-         * Page[RunView]
-         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         * Checked
+         * @description All problems at once; none of them when it can run.
          */
-        Page_RunView_: {
-            items: components["schemas"]["RunView"][];
-            /** @default null */
-            next: string | null;
+        Checked: {
+            problems: components["schemas"]["ProblemView"][];
         };
         /**
-         * RunView
-         * @description A run as people see it. `over` is true once every job has ended; `state` may be FAILED before.
+         * ProblemView
+         * @description One thing that must be mended; `line` and `column` count from 1, 0 when it has no place.
          */
-        RunView: {
-            id: string;
-            name: string;
-            state: string;
-            over: boolean;
-            created_ms: number;
-            ended_ms: number;
-            jobs: {
-                [key: string]: number;
+        ProblemView: {
+            message: string;
+            field: string;
+            line: number;
+            column: number;
+        };
+        /**
+         * Check
+         * @description A declaration to look at. With `run`, its jobs are to join that run.
+         */
+        Check: {
+            yaml: string;
+            /** @default {} */
+            files: {
+                [key: string]: string;
+            };
+            /** @default {} */
+            binary: {
+                [key: string]: string;
+            };
+            /** @default  */
+            run: string;
+        };
+        /**
+         * Saved
+         * @description The version: the latest one's number when nothing has changed.
+         */
+        Saved: {
+            index: number;
+            version: number;
+        };
+        /**
+         * Save
+         * @description A declaration to keep.
+         */
+        Save: {
+            yaml: string;
+            /** @default {} */
+            files: {
+                [key: string]: string;
+            };
+            /** @default {} */
+            binary: {
+                [key: string]: string;
+            };
+            /** @default  */
+            owner: string;
+        };
+        /**
+         * Submitted
+         * @description The run, and the index of the log at which it is visible.
+         */
+        Submitted: {
+            index: number;
+            run: string;
+        };
+        /**
+         * Submit
+         * @description A declaration to run. `parameters` go over those of the YAML.
+         */
+        Submit: {
+            yaml: string;
+            /** @default {} */
+            files: {
+                [key: string]: string;
+            };
+            /** @default {} */
+            binary: {
+                [key: string]: string;
+            };
+            /** @default {} */
+            parameters: {
+                [key: string]: string | number | boolean | null;
             };
             /** @default  */
             agent_run_id: string;
@@ -490,51 +1155,160 @@ export interface components {
             index: number;
         };
         /**
-         * Page[JobView]
+         * Join
+         * @description Jobs for a live run: the `jobs` of the YAML, whose parents may be jobs of the run.
+         */
+        Join: {
+            yaml: string;
+            /** @default {} */
+            files: {
+                [key: string]: string;
+            };
+            /** @default {} */
+            binary: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * Page[Fact]
          * @description A part of a list. `next` is the cursor of the following page, null after the last one.
          */
-        Page_JobView_: {
-            items: components["schemas"]["JobView"][];
+        Page_Fact_: {
+            items: components["schemas"]["Fact"][];
             /** @default null */
             next: string | null;
         };
         /**
-         * JobView
-         * @description A job as people see it. `reason` says why it waits or how it ended; "" when it needs no words.
+         * Fact
+         * @description Something that happened. `id` is unique and grows; `about` has the event's own fields.
          */
-        JobView: {
-            run: string;
+        Fact: {
             id: string;
-            state: string;
-            reason: string;
-            worker: string;
-            attempts: number;
-            retries_used: number;
-            exit_code: number | null;
-            parents: string[];
-            started_ms: number;
-            ended_ms: number;
-            live: number;
-            /** @default [] */
-            history: components["schemas"]["AttemptRecord"][];
+            index: number;
+            kind: string;
+            about: Record<string, never>;
         };
         /**
-         * AttemptRecord
-         * @description How an ended attempt ended; the job keeps the last few.
+         * Page[GateView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
          */
-        AttemptRecord: [
-            number,
-            string,
-            number,
-            number,
-            number,
-            string,
-            string,
-            number
-        ];
+        Page_GateView_: {
+            items: components["schemas"]["GateView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * GateView
+         * @description A gate as people see it; it can be decided while `state` is WAITING.
+         */
+        GateView: {
+            run: string;
+            run_name: string;
+            id: string;
+            after: string;
+            state: string;
+            reason: string;
+            message: string;
+            opened_ms: number;
+            due_ms: number;
+            wanted: number;
+            users: string[];
+            roles: string[];
+            form: {
+                [key: string]: components["schemas"]["Input"];
+            };
+            /** @default [] */
+            decisions: components["schemas"]["DecisionView"][];
+        };
+        /**
+         * Input
+         * @description One thing to fill in. Without `default` and not `required` it may stay None.
+         */
+        Input: {
+            /** @default string */
+            type: string;
+            /** @default null */
+            default: string | number | boolean | null;
+            /** @default false */
+            required: boolean;
+            /** @default [] */
+            choices: (string | number | boolean)[];
+            /** @default  */
+            help: string;
+        };
+        /**
+         * DecisionView
+         * @description What one person decided at a gate. `round` is 1 for the first time it waited.
+         */
+        DecisionView: {
+            decision: string;
+            by: string;
+            role: string;
+            at_ms: number;
+            comment: string;
+            answers: {
+                [key: string]: string | number | boolean | null;
+            };
+            round: number;
+        };
+        /**
+         * Decided
+         * @description The gate's state after the decision: COMPLETED, FAILED, or still WAITING for more approvals.
+         */
+        Decided: {
+            index: number;
+            state: string;
+            approvals: number;
+            wanted: number;
+        };
+        /**
+         * Word
+         * @description Who decides, in which role, and why. `answers` fill in the form; a rejection needs none.
+         */
+        Word: {
+            by: string;
+            /** @default  */
+            role: string;
+            /** @default  */
+            comment: string;
+            /** @default {} */
+            answers: {
+                [key: string]: string | number | boolean | null;
+            };
+        };
+        /**
+         * Revised
+         * @description The run's revision after the change.
+         */
+        Revised: {
+            revision: number;
+        };
+        /**
+         * Changes
+         * @description All of the edits or none; with `if_revision` only while that is the run's revision.
+         */
+        Changes: {
+            edits: (components["schemas"]["Add"] | components["schemas"]["titan.fsm.commands.mutation.Change"] | components["schemas"]["Skip"] | components["schemas"]["Cancel"] | components["schemas"]["Reroute"] | components["schemas"]["Rerun"] | components["schemas"]["RerunFailed"] | components["schemas"]["Undo"])[];
+            /** @default 0 */
+            if_revision: number;
+            /** @default  */
+            by: string;
+            /** @default  */
+            note: string;
+        };
+        /**
+         * Add
+         * @description New jobs; their parents may be finished, running, waiting or new.
+         */
+        Add: {
+            /** @enum {unknown} */
+            edit: "add";
+            jobs: components["schemas"]["JobSpec"][];
+        };
         /**
          * JobSpec
-         * @description One vertex of a run. Exactly one of `file`, `argv`, `shell` is set for a `run` job.
+         * @description One vertex of a run. Exactly one of `file`, `argv`, `shell` is set for a `run` job or a service,
+         *         none for a `gate` or a `pipeline`.
          */
         JobSpec: {
             id: string;
@@ -588,6 +1362,624 @@ export interface components {
             queue_timeout_ms: number;
             /** @default process */
             isolation: string;
+            /** @default  */
+            image: string;
+            /** @default null */
+            network: boolean | null;
+            /** @default {} */
+            limits: {
+                [key: string]: number;
+            };
+            /** @default  */
+            python: string;
+            /** @default [] */
+            requirements: string[];
+            /** @default  */
+            requirements_file: string;
+            /** @default [] */
+            artifacts_out: string[];
+            /** @default [] */
+            artifacts_in: string[];
+            /** @default  */
+            hitl_message: string;
+            /** @default 172800000 */
+            max_wait_ms: number;
+            /** @default {} */
+            approvers: components["schemas"]["Approvers"];
+            /** @default {} */
+            form: {
+                [key: string]: components["schemas"]["Input"];
+            };
+            /** @default  */
+            gate_of: string;
+            /** @default  */
+            pipeline: string;
+            /** @default 0 */
+            pipeline_version: number;
+            /** @default {} */
+            parameters: {
+                [key: string]: string | number | boolean | null;
+            };
+            /** @default 0 */
+            port: number;
+            /** @default null */
+            health: components["schemas"]["HealthSpec"] | null;
+            /** @default null */
+            restart: components["schemas"]["RestartSpec"] | null;
+        };
+        /**
+         * Approvers
+         * @description Who has to approve at a gate: `count` of them; anybody when neither users nor roles are named.
+         */
+        Approvers: {
+            /** @default 1 */
+            count: number;
+            /** @default [] */
+            users: string[];
+            /** @default [] */
+            roles: string[];
+        };
+        /**
+         * HealthSpec
+         * @description One probe, asked again and again. `tcp` connects to the port, `http` wants an answer below 400.
+         */
+        HealthSpec: {
+            /** @default tcp */
+            kind: string;
+            /** @default / */
+            path: string;
+            /** @default [] */
+            argv: string[];
+            /** @default  */
+            shell: string;
+            /** @default 2000 */
+            interval_ms: number;
+            /** @default 2000 */
+            timeout_ms: number;
+            /** @default 30000 */
+            start_period_ms: number;
+            /** @default 1 */
+            healthy_after: number;
+            /** @default 3 */
+            unhealthy_after: number;
+        };
+        /**
+         * RestartSpec
+         * @description What happens when a service ends without being told to.
+         */
+        RestartSpec: {
+            /** @default -1 */
+            limit: number;
+            /** @default 500 */
+            backoff_ms: number;
+            /** @default 30000 */
+            backoff_cap_ms: number;
+            /** @default 30000 */
+            unhealthy_ms: number;
+        };
+        /**
+         * Change
+         * @description Other fields for a job that has not started.
+         */
+        "titan.fsm.commands.mutation.Change": {
+            /** @enum {unknown} */
+            edit: "change";
+            job: string;
+            set: components["schemas"]["Fields"];
+        };
+        /**
+         * Fields
+         * @description What can be changed of a job that has not started; None stays as it is.
+         */
+        Fields: {
+            /** @default null */
+            requirement: string[] | null;
+            /** @default null */
+            resources: {
+                [key: string]: number;
+            } | null;
+            /** @default null */
+            priority: number | null;
+            /** @default null */
+            depends_on: string[] | null;
+            /** @default null */
+            affinity: boolean | null;
+            /** @default null */
+            retries: number | null;
+            /** @default null */
+            timeout_ms: number | null;
+            /** @default null */
+            args: string[] | null;
+            /** @default null */
+            env: {
+                [key: string]: string;
+            } | null;
+        };
+        /**
+         * Skip
+         * @description The job will not run; what follows it is up to the triggers of its children.
+         */
+        Skip: {
+            /** @enum {unknown} */
+            edit: "skip";
+            job: string;
+        };
+        /**
+         * Cancel
+         * @description Cancel a job and its descendants. No effect on one that has ended.
+         */
+        Cancel: {
+            /** @enum {unknown} */
+            edit: "cancel";
+            job: string;
+        };
+        /**
+         * Reroute
+         * @description Run a job elsewhere. One that runs has to be taken from its worker: only with `restart`.
+         */
+        Reroute: {
+            /** @enum {unknown} */
+            edit: "reroute";
+            job: string;
+            /** @default null */
+            requirement: string[] | null;
+            /** @default null */
+            affinity: boolean | null;
+            /** @default false */
+            restart: boolean;
+        };
+        /**
+         * Rerun
+         * @description Run an ended job again, and with it every descendant that ended because of it.
+         *
+         *         With `only_if` the edit is left out when the job is in another state by now, or could not start.
+         */
+        Rerun: {
+            /** @enum {unknown} */
+            edit: "rerun";
+            job: string;
+            /** @default  */
+            only_if: string;
+        };
+        /**
+         * RerunFailed
+         * @description Run every job again that failed; in a run where none did, every one that was cancelled.
+         */
+        RerunFailed: {
+            /** @enum {unknown} */
+            edit: "rerun_failed";
+        };
+        /**
+         * Undo
+         * @description The opposite of a revision; of the newest when it is 0.
+         */
+        Undo: {
+            /** @enum {unknown} */
+            edit: "undo";
+            /** @default 0 */
+            revision: number;
+        };
+        /**
+         * RevisionView
+         * @description A change of a run's graph. `edits` are lines for people.
+         */
+        RevisionView: {
+            revision: number;
+            at_ms: number;
+            by: string;
+            note: string;
+            edits: string[];
+        };
+        /**
+         * GraphView
+         * @description A page of a run's graph as of `revision`.
+         */
+        GraphView: {
+            run: string;
+            revision: number;
+            jobs: components["schemas"]["VertexView"][];
+        };
+        /**
+         * VertexView
+         * @description A job in a graph: its state of now, and what was declared as of the graph's revision.
+         */
+        VertexView: {
+            id: string;
+            state: string;
+            reason: string;
+            trigger: string;
+            fields: components["schemas"]["Fields"];
+        };
+        /**
+         * Page[DeadView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_DeadView_: {
+            items: components["schemas"]["DeadView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * DeadView
+         * @description A dead letter: a job whose retries are used up. `name` is the run's.
+         */
+        DeadView: {
+            run: string;
+            name: string;
+            job: string;
+            reason: string;
+            exit_code: number | null;
+            attempts: number;
+            worker: string;
+            died_ms: number;
+        };
+        /**
+         * Replayed
+         * @description So many will run again. `more`: ask again for the rest.
+         */
+        Replayed: {
+            replayed: number;
+            more: boolean;
+        };
+        /**
+         * Which
+         * @description Which dead letters to run again; all when nothing is said.
+         */
+        Which: {
+            /** @default  */
+            run: string;
+            /** @default  */
+            name: string;
+            /** @default 0 */
+            since_ms: number;
+            /** @default  */
+            reason: string;
+        };
+        /**
+         * Page[PipelineView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_PipelineView_: {
+            items: components["schemas"]["PipelineView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * PipelineView
+         * @description A version of a saved pipeline. `jobs` only when one was asked for.
+         */
+        PipelineView: {
+            name: string;
+            version: number;
+            versions: number[];
+            count: number;
+            saved_ms: number;
+            owner: string;
+            bundle: string;
+            digests: string[];
+            inputs: {
+                [key: string]: components["schemas"]["Input"];
+            };
+            /** @default [] */
+            jobs: components["schemas"]["JobSpec"][];
+        };
+        /**
+         * Started
+         * @description The run, and the index of the log at which it was created.
+         */
+        Started: {
+            index: number;
+            run: string;
+        };
+        /**
+         * Start
+         * @description What to start: a version, 0 for the latest, with values for its parameters. `run` is the id of the
+         *         run, drawn here when it is missing.
+         */
+        Start: {
+            /** @default 0 */
+            version: number;
+            /** @default {} */
+            parameters: {
+                [key: string]: string | number | boolean | null;
+            };
+            /** @default  */
+            agent_run_id: string;
+            /** @default  */
+            owner: string;
+            /** @default  */
+            run: string;
+        };
+        /**
+         * Deleted
+         * @description How many versions were forgotten.
+         */
+        Deleted: {
+            index: number;
+            versions: number;
+        };
+        /**
+         * Page[PoolView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_PoolView_: {
+            items: components["schemas"]["PoolView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * PoolView
+         * @description A pool as people see it; its secret is nobody's to see.
+         */
+        PoolView: {
+            name: string;
+            provider: string;
+            capabilities: string[];
+            slots: number;
+            resources: {
+                [key: string]: number;
+            };
+            workers_min: number;
+            workers_max: number;
+            idle_ms: number;
+            cooldown_ms: number;
+            register_ms: number;
+            url: string;
+            permanent: boolean;
+            state: string;
+            workers: number;
+            starting: number;
+            failures: number;
+            last_error: string;
+        };
+        /**
+         * Launched
+         * @description The workers are on their way, as of `index`.
+         */
+        Launched: {
+            index: number;
+            count: number;
+        };
+        /**
+         * Launches
+         * @description How many workers to start.
+         */
+        Launches: {
+            /** @default 1 */
+            count: number;
+        };
+        /**
+         * Why
+         * @description Why a job does not run. `code` names the binding reason, `change` what would start it.
+         *
+         *         Codes: over, running, queued_on_worker, settling, gate, subrun, parents, delay, retry, placing, next,
+         *         no_workers, capability, size, port, no_services, offline, no_session, cordoned, draining, resting,
+         *         affinity,
+         *         attempts, resources, slots, behind, unread.
+         */
+        Why: {
+            run: string;
+            job: string;
+            state: string;
+            code: string;
+            text: string;
+            change: components["schemas"]["titan.sched.verdicts.Change"];
+            /** @default 0 */
+            ahead: number;
+            /** @default [] */
+            workers: components["schemas"]["Verdict"][];
+            /** @default [] */
+            pools: components["schemas"]["PoolVerdict"][];
+        };
+        /**
+         * Change
+         * @description The smallest change that was found; `text` for people, the rest for programs.
+         *
+         *         `kind`: nothing; time (`after_ms`); parents (`jobs` must end); approve (`jobs`); retry (`jobs`);
+         *         open, connect or rest (`worker`); free (`attempts` must end on `worker`); worker (one more with
+         *         `capabilities`, `slots`, `resources`); raise_max (`pool`); port;
+         *         priority (at least `priority`).
+         *         `proven`: the planner, rehearsed with this change, assigned the job in its next plan.
+         */
+        "titan.sched.verdicts.Change": {
+            kind: string;
+            /** @default  */
+            text: string;
+            /** @default false */
+            proven: boolean;
+            /** @default 0 */
+            after_ms: number;
+            /** @default [] */
+            jobs: string[];
+            /** @default  */
+            worker: string;
+            /** @default [] */
+            attempts: number[];
+            /** @default [] */
+            capabilities: string[];
+            /** @default 0 */
+            slots: number;
+            /** @default {} */
+            resources: {
+                [key: string]: number;
+            };
+            /** @default  */
+            pool: string;
+            /** @default 0 */
+            priority: number;
+        };
+        /**
+         * Verdict
+         * @description What the planner's filters say of one worker: the first that refuses, "" when none does.
+         */
+        Verdict: {
+            worker: string;
+            filter: string;
+            code: string;
+            text: string;
+        };
+        /**
+         * PoolVerdict
+         * @description Whether a pool could start a worker for the job, and why it does not now.
+         */
+        PoolVerdict: {
+            pool: string;
+            serves: boolean;
+            code: string;
+            text: string;
+        };
+        /**
+         * Page[RunView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_RunView_: {
+            items: components["schemas"]["RunView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * RunView
+         * @description A run as people see it. `over` is true once every job has ended; `state` may be FAILED before.
+         */
+        RunView: {
+            id: string;
+            name: string;
+            state: string;
+            over: boolean;
+            created_ms: number;
+            ended_ms: number;
+            jobs: {
+                [key: string]: number;
+            };
+            /** @default  */
+            agent_run_id: string;
+            /** @default  */
+            owner: string;
+            /** @default  */
+            pipeline: string;
+            /** @default 0 */
+            pipeline_version: number;
+            /** @default  */
+            schedule: string;
+            /** @default  */
+            parent_run: string;
+            /** @default  */
+            parent_job: string;
+            /** @default 0 */
+            revision: number;
+            /** @default  */
+            caller_run: string;
+            /** @default  */
+            caller_job: string;
+            /** @default [] */
+            budgets: string[];
+        };
+        /**
+         * Page[JobView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_JobView_: {
+            items: components["schemas"]["JobView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * JobView
+         * @description A job as people see it. `reason` says why it waits or how it ended; "" when it needs no words.
+         */
+        JobView: {
+            run: string;
+            id: string;
+            state: string;
+            reason: string;
+            worker: string;
+            attempts: number;
+            retries_used: number;
+            exit_code: number | null;
+            parents: string[];
+            started_ms: number;
+            ended_ms: number;
+            live: number;
+            /** @default [] */
+            history: components["schemas"]["AttemptRecord"][];
+            /** @default null */
+            progress: number | null;
+            /** @default  */
+            note: string;
+            /** @default [] */
+            decisions: components["schemas"]["DecisionView"][];
+            /** @default  */
+            subrun: string;
+            /** @default  */
+            health: string;
+            /** @default  */
+            address: string;
+        };
+        /**
+         * AttemptRecord
+         * @description How an ended attempt ended; the job keeps the last few.
+         */
+        AttemptRecord: [
+            number,
+            string,
+            number,
+            number,
+            number,
+            string,
+            string,
+            number
+        ];
+        /**
+         * Page[ServiceView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_ServiceView_: {
+            items: components["schemas"]["ServiceView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * ServiceView
+         * @description A service as people see it. `version`: current or candidate for deployed ones, else "".
+         */
+        ServiceView: {
+            name: string;
+            run: string;
+            run_name: string;
+            state: string;
+            health: string;
+            address: string;
+            worker: string;
+            reason: string;
+            restarts: number;
+            since_ms: number;
+            version: string;
+            attempt: number;
+            /** @default 0 */
+            deadline_ms: number;
+        };
+        /**
+         * Redeploy
+         * @description A new run of the same jobs with the same files and parameters.
+         */
+        Redeploy: {
+            /** @default  */
+            owner: string;
+        };
+        /**
+         * Source
+         * @description A pipeline as people write it, with its files: text in `files`, other content in `binary` as
+         *         base64. `left_out` names what is too large to be edited in a page.
+         */
+        Source: {
+            pipeline: Record<string, never>;
+            files: {
+                [key: string]: string;
+            };
+            binary: {
+                [key: string]: string;
+            };
+            left_out: string[];
         };
         /**
          * Page[KvView]
@@ -667,14 +2059,28 @@ export interface components {
             };
             running: number;
             jobs: string[];
+            /** @default false */
+            ephemeral: boolean;
+            /** @default  */
+            pool: string;
+            /** @default {} */
+            used: {
+                [key: string]: number;
+            };
+            /** @default  */
+            host: string;
         };
         /**
          * Mode
          * @description `open` takes work, `cordoned` takes no new work, `draining` is to leave.
+         *
+         *         `timeout_ms`, of a drain: what still runs then is killed and runs elsewhere; 0 kills at once.
          */
         Mode: {
             /** @enum {unknown} */
             mode: "cordoned" | "draining" | "open";
+            /** @default null */
+            timeout_ms: number | null;
         };
         /**
          * Refusal
@@ -699,6 +2105,178 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_agents: {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+                consistent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AgentRunView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_agents_id: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentRunView"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_budgets: {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+                consistent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_BudgetView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_budgets_id: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BudgetView"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    put_budgets_id: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Limits"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BudgetSet"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
     get_cluster: {
         parameters: {
             query?: {
@@ -876,17 +2454,82 @@ export interface operations {
             };
         };
     };
-    get_runs_run_jobs_job_log: {
+    get_schema_pipeline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_pipelines_check: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Check"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Checked"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_pipelines_name: {
         parameters: {
             query?: {
-                attempt?: number;
-                offset?: number;
-                follow?: boolean;
+                version?: number;
+                consistent?: boolean;
             };
             header?: never;
             path: {
-                run: string;
-                job: string;
+                name: string;
             };
             cookie?: never;
         };
@@ -898,7 +2541,85 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/plain": unknown;
+                    "application/json": components["schemas"]["PipelineView"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    put_pipelines_name: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Save"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Saved"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    delete_pipelines_name: {
+        parameters: {
+            query?: {
+                version?: number;
+            };
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deleted"];
                 };
             };
             /** @description refused */
@@ -935,6 +2656,733 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_RunView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_runs: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Submit"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Submitted"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_jobs: {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+                state?: string;
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_JobView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_runs_run_jobs: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Join"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_events: {
+        parameters: {
+            query?: {
+                limit?: number;
+                consistent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Fact_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_gates: {
+        parameters: {
+            query?: {
+                run?: string;
+                limit?: number;
+                consistent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_GateView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_gates_gate: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                gate: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GateView"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_gates_gate: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                run: string;
+                gate: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GateView"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_runs_run_gates_gate_approve: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                run: string;
+                gate: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Word"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Decided"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_runs_run_gates_gate_reject: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                run: string;
+                gate: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Word"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Decided"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_jobs_job_log: {
+        parameters: {
+            query?: {
+                attempt?: number;
+                offset?: number;
+                follow?: boolean;
+                grep?: string;
+                since_ms?: number;
+                until_ms?: number;
+            };
+            header?: never;
+            path: {
+                run: string;
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": unknown;
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_changes: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevisionView"][];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_runs_run_changes: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Changes"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Revised"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_graph: {
+        parameters: {
+            query?: {
+                at?: number;
+                limit?: number;
+                after?: string;
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GraphView"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_dead: {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+                run?: string;
+                name?: string;
+                since_ms?: number;
+                reason?: string;
+                consistent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_DeadView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_dead_replay: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Which"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replayed"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_pipelines: {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+                consistent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PipelineView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_pipelines_name_runs: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Start"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Started"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_pools: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PoolView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_pools_pool_launches: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                pool: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Launches"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Launched"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_jobs_job_why: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run: string;
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Why"];
                 };
             };
             /** @description refused */
@@ -1004,42 +3452,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Changed"];
-                };
-            };
-            /** @description refused */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Refusal"];
-                };
-            };
-        };
-    };
-    get_runs_run_jobs: {
-        parameters: {
-            query?: {
-                limit?: number;
-                after?: string;
-                state?: string;
-                consistent?: boolean;
-            };
-            header?: never;
-            path: {
-                run: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description done */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_JobView_"];
                 };
             };
             /** @description refused */
@@ -1215,6 +3627,214 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["JobView"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_services: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ServiceView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_services_name: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceView"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_runs_run_services_name_stop: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                run: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Changed"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_runs_run_redeploy: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Redeploy"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Submitted"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_source: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                run: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_pipelines_name_source: {
+        parameters: {
+            query?: {
+                version?: number;
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
                 };
             };
             /** @description refused */
@@ -1499,6 +4119,7 @@ export interface operations {
                 workers?: boolean;
                 keys?: string | null;
                 cluster?: boolean;
+                facts?: boolean;
                 since?: number | null;
             };
             header?: never;

@@ -8,6 +8,16 @@ export type JobView = Schemas["JobView"];
 export type WorkerView = Schemas["WorkerView"];
 export type KvView = Schemas["KvView"];
 export type Masters = Schemas["Masters"];
+export type Fact = Schemas["Fact"];
+export type JobSpec = Schemas["JobSpec"];
+export type Source = Schemas["Source"];
+export type Submitted = Schemas["Submitted"];
+export type PipelineView = Schemas["PipelineView"];
+export type Saved = Schemas["Saved"];
+export type Why = Schemas["Why"];
+export type ServiceView = Schemas["ServiceView"];
+export type PoolView = Schemas["PoolView"];
+export type Checked = Schemas["Checked"];
 export type MasterView = Schemas["MasterView"];
 
 export interface Page<T> {

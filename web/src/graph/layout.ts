@@ -16,13 +16,62 @@ export interface Spot {
 export const NODE_WIDTH = 176;
 export const NODE_HEIGHT = 46;
 
+const DAGRE_MAX = 200; // it takes seconds for a thousand; then layers are enough
+const COLUMN = NODE_WIDTH + 64;
+const ROW = NODE_HEIGHT + 14;
+const SWEEPS = 3;
+
 export function shapeOf(vertices: readonly Vertex[]): string {
   return vertices.map((vertex) => `${vertex.id}<${vertex.parents.join(",")}`).join(";");
 }
 
 export function layOut(vertices: readonly Vertex[]): ReadonlyMap<string, Spot> {
+  return vertices.length > DAGRE_MAX ? layered(vertices) : byDagre(vertices);
+}
+
+/** Columns by level, each in the order of the middle of its parents (Sugiyama 1981, barycentres). */
+function layered(vertices: readonly Vertex[]): ReadonlyMap<string, Spot> {
+  const levels = levelsOf(vertices);
+  const columns: Vertex[][] = [];
+  for (const vertex of vertices) (columns[levels.get(vertex.id) ?? 0] ??= []).push(vertex);
+  const children = new Map<string, string[]>();
+  for (const vertex of vertices) {
+    for (const parent of vertex.parents) {
+      const listed = children.get(parent);
+      if (listed === undefined) children.set(parent, [vertex.id]);
+      else listed.push(vertex.id);
+    }
+  }
+  const height = new Map<string, number>();
+  const place = (column: readonly Vertex[]) => {
+    column.forEach((vertex, at) => height.set(vertex.id, at - (column.length - 1) / 2));
+  };
+  columns.forEach(place);
+  const order = (column: Vertex[], near: (vertex: Vertex) => readonly string[]) => {
+    const middle = new Map(
+      column.map((vertex) => {
+        const heights = near(vertex).flatMap((id) => height.get(id) ?? []);
+        const sum = heights.reduce((total, each) => total + each, 0);
+        return [vertex.id, heights.length > 0 ? sum / heights.length : (height.get(vertex.id) ?? 0)] as const;
+      }),
+    );
+    column.sort((a, b) => (middle.get(a.id) ?? 0) - (middle.get(b.id) ?? 0));
+    place(column);
+  };
+  for (let sweep = 0; sweep < SWEEPS; sweep += 1) {
+    columns.forEach((column) => order(column, (vertex) => vertex.parents));
+    [...columns].reverse().forEach((column) => order(column, (vertex) => children.get(vertex.id) ?? []));
+  }
+  const spots = new Map<string, Spot>();
+  columns.forEach((column, level) => {
+    for (const vertex of column) spots.set(vertex.id, { x: level * COLUMN, y: (height.get(vertex.id) ?? 0) * ROW });
+  });
+  return spots;
+}
+
+function byDagre(vertices: readonly Vertex[]): ReadonlyMap<string, Spot> {
   const graph = new dagre.graphlib.Graph();
-  graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 56, ranker: "longest-path" });
+  graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 44, ranker: "longest-path" });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const vertex of vertices) graph.setNode(vertex.id, { width: NODE_WIDTH, height: NODE_HEIGHT });
   for (const vertex of vertices) {
@@ -45,7 +94,11 @@ export function levelsOf(vertices: readonly Vertex[]): ReadonlyMap<string, numbe
   for (const vertex of vertices) {
     const parents = vertex.parents.filter((parent) => known.has(parent));
     left.set(vertex.id, parents.length);
-    for (const parent of parents) children.set(parent, [...(children.get(parent) ?? []), vertex.id]);
+    for (const parent of parents) {
+      const listed = children.get(parent);
+      if (listed === undefined) children.set(parent, [vertex.id]);
+      else listed.push(vertex.id);
+    }
   }
   const levels = new Map<string, number>();
   const queue = vertices.filter((vertex) => left.get(vertex.id) === 0).map((vertex) => vertex.id);

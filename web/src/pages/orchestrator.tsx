@@ -1,9 +1,11 @@
 // The cluster at a glance: masters, workers and what they run now, the newest runs.
 
 import { Link } from "wouter";
-import type { MasterView, WorkerView } from "../api/types";
+import type { MasterView, PoolView, WorkerView } from "../api/types";
 import { useLive } from "../state/live";
+import { useRefetched } from "../state/refetched";
 import { useWorld } from "../state/store";
+import { useAct } from "../ui/act";
 import { Empty, Panel } from "../ui/parts";
 import { RunRows } from "./runs";
 
@@ -14,7 +16,7 @@ export function Orchestrator() {
   const cluster = useWorld(store, (world) => world.cluster);
   const workers = useWorld(store, (world) => world.workers);
   const runs = useWorld(store, (world) => world.runs);
-  const listed = [...workers.values()].sort((a, b) => a.id.localeCompare(b.id));
+  const listed = [...workers.values()].sort((a, b) => (a.name || a.id).localeCompare(b.name || b.id, undefined, { numeric: true }));
   const recent = [...runs.values()].sort((a, b) => b.created_ms - a.created_ms).slice(0, RECENT);
   return (
     <>
@@ -39,10 +41,56 @@ export function Orchestrator() {
           </div>
         )}
       </Panel>
+      <Pools />
       <Panel title="Newest runs" actions={<Link href="/runs">all runs</Link>}>
         <RunRows runs={recent} />
       </Panel>
     </>
+  );
+}
+
+/** Pools start workers; nothing is shown of a cluster that has none. */
+function Pools() {
+  const { client } = useLive();
+  const act = useAct();
+  const pools = useRefetched<PoolView>("/api/v1/pools");
+  if (pools === null || pools.length === 0) return null;
+  return (
+    <Panel title="Pools">
+      {act.problem !== "" && <p className="problem">{act.problem}</p>}
+      <div className="cards">
+        {pools.map((pool) => (
+          <article key={pool.name} className="card">
+            <h3>
+              <code>{pool.name}</code> <small>{pool.provider}</small>
+            </h3>
+            <dl>
+              <dt>workers</dt>
+              <dd>
+                {pool.workers} of {pool.workers_min} to {pool.workers_max}
+              </dd>
+              <dt>starting</dt>
+              <dd>{pool.starting}</dd>
+            </dl>
+            <p className="tags">
+              {pool.capabilities.map((tag) => (
+                <span key={tag} className="tag">
+                  {tag}
+                </span>
+              ))}
+            </p>
+            {pool.last_error !== "" && <p className="problem">{pool.last_error}</p>}
+            <button
+              type="button"
+              disabled={act.isBusy || pool.state !== "active"}
+              onClick={() => void act.run(() => client.change("POST", `/api/v1/pools/${encodeURIComponent(pool.name)}/launches`, { count: 1 }))}
+            >
+              Launch a worker
+            </button>
+          </article>
+        ))}
+      </div>
+    </Panel>
   );
 }
 

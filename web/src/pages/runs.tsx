@@ -1,6 +1,6 @@
 // All runs: filter, progress, and the way to each.
 
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { Link } from "wouter";
 import type { Page, RunView } from "../api/types";
 import { useLive } from "../state/live";
@@ -8,16 +8,17 @@ import { useWorld } from "../state/store";
 import { Empty, Progress, StateBadge } from "../ui/parts";
 import { dateTime, duration } from "../ui/time";
 
+const RECENT = 200; // what the stream sends at first; older runs are asked for
 const STATES = ["", "RUNNING", "WAITING", "PENDING", "COMPLETED", "FAILED", "CANCELLED"];
 
 export function Runs() {
   const { store, client } = useLive();
   const live = useWorld(store, (world) => world.runs);
   const [older, setOlder] = useState<readonly RunView[]>([]);
-  const [hasMore, setHasMore] = useState(true);
+  const [isAtEnd, setAtEnd] = useState(false);
+  const hasMore = !isAtEnd && live.size >= RECENT;
   const [text, setText] = useState("");
   const [state, setState] = useState("");
-  useEffect(() => setHasMore(true), [state]);
 
   const known = new Map(older.map((run) => [run.id, run]));
   for (const [id, run] of live) known.set(id, run);
@@ -29,7 +30,7 @@ export function Runs() {
     const last = [...known.values()].sort((a, b) => a.created_ms - b.created_ms)[0];
     const page = await client.get<Page<RunView>>(`/api/v1/runs?limit=200${last ? `&before=${last.id}` : ""}`);
     setOlder([...older, ...page.items]);
-    setHasMore(page.next !== null);
+    setAtEnd(page.next === null);
   }
 
   return (

@@ -5,7 +5,7 @@ import { Client } from "../api/client";
 import { Masters } from "../api/masters";
 import { Stream } from "../api/stream";
 import type { Masters as Cluster } from "../api/types";
-import { Store } from "./store";
+import { NOTHING, Store, withFrame } from "./store";
 
 interface Live {
   readonly client: Client;
@@ -17,7 +17,7 @@ const Context = createContext<Live | null>(null);
 export function LiveProvider({ children }: { readonly children: ReactNode }) {
   const [live] = useState<Live>(() => ({
     client: new Client(new Masters(window.location.origin)),
-    store: new Store(),
+    store: new Store(NOTHING, withFrame),
   }));
   useEffect(() => {
     const { client, store } = live;
@@ -47,7 +47,7 @@ export function useLive(): Live {
 /** A store that follows `query` for as long as the component is there. */
 export function useFollowed(query: string): Store {
   const { client } = useLive();
-  const store = useMemo(() => new Store(), [query]); // a new subject starts from nothing
+  const store = useMemo(() => new Store(NOTHING, withFrame), [query]); // a new subject starts from nothing
   useEffect(() => {
     const stream = new Stream(
       client,

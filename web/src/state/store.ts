@@ -3,7 +3,10 @@
 
 import { useSyncExternalStore } from "react";
 import type { Batch } from "../api/stream";
-import type { JobView, KvView, Masters, RunView, WorkerView } from "../api/types";
+import type { Fact, JobView, KvView, Masters, RunView, WorkerView } from "../api/types";
+
+const HIDDEN_MS = 250;
+const FACTS_MAX = 1000; // the newest that a page shows
 
 export interface World {
   readonly index: number;
@@ -11,6 +14,7 @@ export interface World {
   readonly jobs: ReadonlyMap<string, JobView>; // of the run that is followed, by id
   readonly workers: ReadonlyMap<string, WorkerView>;
   readonly keys: ReadonlyMap<string, KvView>;
+  readonly facts: readonly Fact[]; // newest first
   readonly cluster: Masters | null;
   readonly isLive: boolean;
 }
@@ -21,6 +25,7 @@ export const NOTHING: World = {
   jobs: new Map(),
   workers: new Map(),
   keys: new Map(),
+  facts: [],
   cluster: null,
   isLive: false,
 };
@@ -32,7 +37,13 @@ export class Store {
   private readonly listeners = new Set<() => void>();
   private draft: { -readonly [K in keyof World]: World[K] } | null = null;
 
-  constructor(world: World = NOTHING) {
+  private ready: World | null = null; // whole batches that the listeners have not been told of
+
+  /** `soon` decides when listeners hear: at once, or with the next frame, several batches together. */
+  constructor(
+    world: World = NOTHING,
+    private readonly soon: (tell: () => void) => void = (tell) => tell(),
+  ) {
     this.world = world;
   }
 
@@ -45,13 +56,14 @@ export class Store {
 
   /** Take in one message of the stream. */
   take(message: Batch): void {
-    const draft = (this.draft ??= { ...this.world });
+    const draft = (this.draft ??= { ...(this.ready ?? this.world) });
     switch (message.kind) {
       case "reset":
         draft.runs = new Map();
         draft.jobs = new Map();
         draft.workers = new Map();
         draft.keys = new Map();
+        draft.facts = [];
         return;
       case "runs":
         draft.runs = merged(draft.runs, message.data as RunView[]);
@@ -68,6 +80,12 @@ export class Store {
         draft.keys = keys;
         return;
       }
+      case "facts": {
+        const fresh = message.data as Fact[];
+        const known = new Set(draft.facts.slice(0, fresh.length + 1).map((fact) => fact.id));
+        draft.facts = [...fresh.filter((fact) => !known.has(fact.id)), ...draft.facts].slice(0, FACTS_MAX);
+        return;
+      }
       case "gone":
         for (const what of message.data as string[][]) drop(draft, what);
         return;
@@ -82,16 +100,30 @@ export class Store {
   }
 
   setLive(isLive: boolean): void {
-    this.draft = { ...(this.draft ?? this.world), isLive };
+    this.draft = { ...(this.draft ?? this.ready ?? this.world), isLive };
     this.tell();
   }
 
+  private readonly told = (): void => {
+    if (this.ready === null) return;
+    this.world = this.ready;
+    this.ready = null;
+    for (const listener of this.listeners) listener();
+  };
+
   private tell(): void {
     if (this.draft === null) return;
-    this.world = this.draft;
+    const isWaiting = this.ready !== null;
+    this.ready = this.draft;
     this.draft = null;
-    for (const listener of this.listeners) listener();
+    if (!isWaiting) this.soon(this.told);
   }
+}
+
+/** With the next frame: a page that needs long to draw gets fewer, larger changes. Hidden pages have no frames. */
+export function withFrame(tell: () => void): void {
+  if (document.hidden) setTimeout(tell, HIDDEN_MS);
+  else requestAnimationFrame(tell);
 }
 
 function merged<T extends Named>(old: ReadonlyMap<string, T>, fresh: readonly T[]): ReadonlyMap<string, T> {
