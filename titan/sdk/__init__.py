@@ -16,10 +16,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from titan.sdk.anything import ANY
+from titan.sdk.calls_face import CallHandle
 from titan.sdk.client import RunHandle, TitanClient
 from titan.sdk.context import TaskContext, current
 from titan.sdk.edits import RunEdits
+from titan.sdk.functions import Task, task
+from titan.sdk.graphs import Pipeline, pipeline
 from titan.sdk.jobs import TitanJob
+from titan.sdk.nodes import Node
 
 if TYPE_CHECKING:
     from titan.sdk.aio import AsyncClient
@@ -31,12 +35,18 @@ __all__ = [
     "AsyncClient",
     "AsyncRunHandle",
     "AsyncTaskContext",
+    "CallHandle",
+    "Node",
+    "Pipeline",
     "RunEdits",
     "RunHandle",
+    "Task",
     "TaskContext",
     "TitanClient",
     "TitanJob",
     "current",
+    "pipeline",
+    "task",
 ]
 
 

@@ -67,9 +67,9 @@ class TaskContext:
     def client(self) -> TitanClient:
         """A client whose writes carry the attempt."""
         if self._client is None:
-            from titan.sdk.client import TitanClient
+            from titan.sdk.graphs import default_client
 
-            self._client = TitanClient()
+            self._client = default_client(os.getpid())  # tasks of one process share it
         return self._client
 
     def _task(self) -> AsyncTaskContext:
