@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import titan.sdk
 from titan.errors import InvalidSpec, LimitExceeded, UserError
 from titan.sdk import Node, Task, TitanClient, pipeline, task
 from titan.sdk.calls import _root
@@ -52,6 +53,12 @@ def call_of(graph: Any, job: str) -> Call:
     spec = next(spec for spec in graph.specs() if spec.id == job)
     assert spec.call is not None
     return spec.call
+
+
+def test_no_module_of_the_sdk_takes_the_place_of_a_public_name() -> None:
+    """Python puts a submodule that is imported later over the package's name of the same name."""
+    modules = {path.stem for path in Path(titan.sdk.__file__).parent.glob("*.py")}
+    assert not modules & set(titan.sdk.__all__)
 
 
 # --- calling -----------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from titan.sdk.nodes import Node
 if TYPE_CHECKING:
     from titan.sdk.aio import AsyncClient
     from titan.sdk.handles import AsyncRunHandle
-    from titan.sdk.task import AsyncTaskContext
+    from titan.sdk.in_task import AsyncTaskContext
 
 __all__ = [
     "ANY",
@@ -61,7 +61,7 @@ def __getattr__(name: str) -> object:
 
         return AsyncRunHandle
     if name == "AsyncTaskContext":
-        from titan.sdk.task import AsyncTaskContext
+        from titan.sdk.in_task import AsyncTaskContext
 
         return AsyncTaskContext
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
