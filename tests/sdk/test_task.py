@@ -20,6 +20,7 @@ from titan.sdk import (
     TaskContext,
     TitanClient,
     TitanJob,
+    in_task,
 )
 from titan.sdk.context import Identity
 

@@ -1,8 +1,7 @@
 """What code inside a task knows of itself, from the environment that the worker gives it, and does.
 
 `TaskContext` is the face of `in_task.py` for code without asyncio. Light to import: what talks to the
-network
-is loaded when it is first needed.
+network is loaded when it is first needed.
 """
 
 from __future__ import annotations
