@@ -102,6 +102,20 @@ def grow() -> int:
 def flags(x: set[int]) -> set[int]:
     return x
 
+def garble() -> None:
+    os.write(3, b"\\xff" * 64)
+    time.sleep(60)
+
+def deafen() -> None:
+    os.close(3)
+    time.sleep(60)
+
+def fork() -> int:
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+    return os.getpid()
+
 class Tools:
     @staticmethod
     def double(x: int) -> int:
@@ -263,6 +277,25 @@ async def test_a_crash_fails_no_other_call(start: StartWorker, do: Caller, tmp_p
     assert is_alive(int(flag.read_text()))
     assert do.master.result(sleeper) is None
     assert await do.value("add", 1, 1) == 2
+
+
+@pytest.mark.parametrize("name", ["garble", "deafen"])
+async def test_a_process_that_breaks_its_link_is_ended(
+    start: StartWorker, do: Caller, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crews, "_SWEEP_S", 0.05)
+    await start(slots=1)
+    ended = await do(name)
+    assert ended.exit_code == 128 + signal.SIGKILL
+    assert "in the middle of the call" in ended.detail
+    assert await do.value("add", 1, 1) == 2
+
+
+async def test_a_fork_that_returns_answers_for_nothing(start: StartWorker, do: Caller) -> None:
+    await start(slots=1)
+    pid = (await do.value("count"))[0]
+    assert await do.value("fork") == pid
+    assert await do.value("count") == (pid, 2)
 
 
 async def test_a_time_out_ends_the_process_with_its_children(

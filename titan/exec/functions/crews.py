@@ -148,7 +148,9 @@ class Crews:
 
     async def _start(self, order: RunAttempt, call: CallOrder, crew: Crew) -> None:
         """A new process, which gets the order as its first call."""
-        process = await self._starter.start(order, on_end=self._on_end)
+        process = await self._starter.start(
+            order, on_end=self._on_end, on_hang_up=self._sweep_later
+        )
         self._processes[process.key] = process
         self._crew_of[process.key] = crew
         self._call(process, order, call)
@@ -292,13 +294,13 @@ class Crews:
         self._sweeping = None
         now_s = time.monotonic()
         for process in list(self._processes.values()):
-            if process.attempt:
-                continue
             if process.is_closed:
-                self._warden.kill(process.key)
+                self._warden.kill(process.key)  # also in a call: it can tell nobody how that ends
+            elif process.attempt:
+                continue
             elif now_s - process.idle_since_s > CALL_PROCESS_IDLE_S:
                 process.close()
-        if any(not process.attempt for process in self._processes.values()):
+        if any(process.is_closed or not process.attempt for process in self._processes.values()):
             self._sweep_later()
 
     def _evict(self) -> None:

@@ -48,6 +48,7 @@ class Host:
         self._logs = logs
         self._printed = 0  # calls that have printed anything
         self._calls = 0
+        self._pid = os.getpid()
         self._rss_first = 0
         self._folder = os.getcwd()  # noqa: PTH109 - few imports
         self._functions = Functions(self._folder)
@@ -71,6 +72,8 @@ class Host:
             output = self._functions.call(order)
         except BaseException as error:
             exit_code, detail = _report(error)
+        if os.getpid() != self._pid:
+            _end(exit_code)  # a fork that the function let return: the call is not its to answer
         self._leave(order, undo)
         duration_us = (time.perf_counter_ns() - started_ns) // 1000
         self._calls += 1
@@ -203,6 +206,13 @@ def main() -> NoReturn:
     except ConnectionError:
         pass
     finally:
+        _end(0)
+
+
+def _end(code: int) -> NoReturn:
+    """Leave at once: what the functions left in threads must not keep it."""
+    try:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)  # what the functions left in threads must not keep it
+    finally:
+        os._exit(code)

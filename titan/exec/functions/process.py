@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from titan.exec.functions.protocol import (
     CallEnd,
@@ -19,6 +22,8 @@ from titan.exec.functions.protocol import (
 from titan.exec.workspace import Workspace
 from titan.ids import AttemptId
 
+log = logging.getLogger(__name__)
+
 _READ_BYTES: Final = 1 << 16
 
 
@@ -30,6 +35,7 @@ class FunctionProcess:
         "_link",
         "_loop",
         "_on_end",
+        "_on_hang_up",
         "_outbox",
         "_printed",
         "attempt",
@@ -52,6 +58,7 @@ class FunctionProcess:
         workspace: Workspace,
         logs: str,
         on_end: Callable[[FunctionProcess, CallEnd], None],
+        on_hang_up: Callable[[], None],
     ) -> None:
         self.key = key  # by which the warden knows it
         self.attempt = AttemptId(0)
@@ -66,6 +73,7 @@ class FunctionProcess:
         self._printed = 0
         self._link = link
         self._on_end = on_end
+        self._on_hang_up = on_hang_up
         self._inbox = bytearray()
         self._outbox = bytearray()
         self._loop = asyncio.get_running_loop()
@@ -89,15 +97,24 @@ class FunctionProcess:
             except OSError:
                 data = b""
             if not data:
-                self.close()  # its end is told by the warden
+                self._hang_up()  # its end is told by the warden
                 return
             self._inbox += data
-            for body in take_frames(self._inbox):
-                end = end_decoder.decode(body)
+            try:
+                ends = [end_decoder.decode(body) for body in take_frames(self._inbox)]
+            except (ValueError, msgspec.MsgspecError):
+                log.warning("function process %d says what makes no sense", self.key)
+                self._hang_up()
+                return
+            for end in ends:
                 if end.attempt == self.attempt:
                     self._on_end(self, end)
             if len(data) < _READ_BYTES:
                 return
+
+    def _hang_up(self) -> None:
+        self.close()
+        self._on_hang_up()
 
     def next_output(self) -> None:
         """Its last call has printed, so the next one prints to another file."""

@@ -90,7 +90,9 @@ class Starter:
         """Addresses of all masters, which a process is told once."""
         return self._around.masters()
 
-    async def start(self, order: RunAttempt, *, on_end: OnEnd) -> FunctionProcess:
+    async def start(
+        self, order: RunAttempt, *, on_end: OnEnd, on_hang_up: Callable[[], None]
+    ) -> FunctionProcess:
         """A new process that can make the order's call. Raises what keeps it from being made."""
         workspace = self._workspaces.take()
         self._last_key -= 1
@@ -99,7 +101,7 @@ class Starter:
             if order.bundle:
                 await self._fill(order, workspace)
             python = await self._python(order, workspace, key)
-            return self._spawn(order, workspace, key=key, python=python, on_end=on_end)
+            return self._spawn(order, workspace, key=key, python=python, ends=(on_end, on_hang_up))
         except BaseException:
             self._fences.forget(key)
             self._remove(workspace)
@@ -136,7 +138,7 @@ class Starter:
         *,
         key: AttemptId,
         python: _Python,
-        on_end: OnEnd,
+        ends: tuple[OnEnd, Callable[[], None]],
     ) -> FunctionProcess:
         logs = str(self._folder / str(-key))
         env = environment.of_process(
@@ -161,6 +163,13 @@ class Starter:
                 log=Path(output_file(logs, 0)),
                 door=theirs,
             )
-        process = FunctionProcess(key, ours, workspace=workspace, logs=logs, on_end=on_end)
+        process = FunctionProcess(
+            key,
+            ours,
+            workspace=workspace,
+            logs=logs,
+            on_end=ends[0],
+            on_hang_up=ends[1],
+        )
         process.masters = self._around.masters()
         return process
