@@ -94,7 +94,7 @@ class CallsApi(RunsApi):
             await self._write(addition(run, own))
             return AsyncRunHandle(self, run, graph)
         started = await self._submit(
-            graph.name, specs, bundle=bundle, parameters=None, agent_run_id=None
+            graph.name, specs, bundle=bundle, parameters=None, agent_run_id=None, budget=None
         )
         return AsyncRunHandle(self, started.id, graph)
 
