@@ -172,6 +172,17 @@ HOST_CHARS_MAX: Final = 255  # what a name in the DNS may have
 SERVICE_PORTS_FIRST: Final = 31_000  # below the ports that systems give to outgoing connections
 SERVICE_PORTS_LAST: Final = 31_999
 PORT_PATIENCE_S: Final = 10.0  # an attempt that is being killed still holds its port for a moment
+# --- functions -----------------------------------------------------------------------------
+CALL_VALUE_BYTES_MAX: Final = 48 * KIB  # one argument or result: fits into a job's spec and output
+CALL_INPUTS_BYTES_MAX: Final = 512 * KIB  # results of parents that travel with one attempt
+RESULTS_PAGE_BYTES: Final = 1 * MIB  # of outputs in one answer; the client asks for the rest
+CALLS_PER_PROCESS_MAX: Final = 20_000  # then its process is replaced: slow leaks stay small
+CALL_GROWTH_BYTES_MAX: Final = (
+    256 * MIB
+)  # by which a function's process may grow before it is replaced
+CALL_PROCESS_IDLE_S: Final = 60.0  # an idle function process is kept warm so long
+CALL_PROCESSES_IDLE_MAX: Final = 8  # idle ones of all bundles together; the longest idle goes
+CALL_FRAME_BYTES_MAX: Final = 4 * MIB  # between the worker and a function's process
 
 # --- disk ----------------------------------------------------------------------------------
 DISK_RESERVE_BYTES: Final = 64 * MIB  # below it a master is read-only and says so

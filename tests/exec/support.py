@@ -26,12 +26,18 @@ RUN = RunId("r-00000000000000000000")
 
 
 def order(
-    attempt: int, *, epoch: int = 1, slots: int = 1, bundle: str = "", **fields: Any
+    attempt: int,
+    *,
+    epoch: int = 1,
+    slots: int = 1,
+    bundle: str = "",
+    results: tuple[bytes, ...] = (),
+    **fields: Any,
 ) -> RunAttempt:
     fields.setdefault("id", f"job{attempt}")
     if slots != 1:
         fields["resources"] = {"slots": slots}
-    if not {"file", "argv", "shell"} & fields.keys():
+    if not {"file", "argv", "shell", "call"} & fields.keys():
         fields["argv"] = (b"true",)
     return RunAttempt(
         attempt=attempt,
@@ -41,6 +47,7 @@ def order(
         number=1,
         spec=JobSpec(**fields),
         bundle=bundle,
+        results=results,
     )
 
 

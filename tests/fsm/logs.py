@@ -31,6 +31,7 @@ from titan.spec.model import (
     OVERLAPS,
     TRIGGERS,
     Approvers,
+    Call,
     Input,
     JobSpec,
     ScheduleSpec,
@@ -49,6 +50,9 @@ WORKERS = [WorkerId(f"w{n}") for n in range(3)]
 def _spec(dice: Dice, job_id: str, parents: Sequence[str]) -> JobSpec:
     if dice.random() < 0.2:
         return _service(dice, job_id, parents)
+    if dice.random() < 0.1:
+        called = Call("m", "f", b"x", inputs=tuple(map(JobId, parents)))
+        return job(job_id, *parents, argv=(), call=called, retries=dice.choice([0, 1]))
     return job(
         job_id,
         *parents,

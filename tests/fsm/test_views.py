@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.fsm.driver import MachineDriver, chain, job
 from titan.errors import NotFound
-from titan.fsm.commands import SetWorkerMode, SubmitRun
-from titan.fsm.queries import GetJob, GetJobSpec, GetRun, ListJobs, ListRuns
+from titan.fsm.commands import FinishAttempt, SetWorkerMode, SubmitRun
+from titan.fsm.outcomes import Rejected
+from titan.fsm.queries import GetJob, GetJobSpec, GetResults, GetRun, ListJobs, ListRuns
 from titan.fsm.views import read, reason
 from titan.ids import JobId, RunId, WorkerId
+from titan.spec.model import Call, JobSpec
 
 
 def test_a_waiting_job_names_its_parents(machine: MachineDriver) -> None:
@@ -131,3 +135,38 @@ def test_what_does_not_exist_is_not_found(machine: MachineDriver) -> None:
     ):
         with pytest.raises(NotFound):
             read(machine.state, query)
+
+
+def test_results_come_in_the_order_asked_and_in_pages(machine: MachineDriver) -> None:
+    names = [f"j{n}" for n in range(20)]
+    run = machine.submit([job(name, retries=0) for name in names] + [job("late")])
+    for name in names:
+        attempt = machine.assign(run, name)
+        code = 3 if name == "j1" else 0
+        machine.do(FinishAttempt(attempt=attempt, exit_code=code, output=b"x" * 65_536))
+    asked = tuple(map(JobId, ["late", "j1", *names]))
+    page = read(machine.state, GetResults(run=run, jobs=asked))
+    assert [view.id for view in page] == list(asked[: len(page)])
+    assert 2 < len(page) < len(asked)
+    assert (page[0].over, page[0].state, page[0].output) == (False, "PENDING", b"")
+    assert (page[1].over, page[1].state, page[1].reason) == (True, "FAILED", "exit code 3")
+    assert page[2].output == b"x" * 65_536
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"call": Call(module="", name="f")}, "names a module"),
+        ({"call": Call(module="m", name="f", serializer="x")}, "no serializer"),
+        ({"call": Call(module="m", name="f", inputs=(JobId("z"),))}, "results of parents only"),
+        ({"call": Call(module="m", name="f"), "isolation": "sandbox"}, "without isolation"),
+        ({"call": Call(module="m", name="f"), "file": "a.py"}, "exactly one of"),
+    ],
+)
+def test_calls_that_cannot_be_are_refused(
+    machine: MachineDriver, fields: dict[str, Any], why: str
+) -> None:
+    spec = JobSpec(id=JobId("a"), **fields)
+    outcome = machine.apply(SubmitRun(run=RunId("r-00000000000000000009"), name="n", jobs=(spec,)))
+    assert isinstance(outcome, Rejected)
+    assert why in outcome.why

@@ -8,9 +8,9 @@ import pytest
 
 from tests.fsm.driver import MachineDriver, job
 from titan.fsm.commands import DeployServices, FinishAttempt, SetServiceHealth
-from titan.ids import AttemptId, RunId
+from titan.ids import AttemptId, JobId, RunId
 from titan.master.dispatch import run_message, variable_of
-from titan.spec.model import JobSpec
+from titan.spec.model import Call, JobSpec
 
 
 @pytest.fixture
@@ -69,3 +69,42 @@ def test_a_service_that_was_replaced_is_looked_for_at_its_successor(
     machine.do(SetServiceHealth(attempt=web, health="healthy"))
     machine.run_job(run, "slow")
     assert env(machine, machine.assign(run, "user")) == {"TITAN_SERVICE_WEB": address(machine, web)}
+
+
+def call(name: str, *parents: str, inputs: tuple[str, ...] = (), **fields: Any) -> JobSpec:
+    made = Call(module="m", name="f", args=b"x", inputs=tuple(map(JobId, inputs)))
+    return job(name, *parents, call=made, argv=(), **fields)
+
+
+def results(machine: MachineDriver, attempt: AttemptId) -> tuple[bytes, ...]:
+    return run_message(machine.state, machine.state.attempts[attempt], epoch=1).results
+
+
+def test_a_call_is_given_the_results_it_names_in_its_order(machine: MachineDriver) -> None:
+    run = machine.submit(
+        [call("a"), call("b"), call("c"), call("d", "a", "b", "c", inputs=("c", "a"))]
+    )
+    for name in "abc":
+        attempt = machine.assign(run, name)
+        machine.do(FinishAttempt(attempt=attempt, exit_code=0, output=name.encode()))
+    assert results(machine, machine.assign(run, "d")) == (b"c", b"a")
+
+
+def test_a_call_is_given_nothing_when_a_result_is_missing_or_all_are_too_large(
+    machine: MachineDriver,
+) -> None:
+    names = [f"p{n}" for n in range(9)]
+    run = machine.submit(
+        [
+            *(call(name, retries=0) for name in names),
+            call("all", *names, inputs=tuple(names[1:]), trigger="all_done"),
+            call("two", *names, inputs=("p0", "p1"), trigger="all_done"),
+        ]
+    )
+    for name in names:
+        attempt = machine.assign(run, name)
+        machine.do(
+            FinishAttempt(attempt=attempt, exit_code=int(name == "p0"), output=b"x" * 65_536)
+        )
+    assert len(results(machine, machine.assign(run, "all"))) == 8
+    assert results(machine, machine.assign(run, "two")) == ()

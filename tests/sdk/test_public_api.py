@@ -24,12 +24,18 @@ NAMES = [
     "AsyncClient",
     "AsyncRunHandle",
     "AsyncTaskContext",
+    "CallHandle",
+    "Node",
+    "Pipeline",
     "RunEdits",
     "RunHandle",
+    "Task",
     "TaskContext",
     "TitanClient",
     "TitanJob",
     "current",
+    "pipeline",
+    "task",
 ]
 JOB_V1 = (
     "job_id, filename=None, job_type='RUN_PAYLOAD', args=None, parents=None, port=0, "
@@ -48,6 +54,11 @@ CLIENT = {
     "__init__": "masters=None, *, deadline_s=30.0",
     "close": "",
     "submit_dag": "name, jobs, agent_run_id=None, *, parameters=None, budget=None",
+    "submit": "task, /, *args, **kwargs",
+    "map": "task, *iterables, timeout=None",
+    "submit_pipeline": "graph",
+    "get_result": "run, job, timeout=None",
+    "get_results": "run, nodes, timeout=None",
     "submit_job": "job",
     "submit_yaml": "path, agent_run_id=None, wait=False, poll_interval=2, timeout=300, *, parameters=None, "
     "budget=None",
@@ -162,6 +173,8 @@ HANDLE = {
     "reject": "gate, **how",
     "pending_gates": "",
     "get_output": "job",
+    "result": "node, timeout=None",
+    "results": "timeout=None",
 }
 TASK = {
     "checkpoint": "",

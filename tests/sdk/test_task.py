@@ -20,7 +20,7 @@ from titan.sdk import (
     TaskContext,
     TitanClient,
     TitanJob,
-    task,
+    in_task,
 )
 from titan.sdk.context import Identity
 
@@ -60,7 +60,7 @@ async def test_an_output_is_the_jobs_when_the_task_ends(make_cluster: Make) -> N
 async def test_progress_is_told_at_most_once_in_an_interval_and_the_newest_wins(
     make_cluster: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(task, "PROGRESS_INTERVAL_S", 0.05)
+    monkeypatch.setattr(in_task, "PROGRESS_INTERVAL_S", 0.05)
     cluster = await make_cluster()
     async with AsyncClient(cluster.addresses) as client, asyncio.timeout(20):
         run, me = await begin(cluster, client)
@@ -84,7 +84,7 @@ async def test_progress_is_told_at_most_once_in_an_interval_and_the_newest_wins(
 async def test_a_report_that_was_refused_later_is_raised_at_the_next_call(
     make_cluster: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(task, "PROGRESS_INTERVAL_S", 0.02)
+    monkeypatch.setattr(in_task, "PROGRESS_INTERVAL_S", 0.02)
     cluster = await make_cluster()
     async with AsyncClient(cluster.addresses) as client, asyncio.timeout(20):
         _, me = await begin(cluster, client)

@@ -9,7 +9,11 @@ from titan.spec.fields import DEFAULT_FIELD, JOB_FIELD, JOB_FIELDS, ROOT_FIELD
 from titan.spec.json_schema import json_schema
 from titan.spec.model import JobSpec
 
-UNDECLARED = {"bundle", "gate_of"}  # drawn from the files and from other jobs, never written
+UNDECLARED = {
+    "call",
+    "bundle",
+    "gate_of",
+}  # drawn from the files and from other jobs, never written
 FROM_COMMAND = {"argv", "shell", "requirements", "requirements_file"}
 FROM_ARTIFACTS = {"artifacts_in", "artifacts_out"}
 

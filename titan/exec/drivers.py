@@ -17,6 +17,10 @@ from typing import Final
 from titan.errors import UserError
 from titan.spec.model import JobSpec
 
+CALL_FILE_NAME: Final = (
+    "call"  # in the attempt's private folder: what an isolated function is given
+)
+_ONE_CALL: Final = Path(__file__).parent / "functions" / "once.py"
 _SEARCHES_MAX: Final = 256  # found programs remembered
 
 
@@ -33,6 +37,8 @@ def command(spec: JobSpec, *, cwd: Path, env: Mapping[bytes, bytes], python: str
     PATH finds programs. Raises `CannotStart`.
     """
     _check_work(spec)
+    if spec.call is not None:
+        return [os.fsencode(word) for word in (python, _ONE_CALL, cwd.parent / CALL_FILE_NAME)]
     if spec.shell:
         return [_bash(), b"-c", spec.shell, b"titan", *spec.args]
     if spec.argv:
@@ -61,13 +67,15 @@ def command_elsewhere(
 def _check_work(spec: JobSpec) -> None:
     if spec.type not in ("run", "service"):
         raise CannotStart(f"this worker does not run jobs of type {spec.type!r}")
-    given = [bool(spec.file), bool(spec.argv), bool(spec.shell)]
+    given = [bool(spec.file), bool(spec.argv), bool(spec.shell), spec.call is not None]
     if sum(given) != 1:
-        raise CannotStart("exactly one of file, argv and shell must be set")
+        raise CannotStart("exactly one of file, argv, shell and call must be set")
 
 
 def is_script(spec: JobSpec) -> bool:
     """Whether `command` runs the worker's Python with a script."""
+    if spec.call is not None:
+        return True
     return not spec.argv and not spec.shell and Path(spec.file).suffix == ".py"
 
 

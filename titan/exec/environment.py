@@ -50,6 +50,22 @@ def of_helpers(source: Mapping[str, str], *, data_dir: Path) -> dict[str, str]:
     return {**_FALLBACK, **inherited, **reach, "TITAN_WORKER_DIR": str(data_dir)}
 
 
+def of_process(
+    base: Mapping[str, str], *, key: int, masters: str, tmp: Path, cwd: Path, bundle: str
+) -> dict[bytes, bytes]:
+    """The environment of a process that serves many attempts; each brings its own part with its call."""
+    own = {
+        "TITAN_ATTEMPT": str(
+            key
+        ),  # no attempt's, and the mark by which the warden knows its children
+        "TITAN_MASTERS": masters,
+        "TITAN_CALL_BUNDLE": bundle,
+        "TITAN_CALL_FOLDER": str(cwd),
+        "TMPDIR": str(tmp),
+    }
+    return {os.fsencode(name): os.fsencode(value) for name, value in {**base, **own}.items()}
+
+
 def of_attempt(
     order: RunAttempt,
     *,

@@ -30,7 +30,10 @@ _FILES_MAX: Final = (
 
 @dataclass(slots=True)
 class _Running:
-    path: Path
+    run: RunId
+    job: JobId
+    at: Path  # where it is written
+    is_elsewhere: bool  # and moved to its place at the end: that is no place of its own
     size_bytes: int = 0
     sampled_ms: int = 0
 
@@ -49,13 +52,16 @@ class LogStore:
         root.mkdir(parents=True, exist_ok=True)
         self._load()
 
-    def begin(self, run: RunId, job: JobId, attempt: AttemptId) -> Path:
-        """The file for a new attempt's output. Raises `ValueError` when the ids name no file."""
-        path = self._folder(run) / f"{_checked_job(job)}.{attempt}{_SUFFIX}"
-        if path.parent not in self._folders:
-            path.parent.mkdir(exist_ok=True)
-            self._folders.add(path.parent)
-        self._running[attempt] = _Running(path)
+    def begin(self, run: RunId, job: JobId, attempt: AttemptId, *, at: Path | None = None) -> Path:
+        """The file for a new attempt's output. Raises `ValueError` when the ids name no file.
+
+        `at`: a file on the same disk that is written instead; at the end it becomes the log, if there is
+        anything in it. A process that serves many attempts prints without a file for each.
+        """
+        path = at or self._path(run, job, attempt)
+        if at is None:
+            self._make_folder(path)
+        self._running[attempt] = _Running(run, job, path, is_elsewhere=at is not None)
         return path
 
     def end(self, attempt: AttemptId, *, now_ms: int, size_bytes: int | None = None) -> Path | None:
@@ -66,17 +72,19 @@ class LogStore:
         running = self._running.pop(attempt, None)
         if running is None:
             return None
+        if running.is_elsewhere and not self._take_over(attempt, running, size_bytes):
+            return None
         if running.sampled_ms:  # an index of one line at the end of a short job tells nothing
-            self._sample(running, now_ms=now_ms)
-        self._keep(running.path, size_bytes=size_bytes)
+            self._sample(attempt, running, now_ms=now_ms)
+        self._keep(running.at, size_bytes=size_bytes)
         self._make_room()
-        return running.path
+        return running.at
 
     def sample(self, *, now_ms: int) -> Iterator[tuple[AttemptId, int]]:
         """Look at every running log; its attempt and its size in bytes."""
         for attempt, running in self._running.items():
             if now_ms - running.sampled_ms >= self._sample_ms:
-                self._sample(running, now_ms=now_ms)
+                self._sample(attempt, running, now_ms=now_ms)
             yield attempt, running.size_bytes
 
     def read_small(self, attempt: AttemptId) -> bytes:
@@ -85,7 +93,7 @@ class LogStore:
         if running is None:
             return b""
         try:
-            fd = os.open(running.path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(running.at, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return b""
         try:
@@ -106,8 +114,8 @@ class LogStore:
             raise NotFound(str(error)) from None
         found = _attempts_in(folder, stem)
         for number, running in self._running.items():  # the file may not have been opened yet
-            if running.path == folder / f"{stem}.{number}{_SUFFIX}":
-                found[number] = running.path
+            if running.run == run and running.job == job:
+                found[number] = running.at
         chosen = attempt or max(found, default=AttemptId(0))
         if chosen not in found:
             raise NotFound(f"this worker has no log of attempt {chosen} of {run}/{job}")
@@ -133,15 +141,38 @@ class LogStore:
             raise ValueError(f"{run!r} is not a run id")
         return self._root / run
 
-    def _sample(self, running: _Running, *, now_ms: int) -> None:
+    def _path(self, run: RunId, job: JobId, attempt: AttemptId) -> Path:
+        return self._folder(run) / f"{_checked_job(job)}.{attempt}{_SUFFIX}"
+
+    def _make_folder(self, path: Path) -> None:
+        if path.parent not in self._folders:
+            path.parent.mkdir(exist_ok=True)
+            self._folders.add(path.parent)
+
+    def _take_over(self, attempt: AttemptId, running: _Running, size_bytes: int | None) -> bool:
+        """Make the file that was written instead the log; whether there is one."""
+        if not size_bytes:
+            return False
+        path = self._path(running.run, running.job, attempt)
+        self._make_folder(path)
+        try:
+            running.at.rename(path)
+        except FileNotFoundError:
+            return False
+        running.at = path
+        return True
+
+    def _sample(self, attempt: AttemptId, running: _Running, *, now_ms: int) -> None:
         running.sampled_ms = now_ms
         try:
-            size_bytes = running.path.stat().st_size
+            size_bytes = running.at.stat().st_size
         except FileNotFoundError:
             return  # not opened yet
         if size_bytes != running.size_bytes:
             running.size_bytes = size_bytes
-            with _index(running.path).open("ab", buffering=0) as file:
+            path = self._path(running.run, running.job, attempt)
+            self._make_folder(path)
+            with _index(path).open("ab", buffering=0) as file:
                 file.write(SAMPLE.pack(now_ms, size_bytes))
 
     def _keep(self, path: Path, *, size_bytes: int | None = None) -> None:

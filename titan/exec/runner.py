@@ -18,9 +18,13 @@ from typing import Final
 from titan.errors import TitanError
 from titan.exec import drivers, environment
 from titan.exec.bundles import BundleCache
-from titan.exec.drivers import CannotStart
+from titan.exec.drivers import CALL_FILE_NAME, CannotStart
 from titan.exec.events import Event, Hopeless, ProcessEnded, ProcessStarted, StartFailed
 from titan.exec.files.attempts import NOT_STORED, AttemptFiles, Ending
+from titan.exec.functions.crews import Crews
+from titan.exec.functions.orders import call_of, is_shared
+from titan.exec.functions.protocol import encode
+from titan.exec.functions.starting import KEYS_BELOW, Starter
 from titan.exec.isolation.fences import Isolation
 from titan.exec.isolation.verdicts import Verdict
 from titan.exec.log_shipping import Finished, LogShipper
@@ -95,16 +99,43 @@ class Runner:
         self._warden = Warden(self)
         self._tools = Tools(self._warden, folder=isolation.private / "tools")
         self._fences = isolation.open(self._tools, python=surroundings.python)
+        starter = Starter(
+            warden=self._warden,
+            workspaces=workspaces,
+            logs=logs,
+            fences=self._fences,
+            around=surroundings,
+            fill=self._fill,
+            folder=isolation.private / "calls",
+            remove=self._put_away,
+        )
+        self._crews = Crews(
+            feed=feed,
+            warden=self._warden,
+            logs=logs,
+            starter=starter,
+            ship=shipper.add,
+            wall_clock_ns=surroundings.wall_clock_ns,
+        )
 
     @property
     def running(self) -> tuple[AttemptId, ...]:
         """Attempts whose process runs."""
-        return tuple(self._running)
+        return (*self._running, *self._crews.running)
+
+    def take_started(self) -> tuple[AttemptId, ...]:
+        """Attempts whose process, or call, started since this was asked before."""
+        started = (*self.started, *self._crews.started)
+        self.started, self._crews.started = [], []
+        return started
 
     # --- orders -------------------------------------------------------------------------------
 
     def start(self, order: RunAttempt) -> None:
         """Prepare and spawn; at once when there is nothing to wait for."""
+        if is_shared(order.spec):
+            self._crews.start(order)
+            return
         takes_time = self._fences.takes_time(order.spec) or self._transfers.needs_preparing(order)
         if not order.bundle and not order.port and not takes_time:
             self._make_and_spawn(order)
@@ -115,7 +146,9 @@ class Runner:
 
     def terminate(self, attempt: AttemptId) -> None:
         """Stop preparing it, or ask its processes to end."""
-        if (task := self._preparing.get(attempt)) is not None:
+        if attempt in self._crews:
+            self._crews.terminate(attempt)
+        elif (task := self._preparing.get(attempt)) is not None:
             task.cancel()
         elif attempt in self._running:
             self._signalled.add(attempt)
@@ -124,7 +157,9 @@ class Runner:
 
     def kill(self, attempt: AttemptId) -> None:
         """End its processes, or stop storing what it has left."""
-        if attempt in self._running:
+        if attempt in self._crews:
+            self._crews.kill(attempt)
+        elif attempt in self._running:
             self._signalled.add(attempt)
             self._warden.kill(attempt)
         elif (task := self._finishing.get(attempt)) is not None:
@@ -141,9 +176,11 @@ class Runner:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._prober.close()
+        await self._crews.close()
         try:
             await self._warden.close()
         finally:
+            self._crews.hang_up()
             await self._fences.close()
             await asyncio.gather(*self._removals, return_exceptions=True)
 
@@ -236,6 +273,9 @@ class Runner:
     def _spawn(self, order: RunAttempt, workspace: Workspace) -> None:
         env = self._env(order, workspace)
         self._transfers.starts(order, workspace)
+        if order.spec.call is not None:
+            call = call_of(order)
+            (workspace.root / CALL_FILE_NAME).write_bytes(encode(call))
         launch = self._fences.launch(order, workspace, env=env)
         if self._fences.needs_look(order.attempt):
             self._warden.set_farewell(*self._fences.farewell())
@@ -270,17 +310,24 @@ class Runner:
         is_small = was_told and (log_bytes or 0) <= LOG_INLINE_BYTES_MAX
         if order is not None and path is not None and log_bytes and not is_small:
             self._shipper.add(Finished(order.run, order.spec.id, attempt, path, log_bytes))
-        if workspace is not None and not self._workspaces.give_back(workspace):
-            task = asyncio.create_task(
-                asyncio.to_thread(workspace.remove), name=f"remove folder of attempt {attempt}"
-            )
-            self._removals.add(task)
-            task.add_done_callback(self._removals.discard)
+        if workspace is not None:
+            self._put_away(workspace)
+
+    def _put_away(self, workspace: Workspace) -> None:
+        if self._workspaces.give_back(workspace):
+            return
+        task = asyncio.create_task(
+            asyncio.to_thread(workspace.remove), name=f"remove {workspace.root}"
+        )
+        self._removals.add(task)
+        task.add_done_callback(self._removals.discard)
 
     # --- the warden's reports -----------------------------------------------------------------
 
     def on_started(self, attempt: AttemptId, pid: int) -> None:
         """The process runs."""
+        if attempt < KEYS_BELOW:
+            self._crews.on_started(attempt)
         if attempt < 0:
             return  # one of the worker's own
         log.debug("attempt %d is process %d", attempt, pid)
@@ -293,6 +340,9 @@ class Runner:
     def on_start_failed(self, attempt: AttemptId, errno: int, text: str) -> None:
         """The process could not be made."""
         reason = os.strerror(errno) if errno else text
+        if attempt < KEYS_BELOW:
+            self._crews.on_start_failed(attempt, reason)
+            return
         if attempt < 0:
             self._tools.on_start_failed(attempt, reason)
             return
@@ -302,6 +352,9 @@ class Runner:
         self, attempt: AttemptId, *, exit_code: int, duration_us: int, log_bytes: int, cpu_us: int
     ) -> None:
         """The process has ended and what it left behind has been killed."""
+        if attempt < KEYS_BELOW:
+            self._crews.on_exited(attempt, exit_code=exit_code, duration_us=duration_us)
+            return
         if attempt < 0:
             self._tools.on_exited(attempt, exit_code=exit_code)
             return

@@ -28,6 +28,7 @@ class Order:
     __slots__ = (
         "argv",
         "cwd",
+        "door",
         "doors",
         "env",
         "extra",
@@ -47,13 +48,21 @@ class Order:
         log: bytes,
         *,
         how: dict[str, Any],
+        door: int = -1,
     ) -> None:
         self.key, self.argv, self.cwd, self.env, self.log = key, argv, cwd, env, log
+        self.door = door  # a descriptor that it gets as its number 3, like `extra`
         self.is_script: bool = how.get("is_script", False)  # a Python and a script: it may be warm
         self.reach: str = how.get("reach", "group")  # whom a signal short of KILL is for
         self.doors: list[bytes] = how.get("doors", [])  # of the control groups it is to be in
         self.rlimits: list[tuple[int, int]] = how.get("rlimits", [])
         self.extra: bytes = how.get("extra", b"")  # a file that it gets as descriptor 3
+
+    def close_door(self) -> None:
+        """The process has it, or will never be."""
+        if self.door >= 0:
+            os.close(self.door)
+            self.door = -1
 
 
 def spawn(order: Order, log_fd: int, null_fd: int) -> int:
@@ -61,7 +70,8 @@ def spawn(order: Order, log_fd: int, null_fd: int) -> int:
     os.chdir(order.cwd)  # here, since `posix_spawn` cannot and this process has one thread
     extra_fd = os.open(order.extra, os.O_RDONLY | os.O_CLOEXEC) if order.extra else -1
     try:
-        fds = [null_fd, log_fd, log_fd, *([extra_fd] if order.extra else [])]
+        third = extra_fd if order.extra else order.door
+        fds = [null_fd, log_fd, log_fd, *([third] if third >= 0 else [])]
         if order.doors or order.rlimits:
             return _fork_confined(order, fds)
         return _posix_spawn(order, fds)

@@ -12,6 +12,7 @@ through it: the process writes to its log file itself.
 
 from __future__ import annotations
 
+import _socket
 import ctypes
 import marshal
 import os
@@ -20,6 +21,7 @@ import signal
 import struct
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -35,6 +37,9 @@ _SWEEP_PAUSE_MS = 10
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _ATTEMPT_MARK = b"TITAN_ATTEMPT"
+_FD_BYTES = 4
+_DOORS_ROOM = _socket.CMSG_SPACE(_FD_BYTES)  # an order brings one at most
+_MSG_CMSG_CLOEXEC = 0x40000000  # Linux's; the module has no name for it
 _LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
@@ -54,6 +59,8 @@ class Warden:
 
     def __init__(self, socket_fd: int, *, parent: int, spawn: Callable[..., int] = spawn) -> None:
         self._socket = socket_fd
+        self._link = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, socket_fd)
+        self._doors: deque[int] = deque()  # descriptors that came with orders not obeyed yet
         self._parent = parent
         self._spawn = spawn
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -93,11 +100,14 @@ class Warden:
 
     def _receive(self) -> None:
         try:
-            data = os.read(self._socket, _READ_BYTES)
+            data, extra, _flags, _address = self._link.recvmsg(
+                _READ_BYTES, _DOORS_ROOM, _MSG_CMSG_CLOEXEC
+            )
         except BlockingIOError:
             return
         except ConnectionResetError:
-            data = b""
+            data, extra = b"", []
+        self._doors.extend(int.from_bytes(packed, sys.byteorder) for _, _, packed in extra)
         if not data:
             self._is_over = True
             return
@@ -108,7 +118,8 @@ class Warden:
     def _obey(self, frame: tuple[Any, ...]) -> None:
         match frame:
             case ("spawn", key, argv, cwd, env, log, how):
-                self._start(Order(key, argv, cwd, env, log, how=how))
+                door = self._doors.popleft() if how.get("has_door") else -1
+                self._start(Order(key, argv, cwd, env, log, how=how, door=door))
             case ("signal", key, signum):
                 self._signal(key, signum)
             case ("farewell", argv, env):
@@ -161,6 +172,7 @@ class Warden:
         except OSError as error:
             if blank is not None:
                 blank.dismiss()
+            order.close_door()
             self._say("failed", order.key, error.errno, f"cannot open the log: {error.strerror}")
             return
         started_ns = time.monotonic_ns()
@@ -174,6 +186,7 @@ class Warden:
             return
         finally:
             os.close(log_fd)
+            order.close_door()
         job = Job(order, pid, started_ns)
         self._by_pid[pid] = self._by_key[order.key] = job
         self._say("started", order.key, pid, is_warm)
@@ -294,7 +307,6 @@ class Warden:
                 break
             for fd, _events in poll.poll(_SWEEP_PAUSE_MS):
                 os.read(fd, 4096)
-
         self._say_farewell(poll, wakeup_fd)
 
     def _say_farewell(self, poll: select.poll, wakeup_fd: int) -> None:

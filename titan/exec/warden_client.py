@@ -15,6 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -64,6 +65,7 @@ class Warden:
         self._loop = asyncio.get_running_loop()
         self._inbox = bytearray()
         self._outbox = bytearray()
+        self._doors: deque[tuple[int, int]] = deque()  # where in the outbox, which descriptor
         self._flush_scheduled = False
         self._is_closing = False
         self.warm_starts = 0  # how many processes were forks of a warm Python
@@ -102,13 +104,19 @@ class Warden:
         env: Mapping[bytes, bytes],
         log: Path,
         how: Mapping[str, Any] | None = None,
+        door: socket.socket | None = None,
     ) -> None:
         """Order a process: `argv[0]` is a path, both output streams are appended to `log`.
 
         `how`: what `spawning.Order` reads; by it a fork of a warm interpreter may take its place.
+        `door`: the process gets it as descriptor 3; the caller may close its own at once.
         """
+        given = dict(how or {})
+        if door is not None:
+            given["has_door"] = True
+            self._doors.append((len(self._outbox), os.dup(door.fileno())))
         paths = os.fsencode(cwd), dict(env), os.fsencode(log)
-        self._order("spawn", attempt, list(argv), *paths, dict(how or {}))
+        self._order("spawn", attempt, list(argv), *paths, given)
 
     def spawn_script(
         self,
@@ -150,6 +158,8 @@ class Warden:
             self._loop.remove_reader(self._socket.fileno())
             self._loop.remove_writer(self._socket.fileno())
             self._socket.close()
+            while self._doors:
+                os.close(self._doors.popleft()[1])
 
     # --- frames -----------------------------------------------------------------------------
 
@@ -167,8 +177,7 @@ class Warden:
             return
         try:
             while self._outbox:
-                sent = self._socket.send(memoryview(self._outbox)[:_READ_BYTES].tobytes())
-                del self._outbox[:sent]
+                self._sent(self._send_some())
         except BlockingIOError:
             self._loop.add_writer(self._socket.fileno(), self._flush)
             return
@@ -176,6 +185,28 @@ class Warden:
             self._lost()
             return
         self._loop.remove_writer(self._socket.fileno())
+
+    def _send_some(self) -> int:
+        """A descriptor travels with the first byte of its order, so no piece goes beyond the next one."""
+        end = _READ_BYTES
+        door = -1
+        for at, fd in self._doors:
+            if at:
+                end = min(end, at)
+                break
+            door = fd
+        piece = memoryview(self._outbox)[:end].tobytes()
+        return (
+            socket.send_fds(self._socket, [piece], [door])
+            if door >= 0
+            else self._socket.send(piece)
+        )
+
+    def _sent(self, count: int) -> None:
+        del self._outbox[:count]
+        if count and self._doors and not self._doors[0][0]:
+            os.close(self._doors.popleft()[1])
+        self._doors = deque((at - count, fd) for at, fd in self._doors)
 
     def _receive(self) -> None:
         try:

@@ -332,8 +332,7 @@ class Worker:
 
     def heartbeat(self) -> Heartbeat:
         """What to say at the next beat."""
-        started, self._runner.started = self._runner.started, []
-        return host.heartbeat(self._data.root, started=tuple(started))
+        return host.heartbeat(self._data.root, started=self._runner.take_started())
 
     def on_registered(self, registered: Registered) -> None:
         """Settle what is held against what the leader knows, then repeat what it may have missed."""

@@ -23,8 +23,10 @@ from titan.spec.model import (
     DEFAULT_CAPABILITY,
     DEFAULT_TIMEOUT_MS,
     JOB_TYPES,
+    SERIALIZERS,
     TRIGGERS,
     UNATTENDED,
+    Call,
     JobSpec,
 )
 from titan.spec.service import DEFAULT_HEALTH, DEFAULT_RESTART, HEALTH_KINDS, NO_LIMIT
@@ -97,8 +99,11 @@ def _why_not(spec: JobSpec) -> Rejected | None:
 
 
 def _problem(spec: JobSpec) -> str:
-    if bool(spec.file) + bool(spec.argv) + bool(spec.shell) != 1:
-        return "give exactly one of file, argv and shell"
+    works = bool(spec.file) + bool(spec.argv) + bool(spec.shell) + (spec.call is not None)
+    if works != 1:
+        return "give exactly one of file, argv, shell and call"
+    if spec.call is not None and (problem := _problem_of_call(spec.call, spec)):
+        return problem
     if has_gate(spec):
         return "its gate has to be a job of its own, after it"
     if spec.trigger not in TRIGGERS:
@@ -155,6 +160,18 @@ def _problem_of_artifacts(spec: JobSpec) -> str:
             globs.read_input(text)
     except ValueError:
         return "artifacts are patterns inside a job's folder, and 'job:pattern' for those it needs"
+    return ""
+
+
+def _problem_of_call(call: Call, spec: JobSpec) -> str:
+    if spec.type != "run" or spec.isolation != "process":
+        return "a call is a job of type run without isolation"
+    if not call.module or not call.name:
+        return "a call names a module and a function"
+    if call.serializer not in SERIALIZERS:
+        return f"there is no serializer '{call.serializer[:100]}'"
+    if not set(call.inputs) <= set(spec.depends_on):
+        return "a call takes the results of parents only"
     return ""
 
 

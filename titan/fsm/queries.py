@@ -109,6 +109,16 @@ class GetOutput(Query, frozen=True, kw_only=True, tag="job.output"):
     run: str = ""
 
 
+class GetResults(Query, frozen=True, kw_only=True, tag="results"):
+    """How jobs of a run stand and what they have put out, in the order asked → list[ResultView].
+
+    The answer ends early when it is large; ask again for the rest.
+    """
+
+    run: RunId
+    jobs: tuple[JobId, ...]
+
+
 class ListLocks(Query, frozen=True, kw_only=True, tag="locks"):
     """Locks that are held, by name → list[LockView]. `after` continues a page."""
 
@@ -207,6 +217,7 @@ AnyQuery = (
     | GetOutput
     | ListServices
     | GetService
+    | GetResults
     | ListWorkers
     | KvGet
     | KvList
@@ -279,6 +290,16 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     subrun: RunId = RunId("")  # a saved pipeline: the run that does its work
     health: str = ""  # of a service that has not ended: starting, healthy, unhealthy, crash-loop
     address: str = ""  # host:port of a service that has been started
+
+
+class ResultView(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a job. `output` is final once it is `over`."""
+
+    id: JobId
+    state: str
+    over: bool
+    reason: str = ""
+    output: bytes = b""
 
 
 class DecisionView(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,6 +32,7 @@ from titan.fsm.queries import (
     GetOutput,
     GetOutputs,
     GetPipeline,
+    GetResults,
     GetRun,
     GetSchedule,
     GetService,
@@ -51,6 +52,7 @@ from titan.fsm.queries import (
     ListWorkers,
     PeekSignal,
     PoolView,
+    ResultView,
     RunView,
     WorkerView,
 )
@@ -61,7 +63,7 @@ from titan.fsm.schedule_views import get_schedule, list_schedules
 from titan.fsm.service_views import get_service, list_services, service_words
 from titan.fsm.state import Job, JobState, KvItem, Run, State, Worker
 from titan.ids import JobId, RunId, strip_v1_prefix
-from titan.limits import LIST_PAGE_MAX
+from titan.limits import LIST_PAGE_MAX, RESULTS_PAGE_BYTES
 from titan.spec.model import JobSpec
 
 
@@ -277,6 +279,27 @@ def _get_output(state: State, query: GetOutput) -> bytes | None:
     return attempt.output if attempt is not None else job.output or None
 
 
+def _get_results(state: State, query: GetResults) -> list[ResultView]:
+    run = _run(state, query.run)
+    found: list[ResultView] = []
+    room = RESULTS_PAGE_BYTES
+    for name in query.jobs[:LIST_PAGE_MAX]:
+        job = _job(run, name)
+        found.append(
+            ResultView(
+                id=job.id,
+                state=job.state.value,
+                over=job.state.is_over,
+                reason=job.reason,
+                output=job.output,
+            )
+        )
+        room -= len(job.output)
+        if room <= 0:
+            break
+    return found
+
+
 def _list_workers(state: State, _query: ListWorkers) -> list[WorkerView]:
     return [worker_view(state, state.workers[worker]) for worker in sorted(state.workers)]
 
@@ -309,6 +332,7 @@ _READERS: Final[dict[type[Query], Callable[[State, Any], Any]]] = {
     GetJob: _get_job,
     GetJobSpec: _get_job_spec,
     GetOutput: _get_output,
+    GetResults: _get_results,
     ListGates: list_gates,
     GetGate: get_gate,
     ListPipelines: list_pipelines,

@@ -9,11 +9,12 @@ from __future__ import annotations
 import msgspec
 
 from titan.fsm.service_views import address_for
-from titan.fsm.state import Attempt, Job, Run, State
+from titan.fsm.state import Attempt, Job, JobState, Run, State
 from titan.ids import JobId, RunId
+from titan.limits import CALL_INPUTS_BYTES_MAX
 from titan.spec.globs import needs_of
 from titan.spec.manifest import Manifest
-from titan.spec.model import JobSpec
+from titan.spec.model import Call, JobSpec
 from titan.wire.messages import KillAttempt, RunAttempt
 
 _decode_spec = msgspec.msgpack.Decoder(JobSpec).decode
@@ -38,7 +39,18 @@ def run_message(state: State, attempt: Attempt, *, epoch: int) -> RunAttempt:
         port=attempt.port,
         inputs=_inputs(state, run.id, spec),
         checkpoint=checkpoint.manifest if checkpoint is not None else None,
+        results=_results(run, spec.call) if spec.call is not None else (),
     )
+
+
+def _results(run: Run, call: Call) -> tuple[bytes, ...]:
+    """The results that a function is given; none when one is missing or they are too large together,
+    which the worker refuses: a result that is not there must not look like None."""
+    jobs = [run.jobs[name] for name in call.inputs if name in run.jobs]
+    if any(job.state is not JobState.COMPLETED for job in jobs):
+        return ()
+    found = tuple(job.output for job in jobs)
+    return found if sum(map(len, found)) <= CALL_INPUTS_BYTES_MAX else ()
 
 
 def service_env(state: State, run: Run, job: Job) -> dict[str, str]:

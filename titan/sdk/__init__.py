@@ -16,27 +16,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from titan.sdk.anything import ANY
+from titan.sdk.calls_face import CallHandle
 from titan.sdk.client import RunHandle, TitanClient
 from titan.sdk.context import TaskContext, current
 from titan.sdk.edits import RunEdits
+from titan.sdk.functions import Task, task
+from titan.sdk.graphs import Pipeline, pipeline
 from titan.sdk.jobs import TitanJob
+from titan.sdk.nodes import Node
 
 if TYPE_CHECKING:
     from titan.sdk.aio import AsyncClient
     from titan.sdk.handles import AsyncRunHandle
-    from titan.sdk.task import AsyncTaskContext
+    from titan.sdk.in_task import AsyncTaskContext
 
 __all__ = [
     "ANY",
     "AsyncClient",
     "AsyncRunHandle",
     "AsyncTaskContext",
+    "CallHandle",
+    "Node",
+    "Pipeline",
     "RunEdits",
     "RunHandle",
+    "Task",
     "TaskContext",
     "TitanClient",
     "TitanJob",
     "current",
+    "pipeline",
+    "task",
 ]
 
 
@@ -51,7 +61,7 @@ def __getattr__(name: str) -> object:
 
         return AsyncRunHandle
     if name == "AsyncTaskContext":
-        from titan.sdk.task import AsyncTaskContext
+        from titan.sdk.in_task import AsyncTaskContext
 
         return AsyncTaskContext
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,7 @@ from types import TracebackType
 
 from titan.sdk.absent import KnowsWhatIsAbsent
 from titan.sdk.budgets import BudgetsApi
+from titan.sdk.calls import CallsApi
 from titan.sdk.fleet import FleetApi
 from titan.sdk.locks import LocksApi
 from titan.sdk.mutations import MutationsApi
@@ -16,6 +17,7 @@ from titan.wire.messages import ClusterInfo, GetCluster
 
 
 class AsyncClient(
+    CallsApi,
     SchedulesApi,
     ServicesApi,
     MutationsApi,

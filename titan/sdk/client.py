@@ -11,11 +11,12 @@ import weakref
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from titan.limits import CLIENT_DEADLINE_S
 from titan.sdk.absent import KnowsWhatIsAbsent
 from titan.sdk.budgets_face import BudgetsFace
+from titan.sdk.calls_face import CallsFace
 from titan.sdk.mutations_face import MutationsFace
 from titan.sdk.schedules_face import SchedulesFace
 from titan.sdk.store_face import StoreFace
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from titan.sdk.handles import AsyncRunHandle
     from titan.sdk.jobs import TitanJob
     from titan.sdk.logs import LogLine, Moment
+    from titan.sdk.nodes import Node
     from titan.sdk.portal import Portal
     from titan.sdk.views import RunChange
     from titan.wire.messages import ClusterInfo
@@ -52,9 +54,10 @@ Parameter = str | int | float | bool | None
 class RunHandle:
     """A run that was submitted. It prints as its run id."""
 
-    def __init__(self, client: TitanClient, run_id: str) -> None:
+    def __init__(self, client: TitanClient, run_id: str, nodes: Iterable[Node[Any]] = ()) -> None:
         self.id = run_id
         self._client = client
+        self._nodes = list(nodes)
 
     def __str__(self) -> str:
         return self.id
@@ -122,8 +125,27 @@ class RunHandle:
         """What one of its jobs put out; see `TitanClient.get_output`."""
         return self._client.get_output(job, self.id)
 
+    @overload
+    def result(self, node: Node[T], timeout: float | None = None) -> T: ...
 
-class TitanClient(MutationsFace, StoreFace, SchedulesFace, BudgetsFace, KnowsWhatIsAbsent):
+    @overload
+    def result(self, node: T, timeout: float | None = None) -> T: ...
+
+    def result(self, node: Any, timeout: float | None = None) -> Any:
+        """The result of a node of its graph once it is there, or by a job's id what the job put out.
+
+        Raises `CallFailed` when there will be none, `TimedOut` after `timeout` seconds.
+        """
+        return self._client.get_result(self.id, node, timeout)
+
+    def results(self, timeout: float | None = None) -> dict[str, Any]:
+        """The results of all nodes of the graph that it was made of, by job id, once all are there."""
+        return self._client.get_results(self.id, self._nodes, timeout)
+
+
+class TitanClient(
+    CallsFace, MutationsFace, StoreFace, SchedulesFace, BudgetsFace, KnowsWhatIsAbsent
+):
     """A client of a Titan cluster. Safe to use from several threads.
 
     `masters`: "host:port,host:port" or a list; else `TITAN_MASTERS`, else `TITAN_HOST` and
@@ -163,6 +185,9 @@ class TitanClient(MutationsFace, StoreFace, SchedulesFace, BudgetsFace, KnowsWha
 
     def _handle(self, work: Coroutine[Any, Any, AsyncRunHandle]) -> RunHandle:
         return RunHandle(self, self._call(work).id)
+
+    def _run_handle(self, run_id: str, nodes: Iterable[Node[Any]]) -> RunHandle:
+        return RunHandle(self, run_id, nodes)
 
     def _iterate(self, source: AsyncIterator[T]) -> Iterator[T]:
         return self._portal.iterate(source)

@@ -1,7 +1,7 @@
 """What code inside a task knows of itself, from the environment that the worker gives it, and does.
 
-`TaskContext` is the face of `task.py` for code without asyncio. Light to import: what talks to the network
-is loaded when it is first needed.
+`TaskContext` is the face of `in_task.py` for code without asyncio. Light to import: what talks to the
+network is loaded when it is first needed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from titan.sdk.client import RunHandle, TitanClient
     from titan.sdk.commit import Commit
     from titan.sdk.fencing import Fence
+    from titan.sdk.in_task import AsyncTaskContext
     from titan.sdk.jobs import TitanJob
     from titan.sdk.signals import Signal
-    from titan.sdk.task import AsyncTaskContext
 
 
 class Identity(NamedTuple):
@@ -67,13 +67,13 @@ class TaskContext:
     def client(self) -> TitanClient:
         """A client whose writes carry the attempt."""
         if self._client is None:
-            from titan.sdk.client import TitanClient
+            from titan.sdk.graphs import default_client
 
-            self._client = TitanClient()
+            self._client = default_client(os.getpid())  # tasks of one process share it
         return self._client
 
     def _task(self) -> AsyncTaskContext:
-        from titan.sdk.task import AsyncTaskContext
+        from titan.sdk.in_task import AsyncTaskContext
 
         client = self.client._here()
         if self._face is None or self._face.client is not client:

@@ -41,7 +41,8 @@ class Core:
 
     `masters`: "host:port,host:port" or a list; by default from the environment (`discovery.py`).
     `deadline_s`: how long every call is retried through failovers.
-    Inside a task every write carries the attempt's id, and is refused once the attempt is superseded.
+    Inside a task every write carries the id of the attempt that this process is just then, and is
+    refused once the attempt is superseded.
     """
 
     def __init__(
@@ -51,8 +52,13 @@ class Core:
         self._transport = Transport(
             first_masters(masters), client_id=self._session.client, deadline_s=deadline_s
         )
-        self._attempt = AttemptId(attempt_id(os.environ))
+        self._stored: set[str] = set()  # bundles that this client has seen in the cluster
         self._side_tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def _attempt(self) -> AttemptId:
+        """The attempt that this process is: a function's process is one after the other."""
+        return AttemptId(attempt_id(os.environ))
 
     async def close(self) -> None:
         """End the connection, and what is done beside the calls."""

@@ -12,19 +12,22 @@ from titan.sdk.views import RunChange
 
 if TYPE_CHECKING:
     from titan.sdk.artifacts import JobFile
+    from titan.sdk.calls import CallsApi
     from titan.sdk.edits import RunEdits
     from titan.sdk.gates import Decided
     from titan.sdk.jobs import TitanJob
     from titan.sdk.mutations import MutationsApi
+    from titan.sdk.nodes import Node
     from titan.sdk.runs import RunsApi
 
 
 class AsyncRunHandle:
     """A run that was submitted. `str()` of it is its id."""
 
-    def __init__(self, client: RunsApi, run_id: RunId) -> None:
+    def __init__(self, client: RunsApi, run_id: RunId, nodes: Iterable[Node[Any]] = ()) -> None:
         self.id = run_id
         self._client = client
+        self._nodes = list(nodes)
 
     def __str__(self) -> str:
         return self.id
@@ -90,6 +93,17 @@ class AsyncRunHandle:
     async def pending_gates(self) -> list[GateView]:
         """Its gates that wait for people."""
         return await self._client.pending_gates(self.id)
+
+    async def result(self, node: Any, timeout: float | None = None) -> Any:
+        """The result of one of its nodes, or jobs, once it is there; see `AsyncClient.get_result`."""
+        return await self._calls().get_result(self.id, node, timeout)
+
+    async def results(self, timeout: float | None = None) -> dict[str, Any]:
+        """The results of all nodes of the graph that it was made of, by job id, once all are there."""
+        return await self._calls().get_results(self.id, self._nodes, timeout)
+
+    def _calls(self) -> CallsApi:
+        return cast("CallsApi", self._client)  # the one client there is has all its parts
 
     async def get_output(self, job: str) -> Any:
         """What one of its jobs put out; see `AsyncClient.get_output`."""

@@ -1,4 +1,4 @@
-"""Signals, as a client sends them. Tasks wait for them: `task.py`."""
+"""Signals, as a client sends them. Tasks wait for them: `in_task.py`."""
 
 from __future__ import annotations
 

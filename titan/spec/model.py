@@ -25,6 +25,7 @@ V1_JOB_TYPES: Final = {
     "DEPLOY_PAYLOAD": "service",
 }
 TRIGGERS: Final = ("all_success", "all_done", "any_success", "any_failed", "none_failed")
+SERIALIZERS: Final = ("", "pickle")  # of calls
 ISOLATIONS: Final = ("process", "sandbox", "container")
 DEFAULT_CAPABILITY: Final = "GENERAL"
 DEFAULT_TIMEOUT_MS: Final = 86_400_000
@@ -50,11 +51,29 @@ class Approvers(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     roles: tuple[str, ...] = ()
 
 
+class Call(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A Python function that a job calls, by reference: its code travels in the bundle, never here.
+
+    Titan's own processes carry `args` and the results of `inputs` and never look into them.
+    """
+
+    module: str
+    name: str  # qualified: `make`, `Tools.make`
+    args: bytes = b""  # see `call_values.py`; empty when there are none
+    inputs: tuple[JobId, ...] = ()  # jobs whose outputs `args` refers to, by position
+    path: str = ""  # file in the bundle to import as `module`, which no import would find
+    serializer: str = (
+        ""  # "": values by their types; pickle: decoded only in the task's own process
+    )
+    isolated: bool = False  # a process of its own, as a script has
+    workspace: bool = False  # an empty folder of its own to work in
+
+
 class JobSpec(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """One vertex of a run. Exactly one of `file`, `argv`, `shell` is set for a `run` job or a service,
-    none for a `gate` or a `pipeline`."""
+    """One vertex of a run. Exactly one of `file`, `argv`, `shell`, `call` is set for a `run` job, one of
+    the first three for a service, none for a `gate` or a `pipeline`."""
 
     id: JobId
     type: str = "run"
@@ -101,6 +120,7 @@ class JobSpec(
     port: int = 0  # services: 0 means that Titan picks one
     health: HealthSpec | None = None  # services: None asks by TCP
     restart: RestartSpec | None = None  # services
+    call: Call | None = None
 
 
 _FIELDS_OF_VERSION_1: Final = 22  # of `JobSpec`, in order

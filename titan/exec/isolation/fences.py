@@ -178,6 +178,11 @@ class Fences:
             how["is_script"] = True
         return Launch(argv, env, how)
 
+    def interpreter(self, order: RunAttempt, env: dict[bytes, bytes]) -> str:
+        """The prepared Python of the job; puts its environment into `env`."""
+        ground = self._grounds.get(order.attempt)
+        return (_environment(order.spec, ground, env) if ground else "") or self._python
+
     def output_bytes_max(self, attempt: AttemptId) -> int | None:
         """How much the job may print, when its declaration says so."""
         ground = self._grounds.get(attempt)

@@ -106,6 +106,7 @@ class RunAttempt(Message, frozen=True, kw_only=True, tag="attempt.run"):
     port: int = 0  # services: where to listen
     inputs: dict[JobId, Manifest] = {}  # what the jobs have left whose files this one takes
     checkpoint: Manifest | None = None  # what earlier attempts have published last
+    results: tuple[bytes, ...] = ()  # outputs of the jobs that the spec's call names, in its order
 
 
 class KillAttempt(Message, frozen=True, kw_only=True, tag="attempt.kill"):

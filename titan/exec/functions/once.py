@@ -1,0 +1,41 @@
+"""One call in a process of its own: what an isolated function's job runs, as a script of the worker's.
+
+The call lies in the file that the first argument names; the result becomes the job's output file. Its
+arguments are those of `host.py`, and so are the function's surroundings, but nothing of it is shared.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def run(path: str) -> int:
+    """Make the call; the exit code."""
+    from titan.exec.functions.host import _report
+    from titan.exec.functions.protocol import order_decoder
+    from titan.exec.functions.resolving import Functions
+
+    with open(path, "rb") as file:
+        order = order_decoder.decode(file.read())
+    os.unlink(path)  # noqa: PTH108 - it may hold secrets, and the function need not see it
+    folder = os.getcwd()  # noqa: PTH109 - few imports
+    sys.path.insert(0, folder)
+    sys.argv = [""]
+    if order.workspace:
+        os.chdir(os.environ["TMPDIR"])
+    try:
+        output = Functions(folder).call(order)
+    except BaseException as error:
+        return _report(error)[0]
+    with open(os.environ["TITAN_OUTPUT"], "wb") as file:
+        file.write(output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # this file's folder
+    ROOT = os.path.abspath(__file__).rsplit("/", 4)[0]  # noqa: PTH100 - few imports
+    if ROOT not in sys.path:
+        sys.path.append(ROOT)
+    sys.exit(run(sys.argv[1]))
