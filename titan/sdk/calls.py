@@ -13,6 +13,7 @@ import msgspec
 
 from titan.errors import ConnectionLost, TimedOut, UserError
 from titan.fsm.queries import GetResults, ResultView
+from titan.fsm.submission import addition
 from titan.ids import Digest, JobId, RunId
 from titan.limits import LIST_PAGE_MAX
 from titan.sdk.context import attempt_id
@@ -22,7 +23,6 @@ from titan.sdk.handles import AsyncRunHandle
 from titan.sdk.nodes import Node
 from titan.sdk.projects import bundle_here, packed
 from titan.sdk.runs import RunsApi, checked
-from titan.sdk.submission import addition
 from titan.spec.call_types import IMPORTING
 from titan.wire.messages import Read, ReadDone
 
