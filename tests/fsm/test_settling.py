@@ -126,10 +126,12 @@ class Twins:
     def compare(self) -> None:
         for state in (self.slow.state, self.fast.state):
             for run in state.runs.values():
-                if run.depth or run.budget_gates:
-                    run.revision = 0  # sub-runs and gates begin by the entry that has room for them
+                if run.depth or run.budget_gates or run.foreach:
+                    run.revision = 0  # sub-runs, gates, instances begin by the entry that has room
                     revisions.forget(state, run.id)
                 for one in run.jobs.values():
+                    one.seq = 0  # instances of several jobs come in turns, each as there is room
+                    one.children = sorted(one.children)
                     if one.reason.startswith(TOO_LATE):
                         one.reason = TOO_LATE  # then it quotes what it waited for at that instant
         for run in self.slow.state.runs.values():

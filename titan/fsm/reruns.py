@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from titan.fsm import jobs, revisions, settling
+from titan.fsm import foreach, jobs, revisions, settling
 from titan.fsm.alike import Reopenings
 from titan.fsm.commands import RetryJob
 from titan.fsm.handling import Stamp, Turn, handles
@@ -45,9 +45,10 @@ def retry_job(state: State, cmd: RetryJob, at: Stamp) -> Outcome:
     turn = Turn(state, at)
     run.cancelled = False
     revisions.note(state, run, _revision(turn, run, cmd))
-    work = _work(turn, job)
+    work = _work(turn, run, job)
     piece = _Piece(turn, run, work, steps=at.budget.allowance)
-    piece.reopen(job, waiting_for=found.waiting_for)
+    if work.is_reopened:
+        piece.reopen(job, waiting_for=found.waiting_for)
     if not piece.go_on():
         settling.keep_operation(turn, run, work)
     jobs.refresh_run(turn, run)
@@ -67,21 +68,29 @@ def _revision(turn: Turn, run: Run, cmd: RetryJob) -> Revision:
     )
 
 
-def _work(turn: Turn, job: Job) -> Retrying:
-    work = Retrying(turn.at.now_ms, job.id, found=[job.id], above={job.id: 0}, ordered=[job.id])
-    work.is_decided = work.is_reopened = True  # people see at once that it was
+def _work(turn: Turn, run: Run, job: Job) -> Retrying:
+    """What is reopened by itself is the job, and the instances of a foreach job that did not complete. A
+    foreach job that waits for those is below them."""
+    instances = foreach.to_retry(run, job)
+    is_below = bool(instances) and instances[0] in job.parents
+    roots = instances if is_below else [job.id, *instances]
+    above = dict.fromkeys(roots, 0)
+    work = Retrying(turn.at.now_ms, job.id, found=roots[:], above=above, ordered=roots)
+    work.is_decided = work.is_reopened = not is_below  # people see at once that it was
     return work
 
 
 def begin(turn: Turn, run: Run, job: Job, *, waiting_for: int) -> Retrying:
     """Reopen a job that can start once so many parents have ended; the rest is left to
     `go_on_with_retry`."""
-    reopened = Reopenings(turn, run)
-    reopened.add(job, waiting_for=waiting_for)
-    reopened.done()
-    if not waiting_for:
-        jobs.unblock_all(turn, run, [job])
-    return _work(turn, job)
+    work = _work(turn, run, job)
+    if work.is_reopened:
+        reopened = Reopenings(turn, run)
+        reopened.add(job, waiting_for=waiting_for)
+        reopened.done()
+        if not waiting_for:
+            jobs.unblock_all(turn, run, [job])
+    return work
 
 
 def go_on_with_retry(turn: Turn, run: Run, work: Retrying, *, steps: int) -> bool:

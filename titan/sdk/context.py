@@ -7,6 +7,7 @@ is loaded when it is first needed.
 from __future__ import annotations
 
 import functools
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -79,6 +80,19 @@ class TaskContext:
         if self._face is None or self._face.client is not client:
             self._face = AsyncTaskContext(client, self._me)
         return self._face
+
+    @property
+    def item(self) -> Any:
+        """The element that this instance of a foreach job is for. Raises `UserError` elsewhere."""
+        text = os.environ.get("TITAN_ITEM")
+        if text is None:
+            raise UserError("this task is no instance of a foreach job")
+        return json.loads(text)
+
+    @property
+    def item_index(self) -> int:
+        """The place of the element in its list, from 0."""
+        return _number(os.environ, "TITAN_ITEM_INDEX")
 
     @property
     def checkpoint_dir(self) -> Path:

@@ -26,7 +26,7 @@ from titan.sdk.packing import Packed, pack
 from titan.sdk.payloads import plain_value
 from titan.sdk.signals import SignalsApi
 from titan.sdk.submission import addition, split
-from titan.spec import graph
+from titan.spec import ancestry, graph
 from titan.spec.budgets import BudgetSpec
 from titan.spec.gates import gates_among, with_gates
 from titan.spec.globs import needs_of
@@ -232,6 +232,10 @@ def checked(
     ]
     vertices += [graph.Vertex(gate, (job,)) for gate, job in gates_among(specs)]
     graph.check(vertices, problems=problems, open_world=open_world)
+    askers = [ancestry.Asker(spec.id, spec.depends_on, spec.when, spec.foreach) for spec in specs]
+    gates = gates_among(specs)
+    for fault in ancestry.find_faults(askers, gates=gates, open_world=open_world):
+        problems.add(fault.message, field=f"job {specs[fault.job].id!r}.{fault.field}")
     problems.raise_if_any()
     return with_gates(specs)
 

@@ -51,6 +51,7 @@ class Expression:
         self.states = tuple([name for what, name in asked if what == "states"])
         self.jobs = tuple(dict.fromkeys(name for _, name in asked))
         self.is_closed = _is_closed(tree)
+        self.parameters = tuple(dict.fromkeys(key for _, key in _keys_of(tree, "params")))
         self.state_words = tuple(dict.fromkeys(_state_words(tree)))
         self.names = tuple(
             dict.fromkeys(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
@@ -159,24 +160,26 @@ _BY_JOB: Final = ("outputs", "states")
 
 def _jobs_named(tree: ast.expr) -> Iterator[tuple[str, str]]:
     """X of `outputs.X`, `outputs["X"]` and the same with `states`, each with which of the two."""
-    for node in ast.walk(tree):
-        named = _job_named(node)
-        if named is not None:
-            yield named
+    return (named for what in _BY_JOB for named in _keys_of(tree, what))
 
 
-def _job_named(node: ast.AST) -> tuple[str, str] | None:
+def _keys_of(tree: ast.expr, owner: str) -> Iterator[tuple[str, str]]:
+    """`owner` and X of each `owner.X` and `owner["X"]`."""
+    return (found for node in ast.walk(tree) if (found := _named(node)) and found[0] == owner)
+
+
+def _named(node: ast.AST) -> tuple[str, str] | None:
     match node:
-        case ast.Attribute(value=ast.Name(id=what), attr=key) if what in _BY_JOB:
-            return what, key
-        case ast.Subscript(value=ast.Name(id=what), slice=ast.Constant(value=str(key))):
-            return (what, key) if what in _BY_JOB else None
+        case ast.Attribute(value=ast.Name(id=owner), attr=key):
+            return owner, key
+        case ast.Subscript(value=ast.Name(id=owner), slice=ast.Constant(value=str(key))):
+            return owner, key
     return None
 
 
 def _is_closed(tree: ast.expr) -> bool:
     """Whether `outputs` and `states` stand only where the name of a job follows."""
-    asked = sum(_job_named(node) is not None for node in ast.walk(tree))
+    asked = sum(1 for _ in _jobs_named(tree))
     named = sum(isinstance(node, ast.Name) and node.id in _BY_JOB for node in ast.walk(tree))
     return asked == named
 
@@ -187,7 +190,7 @@ def _state_words(tree: ast.expr) -> Iterator[str]:
         if not isinstance(node, ast.Compare):
             continue
         sides = [node.left, *node.comparators]
-        if not any((_job_named(side) or ("", ""))[0] == "states" for side in sides):
+        if not any((_named(side) or ("",))[0] == "states" for side in sides):
             continue
         for side in sides:
             for part in side.elts if isinstance(side, ast.List | ast.Tuple) else [side]:
