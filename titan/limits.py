@@ -63,6 +63,7 @@ PAID_PER_ENTRY: Final = 500  # jobs that one look lets go on: well under a milli
 DURATION_MS_MAX: Final = 315_360_000_000  # ten years; sums of times stay far inside 64 bits
 WORKER_FORGET_MS: Final = 86_400_000  # a lost worker stays listed for a day
 OUTPUT_BYTES_MAX: Final = 64 * KIB  # a job's output in state; larger ones are blobs
+OUTPUT_BLOB_BYTES_MAX: Final = 64 * MIB  # such a blob: whoever asks for it holds it in memory
 SESSIONS_MAX: Final = 50_000  # client sessions remembered for idempotence
 SESSION_RESULTS_MAX: Final = 1024  # requests one client may have in flight
 SESSION_IDLE_MS: Final = 600_000  # how long a silent client may still repeat a request

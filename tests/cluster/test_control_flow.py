@@ -82,6 +82,22 @@ async def test_a_fan_out_and_its_join_outlive_the_leader(cluster: Cluster, tmp_p
     }
 
 
+async def test_a_large_output_is_a_blob_that_is_fetched(single: Cluster) -> None:
+    code = "from titan.sdk import current as c; c().set_output(1); c().set_output('y' * 300_000)"
+    jobs = [
+        TitanJob("shell", command="head -c 200000 /dev/zero | tr '\\0' x > $TITAN_OUTPUT"),
+        TitanJob("python", script_content=code),
+        TitanJob("asks", command="true", parents=["shell"], when="outputs.shell == 'x'"),
+    ]
+    run = str(await single.client.submit_dag("large", jobs))
+    assert (await single.wait_over(run, timeout_s=20)).state == "FAILED"
+    assert await single.client.get_output("shell", run) == "x" * 200_000
+    assert await single.client.get_output("python", run) == "y" * 300_000
+    found = await single.jobs(run)
+    assert (found["shell"].state, found["python"].state) == ("COMPLETED", "COMPLETED")
+    assert found["asks"].reason == "when: the output of 'shell' is too large to be asked about"
+
+
 async def test_a_large_fan_out_joins(single: Cluster) -> None:
     jobs = [
         TitanJob("each", command="true", foreach=list(range(1500)), when="item < 20"),

@@ -383,8 +383,8 @@ def _finish(state: State, dice: Dice) -> Command:
         duration_us=dice.choice([0, 5_000, 20_000_000]),
         output=dice.choice([b"out", b"[1,2,3]", b"[]"]),
         log=dice.choice([b"", b"printed"]),
-        artifacts=_manifest(dice) if dice.random() < 0.3 else None,
         cpu_us=dice.choice([0, 500, 700]),
+        artifacts=_left(dice) if dice.random() < 0.3 else None,
     )
 
 
@@ -598,6 +598,14 @@ def _publish(state: State, dice: Dice) -> Command:
     return c.PublishBlob(
         digest=dice.choice(DIGESTS), size=dice.choice([3, 3, 3, 4]), holders=holders
     )
+
+
+def _left(dice: Dice) -> Manifest:
+    """What a job leaves: files, and now and then an output that is too large for the state."""
+    left = _manifest(dice) if dice.random() < 0.8 else Manifest()
+    if dice.random() < 0.3:
+        left = msgspec.structs.replace(left, output=dice.choice(DIGESTS), output_size=3)
+    return left
 
 
 def _manifest(dice: Dice) -> Manifest:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from titan.fsm import foreach, jobs
+from titan.fsm.artifacts import has_large_output
 from titan.fsm.handling import Turn
 from titan.fsm.policy import decode_spec
 from titan.fsm.state import Job, JobState, Run
@@ -75,7 +76,11 @@ def value(turn: Turn, run: Run, spec: JobSpec, *, field: str) -> Any:
 
 def _data(turn: Turn, run: Run, spec: JobSpec, expression: Expression) -> dict[str, Any]:
     """What the expression may look at: only what it asks for is read."""
-    outputs = {name: run.jobs[JobId(name)].output for name in expression.outputs}
+    asked = [run.jobs[JobId(name)] for name in expression.outputs]
+    for job in asked:
+        if has_large_output(turn.state, run, job):
+            raise ExpressionError(f"the output of '{job.id}' is too large to be asked about")
+    outputs = {job.id: job.output for job in asked}
     size = sum(map(len, outputs.values()))
     turn.at.budget.read_bytes += size
     if size > EXPRESSION_DATA_BYTES_MAX:

@@ -274,7 +274,7 @@ def _get_job_spec(state: State, query: GetJobSpec) -> JobSpec:
 def _get_output(state: State, query: GetOutput) -> bytes | None:
     _, job = _newest(state, query.run, query.job)
     attempt = state.attempts.get(job.live)
-    return attempt.output if attempt is not None else job.output or None
+    return (job.output if attempt is None else attempt.output) or None
 
 
 def _list_workers(state: State, _query: ListWorkers) -> list[WorkerView]:

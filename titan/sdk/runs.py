@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -23,7 +24,7 @@ from titan.sdk.handles import AsyncRunHandle
 from titan.sdk.jobs import TitanJob
 from titan.sdk.logs import LogsApi
 from titan.sdk.packing import Packed, pack
-from titan.sdk.payloads import plain_value
+from titan.sdk.payloads import blob_of, plain_value
 from titan.sdk.signals import SignalsApi
 from titan.sdk.submission import addition, split
 from titan.spec import ancestry, graph
@@ -197,9 +198,15 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
 
     async def get_output(self, job_id: object, run: object | None = None) -> Any:
         """What a job has put out, as it was set; None when nothing was. While it runs, what it has
-        set so far. What is no JSON comes as text or bytes."""
+        set so far. What is no JSON comes as text or bytes. Large ones are fetched."""
         query = GetOutput(job=str(job_id), run="" if run is None else str(run))
         data = await self._read(query, bytes | None)  # type: ignore[arg-type]
+        digest = blob_of(data or b"")
+        if digest:
+            with tempfile.TemporaryDirectory(prefix="titan-output-") as folder:
+                file = Path(folder) / "output"
+                await self._get(digest, file)
+                data = await asyncio.to_thread(file.read_bytes)
         return None if data is None else plain_value(data)
 
     # --- changing -------------------------------------------------------------------------------
