@@ -11,6 +11,7 @@ from tests.fsm.driver import MachineDriver, call, gate, job
 from tests.fsm.logs import steps_at_most
 from titan import limits
 from titan.fsm.commands import AddJobs, CancelRun, RetryJob, SavePipeline, StageJobs, SubmitRun
+from titan.fsm.commands.mutation import Change, Fields, MutateRun
 from titan.fsm.events import JobReady
 from titan.fsm.outcomes import Rejected
 from titan.ids import JobId, RunId
@@ -275,3 +276,11 @@ def test_a_cancelled_run_is_not_asked(machine: MachineDriver) -> None:
     machine.do(CancelRun(run=run))
     assert machine.wait(0) == 0
     assert machine.states(run) == {"a": "CANCELLED"}
+
+
+def test_a_job_keeps_above_it_what_it_asks_about(machine: MachineDriver) -> None:
+    run = machine.submit([job("a"), job("b"), job("c", "a", when="outputs.a")])
+    away = Change(job=JobId("c"), set=Fields(depends_on=(JobId("b"),)))
+    assert machine.refuse(MutateRun(run=run, edits=(away,))) == "unknown_parent"
+    both = Change(job=JobId("c"), set=Fields(depends_on=(JobId("b"), JobId("a"))))
+    machine.do(MutateRun(run=run, edits=(both,)))

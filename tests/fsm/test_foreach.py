@@ -19,6 +19,15 @@ from titan.fsm.commands import (
     SavePipeline,
     SubmitRun,
 )
+from titan.fsm.commands.mutation import (
+    Cancel,
+    Change,
+    Fields,
+    MutateRun,
+    Rerun,
+    RerunFailed,
+    Skip,
+)
 from titan.fsm.machine import Machine
 from titan.fsm.outcomes import Rejected
 from titan.fsm.policy import decode_spec
@@ -364,3 +373,32 @@ def test_a_saved_pipeline_may_have_them(machine: MachineDriver) -> None:
     for _ in range(3):
         machine.wait(0)
     assert json.loads(machine.job(run, "sub").output) == {"each": [0, 1]}
+
+
+def test_a_foreach_job_with_instances_is_not_changed_and_they_are(machine: MachineDriver) -> None:
+    run = split(machine, [1, 2], when="item == 2")
+    machine.wait(0)
+    each, one = JobId("each"), JobId("each.1")
+    for edit in (Change(job=each, set=Fields(priority=3)), Skip(job=each)):
+        assert machine.refuse(MutateRun(run=run, edits=(edit,))) == "already_started"
+    machine.do(MutateRun(run=run, edits=(Change(job=one, set=Fields(env={"A": "b"})),)))
+    env = {"A": "b", "TITAN_ITEM": "2", "TITAN_ITEM_INDEX": "1"}
+    assert decode_spec(machine.job(run, "each.1")).env == env
+    machine.do(MutateRun(run=run, edits=(Cancel(job=each),)))
+    assert machine.states(run)["each.1"] == "CANCELLED"
+    machine.do(MutateRun(run=run, edits=(Rerun(job=each),)))
+    machine.run_job(run, "each.1")
+    machine.wait(0)
+    assert machine.states(run)["each"] == "COMPLETED"
+
+
+def test_all_that_failed_runs_again_with_its_join(machine: MachineDriver) -> None:
+    run = split(machine, [1, 2], job("end", "each"), retries=0)
+    for name in ("each.0", "each.1"):
+        machine.run_job(run, name, exit_code=1)
+    machine.wait(0)
+    machine.do(MutateRun(run=run, edits=(RerunFailed(),)))
+    for name in ("each.0", "each.1"):
+        machine.run_job(run, name)
+    machine.wait(0)
+    machine.run_job(run, "end")

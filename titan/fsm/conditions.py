@@ -55,7 +55,7 @@ def _go_on(turn: Turn, run: Run, job: Job, spec: JobSpec) -> None:
         found = msgspec.json.decode(spec.foreach_items) if spec.foreach_items else None
         if spec.foreach:
             found = value(turn, run, spec, field="foreach")
-        foreach.decide(run, job, spec, found)
+        foreach.decide(turn, run, job, spec, found)
     foreach.go_on(turn, run, job, spec)
 
 
@@ -91,7 +91,7 @@ def _data(turn: Turn, run: Run, spec: JobSpec, expression: Expression) -> dict[s
         "params": run.parameters,
     }
     if spec.instance_of:
-        data["item"] = msgspec.json.decode(spec.env[ITEM])
+        data["item"] = as_value(spec.env.get(ITEM, "").encode())
     return data
 
 

@@ -14,13 +14,13 @@ from typing import Any
 import msgspec
 
 from titan import limits
-from titan.fsm import jobs
+from titan.fsm import budgets, jobs
 from titan.fsm.declare import make_jobs
 from titan.fsm.events import JobChanged
 from titan.fsm.growth import grow
 from titan.fsm.handling import Turn
 from titan.fsm.outcomes import Rejected
-from titan.fsm.policy import encode_spec
+from titan.fsm.policy import decode_spec, encode_spec
 from titan.fsm.records.foreach import Expansion, instance_id
 from titan.fsm.state import Job, JobState, Run
 from titan.fsm.triggers import assess, why_never
@@ -54,15 +54,27 @@ def to_retry(run: Run, job: Job) -> list[JobId]:
     return [name for name in instances(run, job.id) if run.jobs[name].state in _BAD]
 
 
+def with_item_of(spec: JobSpec, job: Job) -> JobSpec:
+    """A declaration whose environment was changed, with the element that the instance is for."""
+    if not spec.instance_of:
+        return spec
+    known = decode_spec(job).env
+    own = {name: known[name] for name in (ITEM, ITEM_INDEX) if name in known}
+    return msgspec.structs.replace(spec, env={**spec.env, **own})
+
+
 # --- the list -------------------------------------------------------------------------------------
 
 
-def decide(run: Run, job: Job, spec: JobSpec, found: Any) -> None:
+def decide(turn: Turn, run: Run, job: Job, spec: JobSpec, found: Any) -> None:
     """Take the list. Raises `ExpressionError` when there cannot be an instance for each element."""
     if not isinstance(found, list):
         raise ExpressionError(f"foreach: {spec.foreach} is no list")
     elements = tuple([msgspec.json.encode(each) for each in found])
     why = _why_not(run, job, spec, elements)
+    refusal = budgets.why_not_more(turn.state, run, jobs=len(elements))
+    if refusal is not None:
+        why = why or refusal.why
     if why:
         raise ExpressionError(f"foreach: {why}")
     run.foreach[job.id] = Expansion(len(elements), elements)

@@ -39,7 +39,7 @@ def why_not_graph(
                     in_order = False  # declared later, unknown, or itself
         new[job.id] = job
     if in_order:  # every parent stands before its children: the usual case needs no search
-        return _why_not_asked(jobs, new, known)
+        return why_not_asked(jobs, new=new, known=known)
     for job in jobs:
         for parent in job.parents:
             if parent not in new and parent not in known:
@@ -48,11 +48,11 @@ def why_not_graph(
     cycle = find_cycle({job.id: Vertex(job.id, job.parents) for job in new.values()})
     if cycle:
         return Rejected("cycle", " → ".join(cycle))
-    return _why_not_asked(jobs, new, known)
+    return why_not_asked(jobs, new=new, known=known)
 
 
-def _why_not_asked(
-    jobs: Sequence[Job], new: Mapping[JobId, Job], known: Mapping[JobId, Job]
+def why_not_asked(
+    jobs: Sequence[Job], *, new: Mapping[JobId, Job], known: Mapping[JobId, Job]
 ) -> Rejected | None:
     """Why a condition among these is about a job that it cannot know, which is any that is not above."""
 

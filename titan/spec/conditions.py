@@ -123,7 +123,7 @@ def why_not(spec: JobSpec) -> str:
 
 
 def _has_item(spec: JobSpec) -> bool:
-    return is_foreach(spec) or bool(spec.instance_of)
+    return is_foreach(spec) or bool(spec.instance_of and ITEM in spec.env)
 
 
 def _why_not_items(data: bytes) -> str:
