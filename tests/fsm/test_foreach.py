@@ -387,6 +387,7 @@ def test_a_foreach_job_with_instances_is_not_changed_and_they_are(machine: Machi
     machine.do(MutateRun(run=run, edits=(Cancel(job=each),)))
     assert machine.states(run)["each.1"] == "CANCELLED"
     machine.do(MutateRun(run=run, edits=(Rerun(job=each),)))
+    machine.wait(0)
     machine.run_job(run, "each.1")
     machine.wait(0)
     assert machine.states(run)["each"] == "COMPLETED"

@@ -4,7 +4,8 @@ Nothing runs for the job itself. Once its trigger holds and `when` lets it, the 
 for all. Instances named `<id>.0`, `<id>.1`, … join the run in pieces that one entry can afford, with the
 parents of the job; they start as they come. With the last of them the job waits for all of them
 (`all_done`) instead, and then ends as they did. Each step is an answer of `conditions.py`, to a question
-that is asked at a settled run only, as jobs are added.
+that is asked at a settled run only, as jobs are added. The revision of the run stays what it was: nobody
+changed what was declared.
 """
 
 from __future__ import annotations
@@ -143,7 +144,6 @@ def _make_some(turn: Turn, run: Run, job: Job, spec: JobSpec, known: Expansion) 
         raise ExpressionError(f"foreach: {made.why}")
     run.foreach[job.id] = Expansion(known.count, known.elements[many:])
     grow(turn.state, run, made)
-    run.revision = turn.at.index
     budget.left -= steps * len(made)
     turn.events.extend(JobChanged(run.id, one.id, one.state) for one in made)
     jobs.place(turn, run, made)
@@ -163,7 +163,6 @@ def _tie(turn: Turn, run: Run, job: Job, known: Expansion) -> None:
         jobs.link_in_order(run, run.jobs[name], child=job)
     job.waiting_for = jobs.waiting_for(run, job)
     turn.at.budget.left -= known.count
-    run.revision = turn.at.index
     if not job.waiting_for:
         jobs.ask_soon(turn, run, job)
 
