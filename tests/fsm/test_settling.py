@@ -163,7 +163,7 @@ def test_a_budget_says_when_and_never_what(steps: int) -> None:
     check()
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 3, 5, 6, 7, 8])
+@pytest.mark.parametrize("seed", [1, 2, 3, 5, 6, 7, 8, 9])
 def test_a_long_life_in_small_steps_is_the_same_life(seed: int) -> None:
     payloads = long_log(seed, steps=700, steps_each=2)
     twins = _compare([decode_entry(payload) for payload in payloads], steps=2)
