@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from titan.exec.workspace import Workspace, Workspaces
-from titan.limits import OUTPUT_BYTES_MAX
+from titan.limits import OUTPUT_BLOB_BYTES_MAX, OUTPUT_BYTES_MAX
 
 
 def test_an_untouched_workspace_serves_again_without_its_output(tmp_path: Path) -> None:
@@ -79,9 +79,28 @@ def test_the_copy_of_a_bundle_is_writable_and_the_original_stays(tmp_path: Path)
     shutil.rmtree(workspace.root)
 
 
+def test_a_large_output_is_copied_and_never_through_a_link(tmp_path: Path) -> None:
+    workspace = Workspaces(tmp_path / "work").take()
+    workspace.output.write_bytes(b"x" * OUTPUT_BYTES_MAX)
+    assert not workspace.has_large_output()
+    workspace.output.write_bytes(b"x" * (OUTPUT_BYTES_MAX + 1))
+    assert workspace.has_large_output()
+    assert workspace.read_output() == (b"", "")
+    workspace.take_large_output(tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == workspace.output.read_bytes()
+    (tmp_path / "secret").write_bytes(b"s" * (OUTPUT_BYTES_MAX + 1))
+    workspace.output.unlink()
+    workspace.output.symlink_to(tmp_path / "secret")
+    assert not workspace.has_large_output()
+    with pytest.raises(OSError, match="symbolic links"):
+        workspace.take_large_output(tmp_path / "copy")
+
+
 def test_output_that_cannot_be_taken_is_explained(tmp_path: Path) -> None:
     workspace = Workspaces(tmp_path / "work").take()
-    workspace.output.write_bytes(b"x" * (OUTPUT_BYTES_MAX + 1))
+    workspace.output.write_bytes(b"x")
+    os.truncate(workspace.output, OUTPUT_BLOB_BYTES_MAX + 1)
+    assert not workspace.has_large_output()
     assert "larger than" in workspace.read_output()[1]
     workspace.output.unlink()
     workspace.output.symlink_to("/etc/passwd")

@@ -9,7 +9,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import strategies as st
 
@@ -94,6 +96,31 @@ def _subrun(dice: Dice, job_id: str, parents: Sequence[str]) -> JobSpec:
 
 def _any(dice: Dice, job_id: str, parents: Sequence[str]) -> JobSpec:
     """A job of any type; most of them run somewhere."""
+    spec = _of_any_type(dice, job_id, parents)
+    if spec.type == "run" and dice.random() < 0.12:
+        spec = msgspec.structs.replace(spec, **_foreach(dice, parents))
+    if dice.random() < 0.12:
+        spec = msgspec.structs.replace(spec, when=_when(dice, spec, parents))
+    return spec
+
+
+def _foreach(dice: Dice, parents: Sequence[str]) -> dict[str, Any]:
+    if parents and dice.random() < 0.6:
+        return {"foreach": f"outputs.{dice.choice(parents)}"}
+    return {"foreach_items": dice.choice([b"[]", b"[1]", b"[1,2,3]", b'["a",{"b":[2]},3,4,5,6,7]'])}
+
+
+def _when(dice: Dice, spec: JobSpec, parents: Sequence[str]) -> str:
+    """A condition that is true, false or without an answer; now and then one to be refused."""
+    known = ["params.p == 2", "True", "True", "0"]
+    if spec.foreach or spec.foreach_items or dice.random() < 0.02:
+        known += ["item != 2"] * 3
+    for name in parents:
+        known += [f"states.{name} == 'COMPLETED'", f"outputs.{name} != 'out'"]
+    return dice.choice([*known, "outputs.nobody"] if dice.random() < 0.05 else known)
+
+
+def _of_any_type(dice: Dice, job_id: str, parents: Sequence[str]) -> JobSpec:
     kind = dice.random()
     if kind < 0.07:
         return _gate(dice, job_id, parents)
@@ -358,10 +385,10 @@ def _finish(state: State, dice: Dice) -> Command:
         exit_code=dice.choice([0, 0, 0, 1, 2, 137]),
         cause=dice.choice(_CAUSES),
         duration_us=dice.choice([0, 5_000, 20_000_000]),
-        output=b"out",
+        output=dice.choice([b"out", b"[1,2,3]", b"[]"]),
         log=dice.choice([b"", b"printed"]),
-        artifacts=_manifest(dice) if dice.random() < 0.3 else None,
         cpu_us=dice.choice([0, 500, 700]),
+        artifacts=_left(dice) if dice.random() < 0.3 else None,
     )
 
 
@@ -575,6 +602,14 @@ def _publish(state: State, dice: Dice) -> Command:
     return c.PublishBlob(
         digest=dice.choice(DIGESTS), size=dice.choice([3, 3, 3, 4]), holders=holders
     )
+
+
+def _left(dice: Dice) -> Manifest:
+    """What a job leaves: files, and now and then an output that is too large for the state."""
+    left = _manifest(dice) if dice.random() < 0.8 else Manifest()
+    if dice.random() < 0.3:
+        left = msgspec.structs.replace(left, output=dice.choice(DIGESTS), output_size=3)
+    return left
 
 
 def _manifest(dice: Dice) -> Manifest:

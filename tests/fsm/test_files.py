@@ -10,7 +10,7 @@ from titan.fsm import logs
 from titan.fsm.events import BlobForgotten, LogTailGrew
 from titan.fsm.logs import packs_with
 from titan.fsm.machine import Machine
-from titan.ids import AttemptId, Digest, RunId
+from titan.ids import AttemptId, Digest, JobId, RunId
 from titan.limits import (
     BLOB_LEASE_MS,
     CHECKPOINT_KEEP_MS,
@@ -278,3 +278,38 @@ def test_a_worker_that_repeats_itself_adds_no_second_pack(machine: MachineDriver
     assert (
         machine.refuse(c.KeepLogs(digest=TWO, attempts=(attempt,), runs=(run,))) == "unknown_blob"
     )
+
+
+def test_an_output_in_a_blob_is_kept_as_long_as_the_job_stands(machine: MachineDriver) -> None:
+    publish(machine, THREE)
+    jobs = [
+        job("a"),
+        job("b", "a", when="outputs.a == 1"),
+        job("c", "a", when="states.a == 'FAILED'"),
+    ]
+    run = machine.submit(jobs)
+    left = Manifest(output=THREE, output_size=70_000)
+    machine.run_job(run, "a", artifacts=left)
+    assert machine.job(run, "a").output == left.output_reference
+    assert machine.state.blob_refs == {THREE: 1}
+    machine.wait(0)
+    assert machine.view(run, "b").reason == "when: the output of 'a' is too large to be asked about"
+    assert machine.states(run)["c"] == "SKIPPED"
+    machine.do(c.RetryJob(run=run, job=JobId("a")))
+    assert machine.state.blob_refs == {}
+    machine.run_job(run, "a", output=b"1")
+    machine.wait(0)
+    machine.run_job(run, "b")
+
+
+def test_a_small_output_that_looks_like_a_reference_is_none(machine: MachineDriver) -> None:
+    run = machine.submit([job("a"), job("b", "a", when="len(outputs.a) == 2")])
+    machine.run_job(run, "a", output=Manifest(output=ONE, output_size=3).output_reference)
+    machine.wait(0)
+    machine.run_job(run, "b")
+
+
+def test_an_output_in_a_blob_that_nobody_holds_is_lost(machine: MachineDriver) -> None:
+    run = machine.submit([job("a", retries=0)])
+    machine.run_job(run, "a", artifacts=Manifest(output=TWO, output_size=70_000))
+    assert machine.states(run)["a"] in ("FAILED", "DEAD")

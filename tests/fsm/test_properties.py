@@ -20,6 +20,7 @@ from titan.fsm import alike, telling
 from titan.fsm.commands import Entry, Proposal
 from titan.fsm.invariants import validate
 from titan.fsm.machine import Machine, Result
+from titan.fsm.policy import asks_first
 from titan.fsm.queries import ListJobs, ListRuns, ListWorkers
 from titan.fsm.records.unsettled import Starting
 from titan.fsm.sessions import encode_outcome
@@ -247,7 +248,8 @@ def jobs_without_their_timers(machine: Machine) -> Iterator[tuple[str, str]]:
     for run, unsettled in machine.state.unsettled.items():
         if isinstance(unsettled.operation, Starting):
             for name, delay_ms, _ in unsettled.operation.timed[unsettled.operation.at :]:
-                if delay_ms or not asks_for_worker(machine.state.runs[run].jobs[name]):
+                job = machine.state.runs[run].jobs[name]
+                if delay_ms or asks_first(job) or not asks_for_worker(job):
                     yield run, name
 
 

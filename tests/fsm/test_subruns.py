@@ -23,9 +23,9 @@ from titan.fsm.commands import (
 from titan.fsm.events import AttemptRevoked, RunForgotten
 from titan.fsm.kin import subrun_id
 from titan.fsm.machine import Machine
-from titan.fsm.subruns import as_json
 from titan.ids import JobId, RunId, is_run_id
 from titan.limits import FINISHED_KEEP_MS
+from titan.spec.json_text import as_json
 from titan.spec.model import Input, JobSpec
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,7 +43,10 @@ def lose(cluster: FakeCluster, me: AsyncTaskContext) -> AsyncTaskContext:
     return AsyncTaskContext(me.client, cluster.start_job(me.run, me.job, worker="w-2"))
 
 
-async def test_an_output_is_the_jobs_when_the_task_ends(make_cluster: Make) -> None:
+async def test_an_output_is_the_jobs_when_the_task_ends(
+    make_cluster: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TITAN_OUTPUT", str(tmp_path / "output"))
     cluster = await make_cluster()
     async with AsyncClient(cluster.addresses) as client:
         run, me = await begin(cluster, client)
@@ -53,8 +57,12 @@ async def test_an_output_is_the_jobs_when_the_task_ends(make_cluster: Make) -> N
             await me.set_output(object())
         with pytest.raises(TypeError, match="what JSON knows"):
             await me.set_output(float("nan"))
+        await me.set_output("x" * 70_000)  # the worker takes it when the task has ended
+        assert (tmp_path / "output").read_text() == f'"{"x" * 70_000}"'
+        assert await client.get_output("a", run) is None
+        monkeypatch.setattr(in_task, "OUTPUT_BLOB_BYTES_MAX", 80_000)
         with pytest.raises(LimitExceeded):
-            await me.set_output("x" * 70_000)
+            await me.set_output("x" * 80_000)
 
 
 async def test_progress_is_told_at_most_once_in_an_interval_and_the_newest_wins(

@@ -10,17 +10,20 @@ from titan.spec.json_schema import json_schema
 from titan.spec.model import JobSpec
 
 UNDECLARED = {
-    "call",
     "bundle",
+    "call",
     "gate_of",
+    "instance_of",
 }  # drawn from the files and from other jobs, never written
 FROM_COMMAND = {"argv", "shell", "requirements", "requirements_file"}
 FROM_ARTIFACTS = {"artifacts_in", "artifacts_out"}
+FROM_FOREACH = {"foreach", "foreach_items"}
 
 
 def test_every_attribute_of_the_model_can_be_declared() -> None:
     attrs = {field.attr for field in JOB_FIELDS if field.attr}
-    assert attrs | FROM_COMMAND | FROM_ARTIFACTS | UNDECLARED == set(JobSpec.__struct_fields__)
+    several = FROM_COMMAND | FROM_ARTIFACTS | FROM_FOREACH
+    assert attrs | several | UNDECLARED == set(JobSpec.__struct_fields__)
 
 
 def test_no_field_is_both_there_and_refused() -> None:

@@ -248,7 +248,7 @@ jobs:
   - id: a b
     command: x
     depends_on: [aa]
-    when: x
+    when: outputs.zz.n > 1 and states.aa == "DONE"
   - id: c
     trigger: all_sucess
     command: x
@@ -278,7 +278,7 @@ jobs:
         "p.yaml:10:14: jobs[0].retries: must be between 0 and 1000, not -1",
         "p.yaml:11:9: jobs[1].id: 'a b' must be 1 to 128 characters of A-Z a-z 0-9 . _ -",
         "p.yaml:13:17: jobs[1].depends_on: unknown parent 'aa'; did you mean 'a'?",
-        "p.yaml:14:5: jobs[1].when: this version does not run 'when' yet; remove it",
+        "p.yaml:14:11: jobs[1].when: there is no state 'DONE'",
         "p.yaml:16:14: jobs[2].trigger: 'all_sucess' is not one of all_success, all_done, "
         "any_success, any_failed, none_failed; did you mean 'all_success'?",
         "p.yaml:18:17: jobs[2].depends_on: cycle: c → d → c",

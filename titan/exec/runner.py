@@ -389,7 +389,7 @@ class Runner:
         output, problem = workspace.read_output()
         end = replace(ended, output=output, detail=verdict.detail or problem, cause=verdict.cause)
         was_ended = end.attempt in self._signalled or bool(end.exit_code or end.cause)
-        if not self._transfers.needs_finishing(order, went_well=not was_ended):
+        if not self._transfers.needs_finishing(order, workspace, went_well=not was_ended):
             self._ended(end)
             return
         task = asyncio.create_task(

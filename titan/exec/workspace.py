@@ -15,10 +15,11 @@ import time
 from pathlib import Path
 from typing import Final
 
-from titan.limits import OUTPUT_BYTES_MAX
+from titan.limits import MIB, OUTPUT_BLOB_BYTES_MAX, OUTPUT_BYTES_MAX
 
 _OUTPUT_NAME: Final = "output"
 _MODE: Final = 0o700
+_COPY_BYTES: Final = 1 * MIB
 _FREE_MAX: Final = 64  # pristine folders kept
 _CLOCK_STEP_NS: Final = 50_000_000  # time stamps come from a clock that moves every 1 to 10 ms
 
@@ -62,9 +63,30 @@ class Workspace:
             return b"", f"the output cannot be read: {error.strerror}"
         finally:
             os.close(fd)
-        if len(data) > OUTPUT_BYTES_MAX:
-            return b"", f"the output is larger than {OUTPUT_BYTES_MAX} bytes and was dropped"
-        return data, ""
+        if len(data) <= OUTPUT_BYTES_MAX:
+            return data, ""
+        if self.has_large_output():
+            return b"", ""
+        return b"", f"the output is larger than {OUTPUT_BLOB_BYTES_MAX} bytes and was dropped"
+
+    def has_large_output(self) -> bool:
+        """Whether the output does not fit into the state, but into a blob."""
+        try:
+            seen = self.output.lstat()
+        except OSError:
+            return False
+        return (
+            stat.S_ISREG(seen.st_mode) and OUTPUT_BYTES_MAX < seen.st_size <= OUTPUT_BLOB_BYTES_MAX
+        )
+
+    def take_large_output(self, target: Path) -> None:
+        """Copy it to where nobody else writes. Blocks; for a thread. Raises `OSError`."""
+        fd = os.open(self.output, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as source, target.open("wb") as copy:
+            left = OUTPUT_BLOB_BYTES_MAX
+            while left and (data := source.read(min(left, _COPY_BYTES))):
+                copy.write(data)
+                left -= len(data)
 
     def settle(self) -> None:
         """Note, before a job gets it, whether any change from now on will show in its time stamps."""

@@ -11,7 +11,7 @@ from titan.fsm import artifacts, budgets, checkpoints, dead
 from titan.fsm.events import JobWithdrawn
 from titan.fsm.handling import Turn
 from titan.fsm.records.services import Service
-from titan.fsm.state import Job, JobState, Run
+from titan.fsm.state import Job, JobState, Run, is_ready
 from titan.fsm.telling import EVENTS_EACH_MAX, tell_changed
 from titan.ids import JobId
 
@@ -41,7 +41,7 @@ class Endings:
         """End the job. Its attempt, if it had one, has been revoked."""
         assert not job.live
         old = job.state
-        if old is JobState.PENDING and not job.waiting_for and not job.not_before_ms:
+        if is_ready(job):
             self._withdrawn.append(job.id)
         self._left[old] = self._left.get(old, 0) + 1
         self._names.append(job.id)

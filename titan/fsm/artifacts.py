@@ -117,6 +117,17 @@ def keep_outputs(turn: Turn, run: Run, job: Job, *, manifest: Manifest) -> None:
     turn.state.artifacts.setdefault(run.id, {})[job.id] = manifest
 
 
+def output_of(manifest: Manifest | None) -> bytes:
+    """What stands for an output that is in a blob; b"" when none is."""
+    return manifest.output_reference if manifest is not None and manifest.output else b""
+
+
+def has_large_output(state: State, run: Run, job: Job) -> bool:
+    """Whether the job's output is a mere reference to a blob."""
+    manifest = state.artifacts.get(run.id, {}).get(job.id)
+    return bool(job.output) and job.output == output_of(manifest)
+
+
 def drop_outputs(turn: Turn, run: RunId, job: JobId) -> None:
     """The job is to run again: what it left before is not there any more."""
     of_run = turn.state.artifacts.get(run)

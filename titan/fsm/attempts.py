@@ -163,8 +163,8 @@ def finish_attempt(state: State, cmd: FinishAttempt, at: Stamp) -> Outcome:
         ran_ms = cmd.duration_us // 1000
         service_life.attempt_ended(turn, run, job, cause=cause, reason=reason, ran_ms=ran_ms)
     elif cmd.exit_code == 0 and not cause:
-        job.output = cmd.output if output is None else output
-        if cmd.artifacts is not None and cmd.artifacts.count:
+        job.output = output or artifacts.output_of(cmd.artifacts) or cmd.output
+        if cmd.artifacts is not None and (cmd.artifacts.count or cmd.artifacts.output):
             artifacts.keep_outputs(turn, run, job, manifest=cmd.artifacts)
         jobs.end(turn, run, job, to=JobState.COMPLETED)
         jobs.settle(turn, run, [job])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from titan.fsm import attempts, jobs, kin, settling
+from titan.fsm import attempts, foreach, jobs, kin, settling
 from titan.fsm.alike import Endings
 from titan.fsm.commands import CancelJob, CancelRun
 from titan.fsm.handling import Stamp, Turn, handles
@@ -113,14 +113,17 @@ def _cancel_children(
     while at < len(parents) and used < steps:
         parent = known[parents[at]]
         children, first = parent.children, work.child
+        edges = len(children)
+        if parent.id in run.foreach:  # its instances stand above it, and go with it all the same
+            children = [*children, *foreach.instances(run, parent.id)]
         last = min(len(children), first + steps - used)
         is_untold = not has_settled(run, parent)
-        for name in children[first:last]:
+        for place, name in enumerate(children[first:last], start=first):
             child = known[name]
             if not child.state.is_over:
                 _cancel(turn, run, child, endings)
                 parents.append(name)
-            if child.waiting_for and is_untold:
+            if child.waiting_for and is_untold and place < edges:
                 child.waiting_for -= 1
         used += last - first + 1
         work.child = last

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from titan.fsm import references, timers
+from titan.fsm import references, settling, timers
 from titan.fsm.commands import PublishCheckpoint
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Outcome, Rejected
@@ -16,9 +16,10 @@ from titan.spec.manifest import why_not_manifest
 @handles(PublishCheckpoint)
 def publish_checkpoint(state: State, cmd: PublishCheckpoint, at: Stamp) -> Outcome:
     """Replace a job's checkpoint as a whole. Answers whether it was newer than what is there."""
-    attempt = state.attempts.get(cmd.attempt)
-    if attempt is None:
-        return Rejected("attempt_not_live", "the attempt has ended or was superseded")
+    refusal = settling.why_not_live(state, cmd.attempt)
+    if refusal is not None:
+        return refusal
+    attempt = state.attempts[cmd.attempt]
     problem = why_not_manifest(cmd.manifest)
     if problem:
         return Rejected("invalid", problem)

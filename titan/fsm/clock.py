@@ -11,6 +11,7 @@ from titan.fsm import (
     blobs,
     carry,
     checkpoints,
+    conditions,
     gates,
     jobs,
     kin,
@@ -56,6 +57,8 @@ def advance_time(state: State, cmd: AdvanceTime, at: Stamp) -> Outcome:  # noqa:
     fired, first_seq = 0, state.next_job_seq
     at_once = max(at.budget.left // _TIMER_STEPS, limits.SETTLE_STEPS_EACH)
     for _ in range(min(TIMERS_PER_ENTRY_MAX, at_once)):
+        if at.budget.read_bytes >= limits.EXPRESSION_BYTES_PER_ENTRY:
+            break
         if _is_enough(turn, jobs_begun=state.next_job_seq - first_seq):
             break
         if not state.timers or state.timers[0].due_ms > at.now_ms:
@@ -79,6 +82,11 @@ def _is_parked(state: State, timer: Timer) -> bool:
         unsettled = kin.keeper(state, RunId(timer.key[0]))
         if unsettled is None:
             return False
+    elif timer.kind == timers.ASK:
+        unsettled = state.unsettled.get(RunId(timer.key[0]))
+        if unsettled is None:
+            return False
+        unsettled.is_wanted = True  # an answer is about a settled run, and may add jobs to it
     elif timer.kind in (timers.JOB, timers.QUEUE, timers.GATE, timers.PAY, timers.ROLLOUT):
         run = RunId(timer.key[0])
         if timer.kind == timers.ROLLOUT:
@@ -172,6 +180,7 @@ def _checkpoint_expires(turn: Turn, key: Key) -> None:
 _FIRE: Final[dict[str, Callable[[Turn, Key], None]]] = {
     timers.BLOB: _blob_lapses,
     timers.CHECKPOINT: _checkpoint_expires,
+    timers.ASK: conditions.ask,
     timers.FORGET: _runs_forgotten,
     timers.GATE: gates.time_out,
     timers.JOB: _hold_ends,

@@ -16,7 +16,7 @@ from titan.fsm.policy import encode_spec
 from titan.fsm.state import Demand, Job
 from titan.fsm.unattended import NOBODY, problem_of
 from titan.ids import is_job_id
-from titan.spec import globs, isolation
+from titan.spec import conditions, globs, isolation
 from titan.spec.gates import has_gate
 from titan.spec.isolation import capability_for
 from titan.spec.model import (
@@ -36,7 +36,7 @@ PLAIN: Final = Demand((DEFAULT_CAPABILITY,), (("slots", 1),))
 
 def demand_of(spec: JobSpec) -> Demand:
     """What the job asks of a worker, in the one form that equal demands share."""
-    if spec.type in UNATTENDED:
+    if spec.type in UNATTENDED or conditions.is_foreach(spec):
         return NOBODY
     fence = capability_for(spec)
     if not spec.resources and not fence and spec.requirement == PLAIN.requirement:
@@ -95,6 +95,7 @@ def _why_not(spec: JobSpec) -> Rejected | None:
     if spec.type not in JOB_TYPES:
         return Rejected("invalid_job", f"job '{spec.id}': there is no type '{spec.type[:100]}'")
     problem = problem_of(spec) if spec.type in UNATTENDED else _problem(spec)
+    problem = problem or conditions.why_not(spec)
     return Rejected("invalid_job", f"job '{spec.id}': {problem}") if problem else None
 
 

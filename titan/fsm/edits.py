@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from titan.fsm import budgets, edges, gates, revisions
+from titan.fsm import budgets, edges, foreach, gates, revisions
 from titan.fsm.commands.mutation import (
     Add,
     AnyEdit,
@@ -24,7 +24,7 @@ from titan.fsm.commands.mutation import (
     Undo,
 )
 from titan.fsm.declare import make_job, make_jobs
-from titan.fsm.graph import why_not_graph
+from titan.fsm.graph import why_not_asked, why_not_graph
 from titan.fsm.handling import Budget
 from titan.fsm.outcomes import Rejected
 from titan.fsm.policy import decode_spec
@@ -89,6 +89,9 @@ class Draft:
     def _take_about(
         self, job: Job, edit: Change | Skip | Cancel | Reroute | Rerun
     ) -> Rejected | None:
+        if job.id in self.run.foreach and isinstance(edit, Change | Skip | Reroute):
+            why = f"job '{job.id}' has its instances already: change those, or cancel it"
+            return Rejected("already_started", why)
         match edit:
             case Change():
                 return _why_begun(job, "be changed") or self.change(job, edit.set)
@@ -143,7 +146,7 @@ class Draft:
             spec = msgspec.structs.replace(self._specs.get(job.id) or decode_spec(job), **given)
             if "depends_on" in given:
                 [spec] = gates.behind_known_gates(self.run, [spec])
-            self._specs[job.id] = spec
+            self._specs[job.id] = foreach.with_item_of(spec, job)
         return None
 
     def decide(self, job: Job, fate: str) -> Rejected | None:
@@ -171,6 +174,11 @@ class Draft:
             or self._make_new()
             or edges.why_not_edges(
                 self.run, self.parents, new={job.id: job for job in self.new}, budget=budget
+            )
+            or why_not_asked(
+                [self.made[name] for name in self.parents],
+                new={**{job.id: job for job in self.new}, **self.made},
+                known=self.run.jobs,
             )
             or self._why_not_reruns()
         )

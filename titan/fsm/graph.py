@@ -11,8 +11,11 @@ from typing import NamedTuple
 
 from titan import limits
 from titan.fsm.outcomes import Rejected
+from titan.fsm.policy import asks_first, decode_spec
 from titan.fsm.state import Job
 from titan.ids import JobId
+from titan.spec.ancestry import Ancestry
+from titan.spec.conditions import asked_by
 
 
 def why_not_graph(
@@ -35,15 +38,40 @@ def why_not_graph(
                 if parent not in new and parent not in known:
                     in_order = False  # declared later, unknown, or itself
         new[job.id] = job
-    if in_order:
-        return None  # every parent stands before its children: the usual case needs no search
+    if in_order:  # every parent stands before its children: the usual case needs no search
+        return why_not_asked(jobs, new=new, known=known)
     for job in jobs:
         for parent in job.parents:
             if parent not in new and parent not in known:
                 why = f"job '{job.id}' depends on '{parent[:200]}', {absent}"
                 return Rejected("unknown_parent", why)
     cycle = find_cycle({job.id: Vertex(job.id, job.parents) for job in new.values()})
-    return Rejected("cycle", " → ".join(cycle)) if cycle else None
+    if cycle:
+        return Rejected("cycle", " → ".join(cycle))
+    return why_not_asked(jobs, new=new, known=known)
+
+
+def why_not_asked(
+    jobs: Sequence[Job], *, new: Mapping[JobId, Job], known: Mapping[JobId, Job]
+) -> Rejected | None:
+    """Why a condition among these is about a job that it cannot know, which is any that is not above."""
+
+    def find(name: str) -> Job | None:
+        return new.get(JobId(name)) or known.get(JobId(name))
+
+    def parents_of(name: str) -> Sequence[str]:
+        job = find(name)
+        return job.parents if job is not None else ()
+
+    ancestry = Ancestry(parents_of)
+    for job in jobs:
+        if not asks_first(job):
+            continue
+        asked = asked_by(decode_spec(job))
+        why = ancestry.why_not(job.id, asked, exists=lambda name: find(name) is not None)
+        if why:
+            return Rejected("unknown_parent", f"job '{job.id}': its condition: {why}")
+    return None
 
 
 class Vertex(NamedTuple):

@@ -27,6 +27,7 @@ class Budget(msgspec.Struct):
 
     left: int = UNBOUNDED
     search_left: int = msgspec.field(default_factory=lambda: limits.GRAPH_SEARCH_STEPS_MAX)
+    read_bytes: int = 0  # of outputs, by conditions
 
     @property
     def allowance(self) -> int:

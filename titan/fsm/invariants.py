@@ -16,7 +16,7 @@ from titan.fsm.invariants_coordination import validate_locks, validate_mail
 from titan.fsm.invariants_mutation import validate_dead, validate_histories
 from titan.fsm.kin import subrun_of
 from titan.fsm.occupancy import occupy
-from titan.fsm.policy import decode_spec, policy_of
+from titan.fsm.policy import asks_first, decode_spec, policy_of
 from titan.fsm.records.pools import AWAITED, JOINED, LAUNCH_STATES
 from titan.fsm.records.unsettled import CancellingJob
 from titan.fsm.service_invariants import validate_services
@@ -204,7 +204,8 @@ def _validate_unsettled(state: State) -> None:
         name = f"run {run_id}, where {settling.about(unsettled)} is under way"
         operation, tellings = unsettled.operation, unsettled.tellings
         assert (operation is None) == bool(tellings), f"{name}: with {len(tellings)} tellings"
-        kept = [row[2] for row in unsettled.parked if operation or row[2] != timers.KIN]
+        others = (timers.KIN, timers.ASK) if unsettled.is_wanted else (timers.KIN,)
+        kept = [row[2] for row in unsettled.parked if operation or row[2] not in others]
         assert operation is not None or not kept, f"{name}: nothing keeps its timers"
         assert 0 < unsettled.last_ms <= state.now_ms, f"{name}: {unsettled.last_ms} ms"
         for telling in tellings:
@@ -220,6 +221,8 @@ def _validate_job_timers(
     key = (run.id, job.id)
     if job.not_before_ms:
         due_ms = counted.get((timers.JOB, key))
+        if asks_first(job) and due_ms != job.not_before_ms:
+            due_ms = counted.get((timers.ASK, key))
         assert due_ms == job.not_before_ms, _about(run, job, f"is woken at {due_ms}")
     if job.state is JobState.WAITING:
         due_ms = counted.get((timers.GATE, key))
@@ -309,6 +312,8 @@ def _validate_stages(state: State, counted: dict[tuple[str, tuple[str, ...]], in
             assert job.state is JobState.PENDING, _about(stage.run, job, "started too early")
             assert not job.not_before_ms, _about(stage.run, job, "is held too early")
             assert not job.queue_due_ms, _about(stage.run, job, "times out too early")
+            if asks_first(job):
+                continue
             if not job.parents and not policy_of(job).delay_ms and asks_for_worker(job):
                 roots.append(job.id)
         assert stage.roots == roots, f"the roots of {run} are {roots}, not {stage.roots}"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from titan.fsm import budgets, checkpoints, dead, deployments, kin, retention, settling, timers
 from titan.fsm.events import JobChanged, JobReady, JobWithdrawn, RunChanged
 from titan.fsm.handling import Turn
-from titan.fsm.policy import Policy, backoff_ms, may_be_timed, policy_of
+from titan.fsm.policy import Policy, asks_first, backoff_ms, may_be_timed, policy_of
 from titan.fsm.records.unsettled import Telling
 from titan.fsm.standing import is_over, run_state
 from titan.fsm.state import Attempt, Job, JobState, Run, is_ready
@@ -124,17 +124,31 @@ def _resume(turn: Turn, run: Run, job: Job, *, policy: Policy, delay_ms: int) ->
 
 
 def unblock_all(turn: Turn, run: Run, free: Iterable[Job]) -> None:
-    """Their triggers hold: ready after their delays."""
+    """Their triggers hold: ready after their conditions and their delays."""
     ready: list[JobId] = []
     for job in free:
         if job.unpaid:
             continue  # a budget has to pay first
-        if may_be_timed(job) or not asks_for_worker(job):
+        if asks_first(job):
+            ask_soon(turn, run, job)
+        elif may_be_timed(job) or not asks_for_worker(job):
             policy = policy_of(job)
             _hold(turn, run, job, policy=policy, delay_ms=policy.delay_ms)
         else:
             ready.append(job.id)
     tell_ready(turn, run, ready)
+
+
+def ask_soon(turn: Turn, run: Run, job: Job, *, delay_ms: int = 0) -> None:
+    """What the job asks first is asked in its turn; the job is held until then."""
+    job.not_before_ms = turn.at.now_ms + delay_ms
+    timers.set_timer(turn.state, timers.ASK, run.id, job.id, due_ms=job.not_before_ms)
+
+
+def release(turn: Turn, run: Run, job: Job) -> None:
+    """The answer was yes: ready after its delay."""
+    policy = policy_of(job)
+    _hold(turn, run, job, policy=policy, delay_ms=policy.delay_ms)
 
 
 def _hold(turn: Turn, run: Run, job: Job, *, policy: Policy, delay_ms: int) -> None:
@@ -147,7 +161,11 @@ def _hold(turn: Turn, run: Run, job: Job, *, policy: Policy, delay_ms: int) -> N
 
 def hold_again(turn: Turn, run: Run, job: Job, *, delay_ms: int) -> None:
     """A job that is ready or held is held from now on."""
+    is_unasked = asks_first(job) and 0 < job.not_before_ms <= turn.at.now_ms
     withdraw(turn, run, job)
+    if is_unasked:
+        ask_soon(turn, run, job, delay_ms=delay_ms)
+        return
     _hold(turn, run, job, policy=policy_of(job), delay_ms=delay_ms)
 
 
@@ -178,6 +196,13 @@ def link(parent: Job, *, child: JobId) -> None:
         parent.children.append(child)
     else:
         parent.children = [*parent.children, child]
+
+
+def link_in_order(run: Run, parent: Job, *, child: Job) -> None:
+    """Add an edge to a child that may have been submitted before other children of the parent."""
+    link(parent, child=child.id)
+    if len(parent.children) > 1:
+        parent.children = sorted(parent.children, key=lambda name: run.jobs[name].seq)
 
 
 def waiting_for(run: Run, job: Job) -> int:

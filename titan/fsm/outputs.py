@@ -39,7 +39,7 @@ def check_output(draft: Draft, cmd: SetOutput) -> Rejected | None:
     if isinstance(attempt, Rejected):
         return attempt
     if len(cmd.value) > OUTPUT_BYTES_MAX:
-        why = f"an output has at most {OUTPUT_BYTES_MAX} bytes; publish larger data as a file"
+        why = f"an output has at most {OUTPUT_BYTES_MAX} bytes; a larger one is written into TITAN_OUTPUT"
         return Rejected("too_large", why)
     return None
 

@@ -59,6 +59,16 @@ def may_be_timed(job: Job) -> bool:
     return b"delay_ms" in job.spec or b"queue_timeout_ms" in job.spec
 
 
+def asks_first(job: Job) -> bool:
+    """Whether `when` or `foreach` has a say before the job starts (`conditions.py`).
+
+    Looks for the names of the fields as msgpack spells them. Text of the user that is just such a name
+    makes the answer True, which only costs the look.
+    """
+    spec = job.spec
+    return b"\xa4when" in spec or b"\xa7foreach" in spec or b"\xadforeach_items" in spec
+
+
 def policy_of(job: Job) -> Policy:
     """The job's delays and retries."""
     return _policy_decoder.decode(job.spec)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from titan.fsm import budgets, settling
 from titan.fsm.kin import subrun_of
-from titan.fsm.policy import decode_spec, policy_of
+from titan.fsm.policy import asks_first, decode_spec, policy_of
 from titan.fsm.ports import refusal_everywhere
 from titan.fsm.records.gates import APPROVE
 from titan.fsm.service_life import shown_health
@@ -45,7 +45,7 @@ class Reasons:
         if job.unpaid:
             return budgets.why_unpaid(self.state, run)
         if job.not_before_ms:
-            return _held(job)
+            return _held(job, now_ms=self.state.now_ms)
         if job.demand not in self._by_demand:
             self._by_demand[job.demand] = _missing(self.state, job.demand)
         return self._by_demand[job.demand]
@@ -73,7 +73,9 @@ def clock(at_ms: int) -> str:
     return when.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
-def _held(job: Job) -> str:
+def _held(job: Job, *, now_ms: int) -> str:
+    if asks_first(job) and job.not_before_ms <= now_ms:
+        return "is about to begin"
     until = clock(job.not_before_ms)
     if not job.retries_used:
         is_due = not asks_for_worker(job) and not policy_of(job).delay_ms

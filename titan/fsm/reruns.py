@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from titan.fsm import jobs, revisions, settling
+from titan.fsm import foreach, jobs, revisions, settling
 from titan.fsm.alike import Reopenings
 from titan.fsm.commands import RetryJob
 from titan.fsm.handling import Stamp, Turn, handles
@@ -38,16 +38,17 @@ def retry_job(state: State, cmd: RetryJob, at: Stamp) -> Outcome:
         return refusal
     if not job.state.is_over:
         return Rejected("not_over", f"job '{cmd.job}' has not ended")
-    found = assess(run, job)
+    first = _first(run, job)
+    found = assess(run, first)
     if found.culprit is not None:
-        why = f"job '{cmd.job}' could not start: {why_never(job, found.culprit)}; retry that one"
+        why = f"job '{first.id}' could not start: {why_never(first, found.culprit)}; retry that one"
         return Rejected("not_ready", why)
     turn = Turn(state, at)
     run.cancelled = False
     revisions.note(state, run, _revision(turn, run, cmd))
-    work = _work(turn, job)
+    work = _work(turn, run, job, first=first)
     piece = _Piece(turn, run, work, steps=at.budget.allowance)
-    piece.reopen(job, waiting_for=found.waiting_for)
+    piece.reopen(first, waiting_for=found.waiting_for)
     if not piece.go_on():
         settling.keep_operation(turn, run, work)
     jobs.refresh_run(turn, run)
@@ -67,21 +68,38 @@ def _revision(turn: Turn, run: Run, cmd: RetryJob) -> Revision:
     )
 
 
-def _work(turn: Turn, job: Job) -> Retrying:
-    work = Retrying(turn.at.now_ms, job.id, found=[job.id], above={job.id: 0}, ordered=[job.id])
-    work.is_decided = work.is_reopened = True  # people see at once that it was
+def _first(run: Run, job: Job) -> Job:
+    """What is reopened at once, so that people see that it was: the job, or the first instance of a
+    foreach job that waits for its instances and is below them."""
+    instances = foreach.to_retry(run, job)
+    return run.jobs[instances[0]] if instances and instances[0] in job.parents else job
+
+
+def _work(turn: Turn, run: Run, job: Job, *, first: Job) -> Retrying:
+    """What is reopened by itself is the job, and the instances of a foreach job that did not complete."""
+    roots = list(dict.fromkeys((first.id, *foreach.to_retry(run, job))))
+    above = dict.fromkeys(roots, 0)
+    work = Retrying(turn.at.now_ms, job.id, found=roots[:], above=above, ordered=roots)
+    work.is_decided = work.is_reopened = True
     return work
 
 
 def begin(turn: Turn, run: Run, job: Job, *, waiting_for: int) -> Retrying:
     """Reopen a job that can start once so many parents have ended; the rest is left to
     `go_on_with_retry`."""
+    first = _first(run, job)
+    if first is not job:
+        found = assess(run, first)
+        if found.culprit is not None:
+            return Retrying(turn.at.now_ms, job.id, found=[])
+        waiting_for = found.waiting_for
+    work = _work(turn, run, job, first=first)
     reopened = Reopenings(turn, run)
-    reopened.add(job, waiting_for=waiting_for)
+    reopened.add(first, waiting_for=waiting_for)
     reopened.done()
     if not waiting_for:
-        jobs.unblock_all(turn, run, [job])
-    return _work(turn, job)
+        jobs.unblock_all(turn, run, [first])
+    return work
 
 
 def go_on_with_retry(turn: Turn, run: Run, work: Retrying, *, steps: int) -> bool:

@@ -18,6 +18,7 @@ from titan.fsm.growth import grow
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Applied, Outcome, Rejected
 from titan.fsm.outputs import asking
+from titan.fsm.policy import asks_first
 from titan.fsm.records.revisions import Revision
 from titan.fsm.records.unsettled import Starting
 from titan.fsm.standing import is_over
@@ -127,7 +128,10 @@ def go_on_with_start(turn: Turn, run: Run, work: Starting, *, steps: int) -> boo
     due: list[tuple[int, str, JobId]] = []
     for name, delay_ms, queue_timeout_ms in work.timed[first : work.at]:
         job = run.jobs[name]
-        if delay_ms or not asks_for_worker(job):
+        if asks_first(job):
+            job.not_before_ms = now_ms
+            due.append((now_ms, timers.ASK, job.id))
+        elif delay_ms or not asks_for_worker(job):
             job.not_before_ms = now_ms + delay_ms
             due.append((job.not_before_ms, timers.JOB, job.id))
         else:

@@ -123,7 +123,7 @@ def _copied(run: Run) -> Run:
         if isinstance(job.children, list):
             job.children = list(job.children)
     services = {name: copy(service) for name, service in run.services.items()}
-    fields = ("counts", "gates", "unpaid", "budget_gates", "units")
+    fields = ("counts", "gates", "unpaid", "budget_gates", "units", "foreach")
     fresh = {name: dict(getattr(run, name)) for name in fields}
     return msgspec.structs.replace(run, jobs=jobs, services=services, **fresh)
 

@@ -16,7 +16,7 @@ from titan.fsm.graph import why_not_graph
 from titan.fsm.growth import grow
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Applied, Outcome, Rejected
-from titan.fsm.policy import may_be_timed, policy_of
+from titan.fsm.policy import asks_first, may_be_timed, policy_of
 from titan.fsm.state import Job, Run, Stage, State, TimedRoot
 from titan.fsm.unattended import asks_for_worker
 from titan.ids import RunId
@@ -101,6 +101,9 @@ def note_roots(stage: Stage, new: Sequence[Job]) -> None:
     """Remember which jobs can start when the run does, and which of them have to do with time."""
     for job in new:
         if job.parents:
+            continue
+        if asks_first(job):
+            stage.timed.append(TimedRoot(job.id, 0, 0))
             continue
         if not asks_for_worker(job):
             stage.timed.append(TimedRoot(job.id, policy_of(job).delay_ms, 0))

@@ -14,6 +14,7 @@ import msgspec
 
 from titan.fsm.records.budgets import RunBudget
 from titan.fsm.records.files import ArtifactKey, Checkpoint, LogPack, TailLog
+from titan.fsm.records.foreach import Expansion
 from titan.fsm.records.gates import Gate
 from titan.fsm.records.locks import Lock
 from titan.fsm.records.pipelines import Kin, SavedPipeline
@@ -161,6 +162,8 @@ class Run(msgspec.Struct, kw_only=True, array_like=True):
     units: dict[str, int] = msgspec.field(default_factory=dict)  # what its tasks have spent
     # index
     unbilled: int = 0  # jobs that no budget pays for: those flagged unpaid, and gates of budgets
+    # not index
+    foreach: dict[JobId, Expansion] = {}  # the foreach jobs whose list is known
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -240,7 +243,8 @@ class Session(msgspec.Struct, kw_only=True):
 
 
 class TimedRoot(NamedTuple):
-    """A job without parents that has a delay or a queue time-out, or that no worker runs."""
+    """A job without parents that asks something first, has a delay or a queue time-out, or that no
+    worker runs."""
 
     job: JobId
     delay_ms: int

@@ -7,7 +7,6 @@ ends at `SUBRUN_DEPTH_MAX`, one that does so twice at `SUBRUNS_PER_RUN_MAX`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -25,11 +24,9 @@ from titan.limits import (
     SUBRUN_DEPTH_MAX,
     SUBRUNS_PER_RUN_MAX,
 )
+from titan.spec.json_text import as_json
 
-_NESTING_MAX: Final = 64  # of an output that is passed on as JSON: decoding it needs little stack
 _NAMES_SHOWN: Final = 4
-_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BRACKETS: Final = bytes(each for each in range(256) if each not in b"[]{}")
 _END: Final = {
     RunState.COMPLETED: JobState.COMPLETED,
     RunState.CANCELLED: JobState.CANCELLED,
@@ -162,28 +159,6 @@ def _leaves(run: Run) -> Iterator[Job]:
         for job in run.jobs.values()
         if not job.children and job.output and job.state is JobState.COMPLETED
     )
-
-
-def as_json(output: bytes) -> bytes:
-    """An output as JSON: itself when it is JSON, else its text as a string."""
-    if _is_shallow(output):
-        try:
-            msgspec.json.decode(output)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            pass
-        else:
-            return output.strip()
-    return msgspec.json.encode(output.decode(errors="replace"))
-
-
-def _is_shallow(data: bytes) -> bool:
-    """Whether decoding needs so little stack that it cannot fail on one master alone."""
-    depth = 0
-    for each in _STRINGS.sub(b"", data).translate(None, _BRACKETS):
-        depth += 1 if each in b"[{" else -1
-        if depth > _NESTING_MAX:
-            return False
-    return True
 
 
 def _clip(text: str) -> str:

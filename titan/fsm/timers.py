@@ -19,6 +19,7 @@ BLOB: Final = "blob"  # an unreferenced blob's lease ends; key: digest
 CHECKPOINT: Final = "checkpoint"  # of a job that is over; key: run, job
 GATE: Final = "gate"  # a gate has waited too long; key: run, job
 KIN: Final = "kin"  # a sub-run ended or lost its parent; key: the sub-run
+ASK: Final = "ask"  # a job whose trigger holds asks what it asks first; key: run, job
 JOB: Final = "job"  # a delay or a back-off ends; key: run, job
 QUEUE: Final = "queue"  # a ready job was not assigned in time; key: run, job
 KV: Final = "kv"  # a key reaches its time to live; key: the key
@@ -175,6 +176,7 @@ _AWAITED_MS: Final[dict[str, Callable[[State, tuple[str, ...]], int]]] = {
     CHECKPOINT: _checkpoint_ms,
     FORGET: _forget_ms,
     GATE: _gate_ms,
+    ASK: _job_ms,
     JOB: _job_ms,
     KIN: _kin_ms,
     QUEUE: _queue_ms,

@@ -276,7 +276,7 @@ def _get_job_spec(state: State, query: GetJobSpec) -> JobSpec:
 def _get_output(state: State, query: GetOutput) -> bytes | None:
     _, job = _newest(state, query.run, query.job)
     attempt = state.attempts.get(job.live)
-    return attempt.output if attempt is not None else job.output or None
+    return (job.output if attempt is None else attempt.output) or None
 
 
 def _get_results(state: State, query: GetResults) -> list[ResultView]:

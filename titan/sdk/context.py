@@ -7,6 +7,7 @@ network is loaded when it is first needed.
 from __future__ import annotations
 
 import functools
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -81,6 +82,19 @@ class TaskContext:
         return self._face
 
     @property
+    def item(self) -> Any:
+        """The element that this instance of a foreach job is for. Raises `UserError` elsewhere."""
+        text = os.environ.get("TITAN_ITEM")
+        if text is None:
+            raise UserError("this task is no instance of a foreach job")
+        return json.loads(text)
+
+    @property
+    def item_index(self) -> int:
+        """The place of the element in its list, from 0."""
+        return _number(os.environ, "TITAN_ITEM_INDEX")
+
+    @property
     def checkpoint_dir(self) -> Path:
         """The folder whose files the job's next attempt finds, as they were published last."""
         return Path(os.environ["TITAN_CHECKPOINT_DIR"])
@@ -98,7 +112,7 @@ class TaskContext:
         return self.client.publish_artifact(key, file)
 
     def set_output(self, value: Any) -> None:
-        """What the job puts out once this attempt ends well: anything JSON knows, at most 64 KiB. The
+        """What the job puts out once this attempt ends well: anything JSON knows, at most 64 MiB. The
         last one counts, and goes before what the task writes into the file `TITAN_OUTPUT`."""
         self.client._call(self._task().set_output(value))
 

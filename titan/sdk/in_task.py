@@ -13,11 +13,16 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from titan.errors import ProtocolError, TimedOut, TitanError
+from titan.errors import LimitExceeded, ProtocolError, TimedOut, TitanError
 from titan.fsm.commands import AckSignal, ReportProgress, SetOutput, Spend
 from titan.fsm.queries import PeekSignal, SignalView
 from titan.ids import AttemptId, JobId, RunId
-from titan.limits import PROGRESS_INTERVAL_S, PROGRESS_NOTE_BYTES_MAX
+from titan.limits import (
+    OUTPUT_BLOB_BYTES_MAX,
+    OUTPUT_BYTES_MAX,
+    PROGRESS_INTERVAL_S,
+    PROGRESS_NOTE_BYTES_MAX,
+)
 from titan.sdk.commit import Commit, as_list
 from titan.sdk.context import Identity, identity
 from titan.sdk.fencing import Fence
@@ -56,9 +61,20 @@ class AsyncTaskContext:
         return await self.client.publish_artifact(key, file)
 
     async def set_output(self, value: Any) -> None:
-        """What the job puts out once this attempt ends well: anything JSON knows, at most 64 KiB. The
-        last one counts, and goes before what the task writes into the file `TITAN_OUTPUT`."""
-        await self._write(SetOutput(value=json_bytes(value, what="an output")))
+        """What the job puts out once this attempt ends well: anything JSON knows, at most 64 MiB. The
+        last one counts, and goes before what the task writes into the file `TITAN_OUTPUT`; one of more
+        than 64 KiB is written into it, and stored when the task has ended."""
+        data = json_bytes(value, what="an output")
+        if len(data) <= OUTPUT_BYTES_MAX:
+            await self._write(SetOutput(value=data))
+            return
+        if len(data) > OUTPUT_BLOB_BYTES_MAX:
+            raise LimitExceeded(
+                f"an output of {len(data)} bytes; at most {OUTPUT_BLOB_BYTES_MAX}",
+                hint="publish it as an artifact",
+            )
+        await asyncio.to_thread(Path(os.environ["TITAN_OUTPUT"]).write_bytes, data)
+        await self._write(SetOutput(value=b""))  # what was set before does not count any more
 
     async def progress(self, fraction: float, note: str = "") -> None:
         """Show how far the task is, from 0 to 1. Call it as often as you like: at most one report a

@@ -40,6 +40,9 @@ class TitanJob:
     `job_type="gate"` asks people: `hitl_message`, `approvers`, `form`, `max_wait_seconds`; a job of another
     type with a `hitl_message` gets such a gate put after it. `job_type="pipeline"` runs the saved
     `pipeline` of that name and `version` (0: the latest) with these `parameters`.
+    `when`: a condition such as "outputs.a.n > 3", asked once the `trigger` holds; false skips the job.
+    `foreach`: a list, or an expression that comes to one: the job runs once per element, which
+    `current().item` is, and joins what they put out.
     `delay`, `retry_backoff_ms` and `retry_backoff_cap_ms` are milliseconds, `timeout` and
     `queue_timeout` seconds.
 
@@ -79,7 +82,7 @@ class TitanJob:
         restart: Mapping[str, Any] | None = None,
         secrets: Sequence[str] = (),
         artifacts: Mapping[str, Any] | None = None,
-        foreach: str | None = None,
+        foreach: str | Sequence[Any] | None = None,
         isolation: str = "process",
         image: str | None = None,
         bundle: str | None = None,
@@ -185,7 +188,8 @@ class TitanJob:
                 self._refuse(problems, name, unavailable.field_refusal(name, given[name]))
         for field, name, default in table:
             value = given[name]
-            if value is default or value is None or value in (default, []):
+            is_given = name == "foreach" and value is not None  # an empty list is a list
+            if not is_given and (value is default or value is None or value in (default, [])):
                 continue  # the model has the same defaults
             if name == "delay":
                 value = value / 1000  # the table counts in seconds
@@ -213,11 +217,11 @@ class TitanJob:
 
     @staticmethod
     def _check_isolation(attrs: Mapping[str, Any], problems: Any) -> None:
-        from titan.spec import isolation, requirements
+        from titan.spec import conditions, isolation, requirements
         from titan.spec.model import JobSpec
 
         spec = JobSpec(**attrs)
-        if fault := isolation.problem_of(spec):
+        if fault := isolation.problem_of(spec) or conditions.why_not(spec):
             problems.add(fault)
         try:
             requirements.check(spec.requirements)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from titan.ids import Digest, is_digest
+
 
 def json_bytes(value: Any, *, what: str) -> bytes:
     """The JSON of a value. Raises `TypeError` that names what cannot be that."""
@@ -25,3 +27,17 @@ def plain_value(data: bytes) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def blob_of(output: bytes) -> Digest:
+    """The blob that an output only refers to; "" when it is the output itself."""
+    if not output.startswith(b'{"$blob":'):
+        return Digest("")
+    value = plain_value(output)
+    if (
+        isinstance(value, dict)
+        and list(value) == ["$blob", "size"]
+        and is_digest(str(value["$blob"]))
+    ):
+        return Digest(value["$blob"])
+    return Digest("")

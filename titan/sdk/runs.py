@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -24,9 +25,9 @@ from titan.sdk.handles import AsyncRunHandle
 from titan.sdk.jobs import TitanJob
 from titan.sdk.logs import LogsApi
 from titan.sdk.packing import Packed, pack
-from titan.sdk.payloads import plain_value
+from titan.sdk.payloads import blob_of, plain_value
 from titan.sdk.signals import SignalsApi
-from titan.spec import graph
+from titan.spec import ancestry, graph
 from titan.spec.budgets import BudgetSpec
 from titan.spec.gates import gates_among, with_gates
 from titan.spec.globs import needs_of
@@ -197,9 +198,15 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
 
     async def get_output(self, job_id: object, run: object | None = None) -> Any:
         """What a job has put out, as it was set; None when nothing was. While it runs, what it has
-        set so far. What is no JSON comes as text or bytes."""
+        set so far. What is no JSON comes as text or bytes. Large ones are fetched."""
         query = GetOutput(job=str(job_id), run="" if run is None else str(run))
         data = await self._read(query, bytes | None)  # type: ignore[arg-type]
+        digest = blob_of(data or b"")
+        if digest:
+            with tempfile.TemporaryDirectory(prefix="titan-output-") as folder:
+                file = Path(folder) / "output"
+                await self._get(digest, file)
+                data = await asyncio.to_thread(file.read_bytes)
         return None if data is None else plain_value(data)
 
     # --- changing -------------------------------------------------------------------------------
@@ -232,6 +239,10 @@ def checked(
     ]
     vertices += [graph.Vertex(gate, (job,)) for gate, job in gates_among(specs)]
     graph.check(vertices, problems=problems, open_world=open_world)
+    askers = [ancestry.Asker(spec.id, spec.depends_on, spec.when, spec.foreach) for spec in specs]
+    gates = gates_among(specs)
+    for fault in ancestry.find_faults(askers, gates=gates, open_world=open_world):
+        problems.add(fault.message, field=f"job {specs[fault.job].id!r}.{fault.field}")
     problems.raise_if_any()
     return with_gates(specs)
 

@@ -35,12 +35,24 @@ NAMES: Final[Mapping[str, str]] = {
 }
 
 
+class NotAnExpression(ExpressionError):
+    """Python's parser does not take it, or it is nested too deeply. Which of the two, and the column, may
+    differ between versions of Python: nothing that is replicated may hold the text."""
+
+
 class Expression:
-    """A checked expression. `jobs` are the ids that it asks about by name."""
+    """A checked expression. `outputs` and `states` are the ids of the jobs that it asks about by name;
+    `is_closed` says that it asks about no others, whose names it would come to by itself."""
 
     def __init__(self, text: str, tree: ast.expr) -> None:
         self.text = text
-        self.jobs = tuple(dict.fromkeys(_jobs_named(tree)))
+        asked = list(dict.fromkeys(_jobs_named(tree)))
+        self.outputs = tuple([name for what, name in asked if what == "outputs"])
+        self.states = tuple([name for what, name in asked if what == "states"])
+        self.jobs = tuple(dict.fromkeys(name for _, name in asked))
+        self.is_closed = _is_closed(tree)
+        self.parameters = tuple(dict.fromkeys(key for _, key in _keys_of(tree, "params")))
+        self.state_words = tuple(dict.fromkeys(_state_words(tree)))
         self.names = tuple(
             dict.fromkeys(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
         )
@@ -64,7 +76,7 @@ def parse(text: str) -> Expression:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         at = f" at column {error.offset}" if isinstance(error, SyntaxError) and error.offset else ""
-        raise ExpressionError(f"not an expression{at}") from None
+        raise NotAnExpression(f"not an expression{at}") from None
     _check(tree, depth=0)
     return Expression(text, tree)
 
@@ -74,7 +86,7 @@ def parse(text: str) -> Expression:
 
 def _check(node: ast.expr, *, depth: int) -> None:
     if depth > EXPRESSION_DEPTH_MAX:
-        raise ExpressionError(f"nested deeper than {EXPRESSION_DEPTH_MAX}")
+        raise NotAnExpression(f"nested deeper than {EXPRESSION_DEPTH_MAX}")
     match node:
         case ast.Constant(value=value):
             if not isinstance(value, str | int | float | bool | None):
@@ -143,16 +155,47 @@ def _spelt(node: ast.expr) -> str:
     return type(node).__name__.lower()
 
 
-def _jobs_named(tree: ast.expr) -> Iterator[str]:
-    """X of `outputs.X`, `outputs["X"]` and the same with `states`."""
+_BY_JOB: Final = ("outputs", "states")
+
+
+def _jobs_named(tree: ast.expr) -> Iterator[tuple[str, str]]:
+    """X of `outputs.X`, `outputs["X"]` and the same with `states`, each with which of the two."""
+    return (named for what in _BY_JOB for named in _keys_of(tree, what))
+
+
+def _keys_of(tree: ast.expr, owner: str) -> Iterator[tuple[str, str]]:
+    """`owner` and X of each `owner.X` and `owner["X"]`."""
+    return (found for node in ast.walk(tree) if (found := _named(node)) and found[0] == owner)
+
+
+def _named(node: ast.AST) -> tuple[str, str] | None:
+    match node:
+        case ast.Attribute(value=ast.Name(id=owner), attr=key):
+            return owner, key
+        case ast.Subscript(value=ast.Name(id=owner), slice=ast.Constant(value=str(key))):
+            return owner, key
+    return None
+
+
+def _is_closed(tree: ast.expr) -> bool:
+    """Whether `outputs` and `states` stand only where the name of a job follows."""
+    asked = sum(1 for _ in _jobs_named(tree))
+    named = sum(isinstance(node, ast.Name) and node.id in _BY_JOB for node in ast.walk(tree))
+    return asked == named
+
+
+def _state_words(tree: ast.expr) -> Iterator[str]:
+    """The texts that the state of a job is compared with."""
     for node in ast.walk(tree):
-        match node:
-            case ast.Attribute(value=ast.Name(id="outputs" | "states"), attr=key):
-                yield key
-            case ast.Subscript(
-                value=ast.Name(id="outputs" | "states"), slice=ast.Constant(value=str(key))
-            ):
-                yield key
+        if not isinstance(node, ast.Compare):
+            continue
+        sides = [node.left, *node.comparators]
+        if not any((_named(side) or ("",))[0] == "states" for side in sides):
+            continue
+        for side in sides:
+            for part in side.elts if isinstance(side, ast.List | ast.Tuple) else [side]:
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield part.value
 
 
 # --- what it comes to -----------------------------------------------------------------------------

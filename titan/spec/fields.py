@@ -11,7 +11,16 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from titan.limits import DURATION_MS_MAX, RETRIES_MAX
-from titan.spec import budgets, gates, inputs, schedules, service_values, unavailable, values
+from titan.spec import (
+    budgets,
+    conditions,
+    gates,
+    inputs,
+    schedules,
+    service_values,
+    unavailable,
+    values,
+)
 from titan.spec.isolation import LIMITS
 from titan.spec.model import ISOLATIONS, JOB_TYPES, TRIGGERS, V1_JOB_TYPES
 
@@ -154,6 +163,23 @@ JOB_FIELDS: Final[tuple[Field, ...]] = (
         "trigger",
         *_choice("trigger", TRIGGERS),
         "Which outcomes of the parents let it run.",
+    ),
+    Field(
+        "when",
+        "when",
+        conditions.when,
+        {"type": "string"},
+        "A condition over outputs, states and params, asked once the trigger holds; false skips it.",
+        verbatim=True,
+        per_job=False,
+    ),
+    Field(
+        "foreach",
+        "",
+        conditions.foreach,
+        {"type": ["string", "array"]},
+        "One instance per element: a list, or an expression that comes to one. The job joins them.",
+        per_job=False,
     ),
     Field(
         "requirement",

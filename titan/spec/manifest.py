@@ -1,5 +1,7 @@
 """A set of files with their contents' digests: what a job hands to its children, or a checkpoint.
 
+An output that is too large for the state is in a blob beside those files.
+
 Plain values that travel and are kept in the state, so they are bounded. A set with more files than
 `MANIFEST_FILES_MAX` has its listing in a blob, and its contents one after the other in another one, the
 pack: then two digests stand for all of it, and collecting garbage needs to know no more than those.
@@ -40,12 +42,19 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     pack: Digest = Digest("")
     count: int = 0  # files, folders not counted
     size: int = 0  # bytes of all files
+    output: Digest = Digest("")  # what the job put out, when that is too large for the state
+    output_size: int = 0
+
+    @property
+    def output_reference(self) -> bytes:
+        """What stands for such an output in the state, and for people who look there: JSON."""
+        return msgspec.json.encode({"$blob": self.output, "size": self.output_size})
 
     @property
     def digests(self) -> Iterator[Digest]:
         """The blobs it needs, each once."""
         own = (self.listing, self.pack) if self.listing else (one.digest for one in self.files)
-        return iter(dict.fromkeys(digest for digest in own if digest))
+        return iter(dict.fromkeys(digest for digest in (*own, self.output) if digest))
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -99,6 +108,8 @@ def why_not_manifest(manifest: Manifest) -> str:
         return "a listing comes with a pack"
     if manifest.listing and (manifest.files or not is_digest(manifest.listing)):
         return "a listing is one blob and nothing else"
+    if manifest.output and (not is_digest(manifest.output) or manifest.output_size < 0):
+        return "an output is a blob"
     if manifest.pack and not is_digest(manifest.pack):
         return "a pack is a blob"
     if not is_listable(list(manifest.files)):

@@ -121,6 +121,11 @@ class JobSpec(
     health: HealthSpec | None = None  # services: None asks by TCP
     restart: RestartSpec | None = None  # services
     call: Call | None = None
+    # Conditions and instances (`conditions.py`).
+    when: str = ""  # an expression; false: skipped
+    foreach: str = ""  # an expression that comes to a list: one instance per element
+    foreach_items: bytes = b""  # or such a list as it stands, as JSON
+    instance_of: JobId = JobId("")  # the foreach job whose instance this is
 
 
 _FIELDS_OF_VERSION_1: Final = 22  # of `JobSpec`, in order

@@ -10,8 +10,6 @@ from typing import Any, Final
 
 # Field → values that ask for nothing, so that a v1 declaration which spells out a default still runs.
 FIELDS: Final[Mapping[str, tuple[Any, ...]]] = {
-    "when": (None,),
-    "foreach": (None,),
     "secrets": (None, [], ()),
 }
 

@@ -17,7 +17,16 @@ import msgspec
 from titan.errors import InvalidSpec, LimitExceeded
 from titan.ids import JobId
 from titan.limits import JOB_SPEC_BYTES_MAX, JOBS_PER_RUN_MAX, YAML_BYTES_MAX
-from titan.spec import gates, graph, inputs, isolation, requirements, unavailable
+from titan.spec import (
+    ancestry,
+    conditions,
+    gates,
+    graph,
+    inputs,
+    isolation,
+    requirements,
+    unavailable,
+)
 from titan.spec.bundle import Bundle, bundle_files, bundle_project
 from titan.spec.fields import DEFAULT_FIELD, JOB_FIELD, ROOT_FIELD, Field
 from titan.spec.globs import needs_of
@@ -138,6 +147,7 @@ class _Reader:
         files = self._files(reads, is_project=is_project is not False)
         self._services(reads)
         self._graph(reads)
+        self._conditions(reads, parameters)
         self._problems.raise_if_any()
         spec = PipelineSpec(
             name=plain.get("name") or self._path.stem,
@@ -369,9 +379,16 @@ class _Reader:
             if self._problems.is_full:
                 return
 
+    def _conditions(self, reads: list[_Read], parameters: Mapping[str, object]) -> None:
+        """Whether conditions are about jobs above, and about parameters that there are."""
+        for fault in ancestry.faults_of_declared([read.attrs for read in reads], parameters):
+            read = reads[fault.job]
+            place = read.places.get(fault.field, read.place)
+            self._problems.add(fault.message, field=f"{read.label}.{fault.field}", place=place)
+
     def _spec(self, read: _Read) -> JobSpec:
         spec = JobSpec(**read.attrs)
-        fault = isolation.problem_of(spec)
+        fault = isolation.problem_of(spec) or conditions.why_not(spec)
         if fault:
             self._problems.add(fault, field=read.label, place=read.place)
         try:

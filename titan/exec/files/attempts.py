@@ -10,6 +10,8 @@ import logging
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
 from titan.errors import TitanError
 from titan.exec.files import inputs
 from titan.exec.files.cache import FileCache
@@ -67,20 +69,26 @@ class AttemptFiles:
         is_filled = order.checkpoint is not None
         self.checkpoints.watch(order.attempt, workspace.checkpoint, is_filled=is_filled)
 
-    def needs_finishing(self, order: RunAttempt, *, went_well: bool) -> bool:
+    def needs_finishing(self, order: RunAttempt, workspace: Workspace, *, went_well: bool) -> bool:
         """Whether files have to be stored before the attempt's end may be told."""
         if went_well:
-            return bool(order.spec.artifacts_out)
+            return bool(order.spec.artifacts_out) or workspace.has_large_output()
         return self.checkpoints.has_news(order.attempt)
 
     async def finish(self, order: RunAttempt, workspace: Workspace, *, went_well: bool) -> Ending:
-        """Store what the attempt leaves: artifacts when it went well, else its checkpoint."""
+        """Store what the attempt leaves: artifacts and a large output when it went well, else its
+        checkpoint."""
         if not went_well:
             await self.checkpoints.publish(order.attempt)
             return Ending()
         async with self._slots:
             try:
-                return Ending(artifacts=await self._store_outputs(order, workspace))
+                left = Manifest()
+                if order.spec.artifacts_out:
+                    left = await self._store_outputs(order, workspace)
+                if workspace.has_large_output():
+                    left = await self._store_output(order, workspace, left)
+                return Ending(artifacts=left)
             except Incomplete as error:
                 return Ending(cause=MISSING, detail=str(error))
             except (TitanError, OSError, TimeoutError) as error:
@@ -102,6 +110,22 @@ class AttemptFiles:
                 return await fileset.store(found, entries, put=self._put, scratch=scratch)
             finally:
                 scratch.rmdir()
+
+    async def _store_output(
+        self, order: RunAttempt, workspace: Workspace, beside: Manifest
+    ) -> Manifest:
+        """The manifest with the output, which is too large for the state."""
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        copy = self._scratch / f"output-{order.attempt}"
+        try:
+            await asyncio.to_thread(workspace.take_large_output, copy)
+            size = copy.stat().st_size
+            digest = Digest(await asyncio.to_thread(fileset.sha256_of, copy))
+            async with asyncio.timeout(OUTPUTS_TIMEOUT_S + size / UPLOAD_BYTES_PER_S_MIN):
+                await self._put(digest, copy)
+        finally:
+            copy.unlink(missing_ok=True)
+        return msgspec.structs.replace(beside, output=digest, output_size=size)
 
     async def _put(self, digest: Digest, path: Path) -> None:
         await self._links.upload(digest, path)

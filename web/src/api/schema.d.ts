@@ -1307,8 +1307,8 @@ export interface components {
         };
         /**
          * JobSpec
-         * @description One vertex of a run. Exactly one of `file`, `argv`, `shell` is set for a `run` job or a service,
-         *         none for a `gate` or a `pipeline`.
+         * @description One vertex of a run. Exactly one of `file`, `argv`, `shell`, `call` is set for a `run` job, one of
+         *         the first three for a service, none for a `gate` or a `pipeline`.
          */
         JobSpec: {
             id: string;
@@ -1406,6 +1406,16 @@ export interface components {
             health: components["schemas"]["HealthSpec"] | null;
             /** @default null */
             restart: components["schemas"]["RestartSpec"] | null;
+            /** @default null */
+            call: components["schemas"]["Call"] | null;
+            /** @default  */
+            when: string;
+            /** @default  */
+            foreach: string;
+            /** @default  */
+            foreach_items: string;
+            /** @default  */
+            instance_of: string;
         };
         /**
          * Approvers
@@ -1456,6 +1466,28 @@ export interface components {
             backoff_cap_ms: number;
             /** @default 30000 */
             unhealthy_ms: number;
+        };
+        /**
+         * Call
+         * @description A Python function that a job calls, by reference: its code travels in the bundle, never here.
+         *
+         *         Titan's own processes carry `args` and the results of `inputs` and never look into them.
+         */
+        Call: {
+            module: string;
+            name: string;
+            /** @default  */
+            args: string;
+            /** @default [] */
+            inputs: string[];
+            /** @default  */
+            path: string;
+            /** @default  */
+            serializer: string;
+            /** @default false */
+            isolated: boolean;
+            /** @default false */
+            workspace: boolean;
         };
         /**
          * Change
