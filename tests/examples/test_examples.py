@@ -7,14 +7,17 @@ cluster of their own are run by the tests named in `ELSEWHERE`.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -140,6 +143,67 @@ def test_every_example_has_a_readme_whose_commands_a_test_runs() -> None:
     assert unnamed == []
 
 
+def test_the_agents_ask_a_model_in_the_same_way() -> None:
+    texts = {path.read_text() for path in EXAMPLES.glob("*/model.py")}
+    assert len(texts) == 1  # in each folder, since a folder travels to the workers whole
+
+
+class Model:
+    """A server of chat completions on loopback, which writes a program that works at once."""
+
+    PROGRAM = 'import json\njson.dump({"Ada": 1}, open("totals.json", "w"))\n'
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        asked = self.asked
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                text = self.rfile.read(int(self.headers["Content-Length"]))
+                asked.append({"path": self.path, "key": self.headers["Authorization"]})
+                asked[-1].update(json.loads(text))
+                says = f"Here it is:\n```python\n{Model.PROGRAM}```\n"
+                body = json.dumps({"choices": [{"message": {"content": says}}]}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, name="model")
+
+    def __enter__(self) -> Model:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+
+def test_an_agent_takes_a_real_model_by_its_environment(stage: Stage) -> None:
+    key = stage.folder / "key"
+    key.write_text("a-key\n")
+    with Model() as model:
+        out = stage.run(
+            commands("self_healing_agent")[0],
+            TITAN_EXAMPLE_MODEL=f"http://127.0.0.1:{model.server.server_port}/v1/",
+            TITAN_EXAMPLE_MODEL_NAME="some-model",
+            TITAN_EXAMPLE_KEY_FILE=str(key),
+        )
+    assert "work: COMPLETED, 1 attempts\nheal-1: SKIPPED" in out
+    assert out.endswith("{'Ada': 1}\n")
+    (asked,) = model.asked
+    assert asked["path"] == "/v1/chat/completions"
+    assert asked["key"] == "Bearer a-key"
+    assert asked["model"] == "some-model"
+    assert "totals.json" in asked["messages"][0]["content"]
+
+
 @pytest.mark.parametrize("folder", [name for name in folders() if name not in ELSEWHERE])
 def test_an_example_does_what_its_readme_says(stage: Stage, folder: str) -> None:
     said = [stage.run(line) for line in commands(folder)]
@@ -223,3 +287,41 @@ def check_store_suite(said: list[str]) -> None:
         ("cas", "40"),
         ("lock", "40"),
     ]
+
+
+@checks("self_healing_agent")
+def check_self_healing_agent(said: list[str]) -> None:
+    out, status = said
+    assert ": COMPLETED\nplan: COMPLETED, 1 attempts\nwork: COMPLETED, 3 attempts\n" in out
+    assert re.findall(r"mended: (\w+)", out) == ["ValueError", "KeyError"]
+    assert "heal-3: SKIPPED" in out
+    assert "{'Ada Lovelace': 150.0, 'Grace Hopper': 100.0, 'Emmy Noether': 49.99}" in out
+    assert "COMPLETED" in status
+
+
+@checks("writer_critic")
+def check_writer_critic(said: list[str]) -> None:
+    assert ": COMPLETED\n" in said[0]
+    rounds = re.findall(r"write-(\d) \((\d+) words\): (.*)\ncritic-\1: (.*)", said[0])
+    assert len(rounds) >= 2, "the critic had nothing to complain about"
+    assert "it says nothing of: " in rounds[0][3]
+    _, words, draft, verdict = rounds[-1]
+    assert verdict == "accepted"
+    assert int(words) <= 60
+    assert all(word in draft for word in ("pipelines", "Raft", "leader"))
+
+
+@checks("research_agent")
+def check_research_agent(said: list[str]) -> None:
+    assert ": COMPLETED\n" in said[0]
+    assert "search-damaged COMPLETED" in said[0]
+    assert re.search(r"review COMPLETED\n(  search-\w+ COMPLETED\n)+  answer COMPLETED", said[0]), (
+        "nothing was searched again"
+    )
+    sources = re.findall(r"\[(\S+\.md):(\d+)\] (\S+ \S+)", said[0])
+    assert len(sources) == 3
+    assert sources[0][0] == "files.md"
+    for page, line, beginning in sources:
+        assert beginning in " ".join(
+            (ROOT / "docs" / page).read_text().splitlines()[int(line) - 1].split()
+        )
