@@ -16,6 +16,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from math import isqrt
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +35,8 @@ ELSEWHERE: Final = {
     "services": "tests/cluster/test_service_example.py",
     "wordcount": "tests/cluster/test_demo.py",
 }
-COMMAND_TIMEOUT_S: Final = 60
+NEEDS: Final = {"dagster": "dagster", "langchain": "langchain_core"}  # folder: module of its extra
+COMMAND_TIMEOUT_S: Final = 90
 CHECKS: dict[str, Callable[[list[str]], None]] = {}
 
 
@@ -94,6 +97,7 @@ class Stage:
             "PATH": path,
             "TITAN_MASTERS": self.masters,
             "TMPDIR": str(self.folder / "tmp"),
+            "DAGSTER_DISABLE_TELEMETRY": "yes",  # it would tell its makers about the test
         }
 
     def run(self, line: str, **more: str) -> str:
@@ -206,6 +210,8 @@ def test_an_agent_takes_a_real_model_by_its_environment(stage: Stage) -> None:
 
 @pytest.mark.parametrize("folder", [name for name in folders() if name not in ELSEWHERE])
 def test_an_example_does_what_its_readme_says(stage: Stage, folder: str) -> None:
+    if folder in NEEDS and find_spec(NEEDS[folder]) is None:
+        pytest.skip(f"{NEEDS[folder]} is not installed: pip install '.[{folder}]'")
     said = [stage.run(line) for line in commands(folder)]
     CHECKS[folder](said)
 
@@ -325,3 +331,28 @@ def check_research_agent(said: list[str]) -> None:
         assert beginning in " ".join(
             (ROOT / "docs" / page).read_text().splitlines()[int(line) - 1].split()
         )
+
+
+@checks("ci")
+def check_ci(said: list[str]) -> None:
+    assert re.findall(r"^(\w+) +(\S+)", said[0], re.MULTILINE) == [
+        ("COMPLETED", name)
+        for name in ("lint", "format", "layers", "test-spec", "test-core", "verdict")
+    ]
+    assert "All checks passed!" in said[0]
+    assert "Contracts: " in said[0]
+
+
+@checks("dagster")
+def check_dagster(said: list[str]) -> None:
+    primes = sum(n > 1 and all(n % d for d in range(2, isqrt(n) + 1)) for n in range(20_000))
+    assert f"primes below 20000: {primes}\nshare: {primes / 20_000}\n" in said[0]
+    assert "count-3: COMPLETED" in said[0]  # in Dagster's own log
+    assert re.search(r"broken: .*3.*\nno such luck\n", said[0])
+
+
+@checks("langchain")
+def check_langchain(said: list[str]) -> None:
+    assert "titan_logs -> not_found: " in said[0]
+    assert "titan_approve -> COMPLETED\ntitan_status -> COMPLETED\n" in said[0]
+    assert said[0].endswith("The script said: hello from CPython\n")
