@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +34,6 @@ EXAMPLES: Final = ROOT / "examples"
 ELSEWHERE: Final = {
     "gate": "tests/cluster/test_gates.py",
     "services": "tests/cluster/test_service_example.py",
-    "wordcount": "tests/cluster/test_demo.py",
 }
 NEEDS: Final = {"dagster": "dagster", "langchain": "langchain_core"}  # folder: module of its extra
 COMMAND_TIMEOUT_S: Final = 90
@@ -145,6 +145,8 @@ def test_every_example_has_a_readme_whose_commands_a_test_runs() -> None:
     assert [name for name in folders() if not commands(name)] == []
     unnamed = [name for name, test in ELSEWHERE.items() if name not in (ROOT / test).read_text()]
     assert unnamed == []
+    index = (EXAMPLES / "README.md").read_text()
+    assert [name for name in folders() if f"]({name}/README.md)" not in index] == []
 
 
 def test_the_agents_ask_a_model_in_the_same_way() -> None:
@@ -331,6 +333,18 @@ def check_research_agent(said: list[str]) -> None:
         assert beginning in " ".join(
             (ROOT / "docs" / page).read_text().splitlines()[int(line) - 1].split()
         )
+
+
+@checks("wordcount")
+def check_wordcount(said: list[str]) -> None:
+    assert "14 COMPLETED" in said[0]
+    library = Path(sysconfig.get_path("stdlib"))
+    left_out = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
+    pages = [
+        one for one in library.rglob("*.py") if not left_out & set(one.relative_to(library).parts)
+    ]
+    words = [word for one in pages for word in re.findall(rb"[a-z]+", one.read_bytes().lower())]
+    assert f"{len(words)} words, {len(set(words))} of them distinct" in said[1]
 
 
 @checks("ci")
