@@ -132,6 +132,8 @@ class Twins:
                 for one in run.jobs.values():
                     one.seq = 0  # instances of several jobs come in turns, each as there is room
                     one.children = sorted(one.children)
+                    if one.id.startswith("budget-gate-"):
+                        one.spec = b""  # its question quotes what was asked for at that instant
                     if one.reason.startswith(TOO_LATE):
                         one.reason = TOO_LATE  # then it quotes what it waited for at that instant
         for run in self.slow.state.runs.values():
