@@ -1,1 +1,1 @@
-"""Benchmarks: `python -m bench` runs Titan and its peers in turns. `cases.py` says what, `runner.py` how."""
+"""Benchmarks: `python -m bench` runs Titan and peers in turns. `cases.py` says what, `runner.py` how."""

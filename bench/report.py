@@ -17,10 +17,10 @@ JSON, MARKDOWN, PLOTS = HERE / "results.json", HERE / "results.md", HERE / "plot
 
 INTRODUCTION = """# Benchmarks
 
-Written by `make bench`; do not edit. Each repetition runs every side once, in turns and in alternating order,
-on the same machine, so **compare only inside one case**: the ratios, not the absolute figures. Shown is the
-median (lowest–highest). A ratio says how much better Titan is: above 1 it wins. Every side runs with its
-defaults and two slots; Titan has three masters and one worker on the same cores as its client.
+Written by `make bench`; do not edit. Each repetition runs every side once, in turns and in alternating
+order, on the same machine, so **compare only inside one case**: the ratios, not the absolute figures.
+Shown is the median (lowest–highest). A ratio says how much better Titan is: above 1 it wins. All sides
+run with defaults and two slots; Titan has three masters and one worker on the same cores as its client.
 
 When the load average before the programs is well above 2, others were using the machine too; then single
 figures say little, and ratios that are close say nothing.

@@ -57,7 +57,7 @@ def _warm(measure: Any) -> program.Measure:
     def run(sizes: Mapping[str, Any]) -> program.Figures:
         with (
             TemporaryDirectory() as folder,
-            LocalCluster(Path(folder), WorkerConfig(cores=SLOTS)) as cluster,
+            LocalCluster(folder, WorkerConfig(cores=SLOTS)) as cluster,
         ):
             client = cluster.client()
             _run_s(client, ["true"], count=20)
