@@ -143,7 +143,7 @@ def _leave_nothing(process: subprocess.Popen[bytes]) -> None:
 
 
 def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.replace(f"{ROOT}/", "").splitlines() if line.strip()]
     return lines[-1][:200] if lines else ""
 
 

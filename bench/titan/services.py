@@ -123,11 +123,12 @@ async def killed(sizes: Mapping[str, Any]) -> program.Figures:
             longest_ms = max(b - a for a, b in zip(seen.good, seen.good[1:], strict=False)) * 1e3
             await client.stop_service("web")
             await client.close()
+    failed = sum(seen.failed.values())
     return {
         "gap_ms": statistics.median(gaps_ms),
         "gap_max_ms": max(gaps_ms),
         "longest_ms": longest_ms,
-        "failed_share": sum(seen.failed.values()) / len(seen.good),
+        "failed_share": failed / (failed + len(seen.good)),
     }
 
 
