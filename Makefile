@@ -6,6 +6,9 @@ STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 SEEDS ?= 300
 SIM_ARGS ?=
+ONLY ?=
+REPEAT ?= 5
+BENCH_ARGS ?=
 
 .PHONY: help demo test sim mutants check format web screenshots bench clean
 
@@ -18,7 +21,7 @@ help:
 	@echo "make format  put the code in the form that 'make check' asks for"
 	@echo "make web     check and build the dashboard from web/ into titan/dashboard (needs Node)"
 	@echo "make screenshots  look at every page of the dashboard (needs Chromium)"
-	@echo "make bench   the benchmarks"
+	@echo "make bench   Titan and its peers in turns (ONLY=B1,B4; REPEAT=5; BENCH_ARGS=--quick)"
 	@echo "make clean   remove the environment and everything that tools left behind"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -63,8 +66,7 @@ screenshots: $(STAMP)
 	$(BIN)/python -m tests.browser.screenshots docs/screenshots
 
 bench: $(STAMP)
-	$(BIN)/python -m bench.kv
-	$(BIN)/python -m bench.jobs
+	$(BIN)/python -m bench --only '$(ONLY)' --repeat $(REPEAT) $(BENCH_ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,1 +1,1 @@
-"""Benchmarks: real processes on this machine, medians with spread, nothing tuned beyond the defaults."""
+"""Benchmarks: `python -m bench` runs Titan and peers in turns. `cases.py` says what, `runner.py` how."""

@@ -60,6 +60,17 @@ def assign_attempt(state: State, cmd: AssignAttempt, at: Stamp) -> Outcome:
     if worker is None:
         return Rejected("unknown_worker", f"there is no worker {cmd.worker}")
     turn = Turn(state, at)
+    if job.id in run.services:
+        return _assign_service(turn, run, job, worker)
+    refusal = _why_not(worker, job.demand)
+    if refusal is not None:
+        return refusal
+    return _started(turn, run, job, attempt=_open(turn, run, job, worker=worker))
+
+
+def _assign_service(turn: Turn, run: Run, job: Job, worker: Worker) -> Outcome:
+    """The same for a service, which needs a port as well."""
+    state = turn.state
     port_refusal = service_life.gives_up_on_port(state, run, job)
     if port_refusal:
         service_life.fail_unplaced(turn, run, job, reason=port_refusal)
@@ -72,6 +83,10 @@ def assign_attempt(state: State, cmd: AssignAttempt, at: Stamp) -> Outcome:
         return port
     attempt = _open(turn, run, job, worker=worker, port=port)
     service_life.begin(turn, run, job, attempt=attempt, worker=worker)
+    return _started(turn, run, job, attempt=attempt)
+
+
+def _started(turn: Turn, run: Run, job: Job, *, attempt: Attempt) -> Outcome:
     jobs.start(turn, run, job, attempt=attempt)
     jobs.refresh_run(turn, run)
     return turn.done(attempt.id)
@@ -99,7 +114,7 @@ def _why_not(worker: Worker, demand: Demand) -> Rejected | None:
     return None
 
 
-def _open(turn: Turn, run: Run, job: Job, *, worker: Worker, port: int) -> Attempt:
+def _open(turn: Turn, run: Run, job: Job, *, worker: Worker, port: int = 0) -> Attempt:
     state, at = turn.state, turn.at
     attempt = Attempt(
         id=AttemptId(state.next_attempt),
@@ -158,7 +173,7 @@ def finish_attempt(state: State, cmd: FinishAttempt, at: Stamp) -> Outcome:
     if state.version >= FinishAttempt.cpu_since:
         payments.charge_cpu(turn, run, max(0, cmd.cpu_us or cmd.duration_us))
     job.exit_code = cmd.exit_code
-    if service_life.service_of(run, job) is not None:
+    if job.id in run.services:
         reason = _why_failed(job, cause=cause, detail=_clip(cmd.detail))
         ran_ms = cmd.duration_us // 1000
         service_life.attempt_ended(turn, run, job, cause=cause, reason=reason, ran_ms=ran_ms)
@@ -299,17 +314,18 @@ def _close(
 ) -> None:
     """Take an attempt out of the state and write it into its job's history."""
     state = turn.state
-    job = state.runs[attempt.run].jobs[attempt.job]
+    run = state.runs[attempt.run]
+    job = run.jobs[attempt.job]
     worker = state.workers[attempt.worker]
     if attempt.claims:
         locks.attempt_is_over(turn, attempt)
     del state.attempts[attempt.id]
     del worker.live[attempt.id]
     vacate(worker.used, job)
-    ports.vacate(state, attempt)
-    service = service_life.service_of(state.runs[attempt.run], job)
-    if service is not None:
-        service_life.down(turn, service, detail=detail)
+    if attempt.port:
+        ports.vacate(state, attempt)
+    if job.id in run.services:
+        service_life.down(turn, run.services[job.id], detail=detail)
     job.live = AttemptId(0)
     record = AttemptRecord(
         attempt.id,

@@ -3,23 +3,25 @@
 One HTTP service on a local cluster, SIGKILL to its process N times; several clients ask without rest, each
 request by a connection of its own, at the address that the cluster names. A failed request is a refused
 or broken connection or a time-out of 1 s; the gap of a kill is the time from it to the next good answer.
-Run: python -m bench.services [--kills 20] [--clients 4]
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import random
 import signal
+import statistics
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from bench.cluster import bench_cluster, describe_machine, spread
+from bench import program
+from bench.titan.cluster import bench_cluster, versions
 from titan.fsm.queries import ServiceView
 from titan.sdk import AsyncClient, TitanJob
 
@@ -89,9 +91,8 @@ async def is_healthy(client: AsyncClient, *, after: int = 0) -> ServiceView:
             await asyncio.sleep(0.01)
 
 
-async def main(*, kills: int, clients: int) -> None:
-    """Print what was seen."""
-    print(describe_machine())
+async def killed(sizes: Mapping[str, Any]) -> program.Figures:
+    kills, clients = sizes["kills"], sizes["clients"]
     rng = random.Random(1)
     with tempfile.TemporaryDirectory(prefix="titan-bench-") as folder:
         pid_file = Path(folder, "pid")
@@ -109,7 +110,6 @@ async def main(*, kills: int, clients: int) -> None:
             seen = Clients(view)
             asking = [asyncio.create_task(seen.run()) for _ in range(clients)]
             gaps_ms = []
-            began_s = time.perf_counter()
             for _ in range(kills):
                 await asyncio.sleep(rng.uniform(0.5, 1.5))
                 os.kill(int(pid_file.read_text()), signal.SIGKILL)
@@ -117,7 +117,6 @@ async def main(*, kills: int, clients: int) -> None:
                 view = await is_healthy(client, after=view.attempt)
                 await asyncio.sleep(0.1)
                 gaps_ms.append(seen.gap_ms(killed_s + 0.005))
-            took_s = time.perf_counter() - began_s
             for task in asking:
                 task.cancel()
             await asyncio.gather(*asking, return_exceptions=True)
@@ -125,16 +124,13 @@ async def main(*, kills: int, clients: int) -> None:
             await client.stop_service("web")
             await client.close()
     failed = sum(seen.failed.values())
-    total = len(seen.good) + failed
-    print(f"{kills} kills in {took_s:.0f} s, {clients} clients: {total} requests, {failed} failed "
-          f"({', '.join(f'{count} {name}' for name, count in seen.failed.items())}), "
-          f"answered by {len(seen.answered_by)} processes, {view.restarts} restarts")  # fmt: skip
-    print(f"gap of a kill, ms: {spread(gaps_ms, digits=0)}; longest time without a good answer: "
-          f"{longest_ms:.0f} ms")  # fmt: skip
+    return {
+        "gap_ms": statistics.median(gaps_ms),
+        "gap_max_ms": max(gaps_ms),
+        "longest_ms": longest_ms,
+        "failed_share": failed / (failed + len(seen.good)),
+    }
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--clients", type=int, default=4)
-    asyncio.run(main(**vars(parser.parse_args())))
+    program.main({"services": lambda sizes: asyncio.run(killed(sizes))}, versions=versions)

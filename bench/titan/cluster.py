@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import titan
 from titan.cli.local import LocalCluster, Member, quiet_ports
 from titan.errors import TitanError
+from titan.sdk import AsyncClient
 from titan.wire.endpoint import dial
 from titan.wire.handler import Refusing
 from titan.wire.messages import ClusterInfo, GetCluster, Hello
@@ -96,19 +96,13 @@ async def bench_cluster(
             await asyncio.to_thread(local.stop)
 
 
-def describe_machine() -> str:
-    """One line about where this ran."""
-    model = "unknown CPU"
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
-    load = os.getloadavg()[0]
-    return f"{os.cpu_count()} × {model}, Python {sys.version.split()[0]}, load {load:.1f} before"
+async def has_workers(client: AsyncClient, *, count: int = 1, timeout_s: float = 20.0) -> None:
+    """Until so many workers have joined: what comes before is no part of any measure."""
+    async with asyncio.timeout(timeout_s):
+        while sum(one.state == "online" for one in await client.list_workers()) < count:
+            await asyncio.sleep(LOOK_AGAIN_S)
 
 
-def spread(values: Sequence[float], *, digits: int) -> str:
-    """Median (minimum–maximum)."""
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:,.{digits}f} ({low:,.{digits}f}–{high:,.{digits}f})"
+def versions() -> dict[str, str]:
+    """Of what is measured."""
+    return {"titan": titan.__version__, "python": sys.version.split()[0]}

@@ -1,20 +1,21 @@
-"""How long writes stand still after SIGKILL of the leader: twenty kills, one writer through the SDK.
+"""B7: how long writes stand still after SIGKILL of the leader; one writer through the SDK.
 
-Three masters on this machine. The gap is the longest time between two accepted writes around a kill;
-the dead master is started again and has caught up before the next kill.
-Run: python -m bench.failover [--kills 20]
+The gap is the longest time between two accepted writes around a kill; the dead master is started again and
+has caught up before the next kill.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import statistics
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import uvloop
 
-from bench.cluster import BenchCluster, bench_cluster, describe_machine
+from bench import program
+from bench.titan.cluster import BenchCluster, bench_cluster, versions
 from titan.sdk import AsyncClient
 
 
@@ -58,26 +59,18 @@ async def one_kill(cluster: BenchCluster, writer: Writer) -> float:
     return gap_ms
 
 
-async def main(*, kills: int) -> None:
-    """Print the distribution."""
-    print(describe_machine())
-    async with bench_cluster(workers=0) as cluster:
-        client = AsyncClient(cluster.addresses)
+async def kills(sizes: Mapping[str, Any]) -> program.Figures:
+    async with (
+        bench_cluster(workers=0) as cluster,
+        AsyncClient(cluster.addresses) as client,
+    ):
         writer = Writer(client)
         writing = asyncio.create_task(writer.run())
-        gaps_ms = sorted([await one_kill(cluster, writer) for _ in range(kills)])
+        gaps_ms = [await one_kill(cluster, writer) for _ in range(sizes["kills"])]
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
-        await client.close()
-    p99_ms = gaps_ms[min(len(gaps_ms) - 1, int(len(gaps_ms) * 0.99))]
-    print(f"gap in accepted writes after SIGKILL of the leader, {kills} kills: "
-          f"median {statistics.median(gaps_ms):.0f} ms, p99 {p99_ms:.0f} ms, "
-          f"min {gaps_ms[0]:.0f} ms, max {gaps_ms[-1]:.0f} ms")  # fmt: skip
-    print("all, ms:", " ".join(f"{gap:.0f}" for gap in gaps_ms))
+    return {"gap_ms": statistics.median(gaps_ms), "gap_max_ms": max(gaps_ms)}
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=20)
-    options = parser.parse_args()
-    uvloop.run(main(kills=options.kills))
+    program.main({"B7": lambda sizes: uvloop.run(kills(sizes))}, versions=versions)

@@ -1,23 +1,25 @@
-"""One large artifact and the jobs that take it: seconds, and bytes that each master has sent.
+"""One large artifact and the jobs that take it: seconds, and MiB that the masters have sent.
 
 Three masters and four workers on this machine. One job makes a file; then one job on each worker takes it,
 and then another one on each.
-Run: python -m bench.files [--mib 1024]
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import time
 import urllib.request
+from collections.abc import Mapping
+from typing import Any
 
 import uvloop
 
-from bench.cluster import BenchCluster, bench_cluster, describe_machine
+from bench import program
+from bench.titan.cluster import BenchCluster, bench_cluster, has_workers, versions
 from titan.sdk import AsyncClient, TitanJob
 
 WORKERS = 4
+HOLD_S = 2
 
 
 def sent(cluster: BenchCluster) -> list[int]:
@@ -31,24 +33,20 @@ def sent(cluster: BenchCluster) -> list[int]:
     return found
 
 
-async def main(*, mib: int) -> None:
-    """Print what each round took."""
-    print(describe_machine())
+async def spread_out(sizes: Mapping[str, Any]) -> program.Figures:
+    mib, figures = sizes["mib"], {}
     async with (
-        bench_cluster(masters=3, workers=WORKERS, slots=1) as cluster,
+        bench_cluster(workers=WORKERS, slots=1) as cluster,
         AsyncClient(cluster.addresses, deadline_s=60) as client,
     ):
-        while len(await client.list_workers()) < WORKERS:
-            await asyncio.sleep(0.1)
+        await has_workers(client, count=WORKERS)
         make = TitanJob(
-            "make",
-            command=f"head -c {mib}M /dev/urandom > big",
-            artifacts={"out": ["big"]},
+            "make", command=f"head -c {mib}M /dev/urandom > big", artifacts={"out": ["big"]}
         )
         start = time.perf_counter()
         run = await client.submit_job(make)
         assert await run.wait(600) == "COMPLETED", await client.list_jobs(run.id)
-        print(f"make {mib} MiB and store it: {time.perf_counter() - start:.1f} s")
+        figures["make_s"] = time.perf_counter() - start
         for name in ("first", "second"):
             before = await asyncio.to_thread(sent, cluster)
             start = time.perf_counter()
@@ -57,25 +55,18 @@ async def main(*, mib: int) -> None:
                 [
                     TitanJob(
                         f"{name}{n}",
-                        command="stat -c %s big && sleep 2",
-                        parents=["make"],
+                        command=f"stat -c %s big && sleep {HOLD_S}",
                         artifacts={"in": ["make:big"]},
                     )
                     for n in range(WORKERS)
                 ]
             )
             assert await run.wait(600) == "COMPLETED", await client.list_jobs(run.id)
-            took_s = time.perf_counter() - start - 2
+            figures[f"{name}_s"] = time.perf_counter() - start - HOLD_S
             after = await asyncio.to_thread(sent, cluster)
-            megabytes = [(b - a) // 2**20 for a, b in zip(before, after, strict=True)]
-            workers = {job.worker for job in await client.list_jobs(run.id) if name in job.id}
-            print(
-                f"{name} job on each of {len(workers)} workers: {took_s:.1f} s besides the job; "
-                f"MiB sent by each master: {megabytes}"
-            )
+            figures[f"{name}_sent_mib"] = (sum(after) - sum(before)) / 2**20
+    return figures
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mib", type=int, default=1024)
-    uvloop.run(main(mib=parser.parse_args().mib))
+    program.main({"files": lambda sizes: uvloop.run(spread_out(sizes))}, versions=versions)
