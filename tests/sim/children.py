@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.sim.loop import Life, SimLoop
 from titan.exec.warden_client import Reports
@@ -91,7 +91,10 @@ class SimWarden:
         cwd: Path,
         env: Mapping[bytes, bytes],
         log: Path,
+        how: Mapping[str, Any] | None = None,
+        door: object = None,
     ) -> None:
+        assert door is None, "functions are not simulated"
         self.loop.later(SPAWN_S, self._start, attempt, dict(env), log)
 
     def _start(self, attempt: AttemptId, env: dict[bytes, bytes], log: Path) -> None:
