@@ -16,6 +16,7 @@ _DEFAULT_SIGNALS = (
     signal.SIGPIPE,
     signal.SIGXFSZ,
     signal.SIGINT,
+    signal.SIGQUIT,  # a shell starts what follows with an ampersand with these two ignored
     signal.SIGTERM,
     signal.SIGHUP,
 )
