@@ -19,6 +19,7 @@ from typing import Final
 from titan.errors import Unavailable
 from titan.exec.archives import ArchiveRefused, unpack
 from titan.exec.drivers import CannotStart
+from titan.exec.fetching import Fetches
 from titan.exec.files.download import BlobSource, download
 from titan.ids import Digest, is_digest
 from titan.limits import BUNDLE_BYTES_MAX
@@ -42,7 +43,7 @@ class BundleCache:
         self._source = source
         self._bytes_max = bytes_max
         self._entries: dict[Digest, _Entry] = {}
-        self._fetches: dict[Digest, asyncio.Task[None]] = {}
+        self._fetches = Fetches(self._fetch, what="bundle")
         self._uses = 0
         root.mkdir(parents=True, exist_ok=True)
         self._load()
@@ -53,7 +54,7 @@ class BundleCache:
         if not is_digest(digest):
             raise CannotStart(f"{digest!r} is not the digest of a bundle")
         while digest not in self._entries:
-            await self._fetched(digest)
+            await self._fetches.join(digest)
         entry = self._entries[digest]
         self._uses += 1
         entry.used = self._uses
@@ -65,9 +66,7 @@ class BundleCache:
 
     async def close(self) -> None:
         """Stop fetching."""
-        for task in self._fetches.values():
-            task.cancel()
-        await asyncio.gather(*self._fetches.values(), return_exceptions=True)
+        await self._fetches.close()
 
     @property
     def size_bytes(self) -> int:
@@ -75,20 +74,6 @@ class BundleCache:
         return sum(entry.size_bytes for entry in self._entries.values())
 
     # --- fetching -----------------------------------------------------------------------------
-
-    async def _fetched(self, digest: Digest) -> None:
-        """Join the one task that fetches this bundle. A waiter that gives up leaves it running."""
-        task = self._fetches.get(digest)
-        if task is None:
-            task = asyncio.create_task(self._fetch(digest), name=f"fetch bundle {digest[:12]}")
-            self._fetches[digest] = task
-            task.add_done_callback(lambda done: self._fetch_over(digest, done))
-        await asyncio.shield(task)
-
-    def _fetch_over(self, digest: Digest, done: asyncio.Task[None]) -> None:
-        self._fetches.pop(digest, None)
-        if not done.cancelled():
-            done.exception()  # every waiter may have given up: then nobody else asks for it
 
     async def _fetch(self, digest: Digest) -> None:
         part = self._root / f"{digest}.part"

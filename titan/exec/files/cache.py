@@ -17,6 +17,7 @@ from typing import Final
 
 from titan.errors import Unavailable
 from titan.exec.drivers import CannotStart
+from titan.exec.fetching import Fetches
 from titan.exec.files.download import BlobSource, download
 from titan.ids import Digest, is_digest
 from titan.spec.fileset import sha256_of
@@ -40,7 +41,7 @@ class FileCache:
         self._source = source
         self._bytes_max = bytes_max
         self._entries: dict[Digest, _Entry] = {}
-        self._fetches: dict[Digest, asyncio.Task[None]] = {}
+        self._fetches = Fetches(self._fetch, what="blob")
         self._uses = 0
         root.mkdir(parents=True, exist_ok=True)
         self._load()
@@ -51,7 +52,7 @@ class FileCache:
         if not is_digest(digest):
             raise CannotStart(f"{digest!r} is not a digest")
         while not await self._is_here(digest):
-            await self._fetched(digest)
+            await self._fetches.join(digest)
         entry = self._entries[digest]
         self._touch(entry)
         entry.users += 1
@@ -76,9 +77,7 @@ class FileCache:
 
     async def close(self) -> None:
         """Stop fetching."""
-        for task in self._fetches.values():
-            task.cancel()
-        await asyncio.gather(*self._fetches.values(), return_exceptions=True)
+        await self._fetches.close()
 
     @property
     def size_bytes(self) -> int:
@@ -105,20 +104,6 @@ class FileCache:
         return False
 
     # --- fetching -----------------------------------------------------------------------------
-
-    async def _fetched(self, digest: Digest) -> None:
-        """Join the one task that fetches this blob. A waiter that gives up leaves it running."""
-        task = self._fetches.get(digest)
-        if task is None:
-            task = asyncio.create_task(self._fetch(digest), name=f"fetch blob {digest[:12]}")
-            self._fetches[digest] = task
-            task.add_done_callback(lambda done: self._fetch_over(digest, done))
-        await asyncio.shield(task)
-
-    def _fetch_over(self, digest: Digest, done: asyncio.Task[None]) -> None:
-        self._fetches.pop(digest, None)
-        if not done.cancelled():
-            done.exception()  # every waiter may have given up: then nobody else asks for it
 
     async def _fetch(self, digest: Digest) -> None:
         part, place = self._root / f"{digest}{_PART}", self._root / digest
