@@ -7,8 +7,9 @@
     print(run, run.wait())
 
 Importing it is light on purpose: what talks to the network is loaded by the first client. `aio.py` is
-the one implementation, `client.py` its face for code without asyncio, `transport.py` the only place
-that knows of connections, leaders and retries.
+the one implementation, in parts of one file per noun; `client.py` is its face for code without asyncio,
+with a `*_face.py` beside each part; `transport.py` is the only place that knows of connections, leaders
+and retries.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from typing import TYPE_CHECKING
 
 from titan.sdk.anything import ANY
 from titan.sdk.calls_face import CallHandle
-from titan.sdk.client import RunHandle, TitanClient
+from titan.sdk.client import TitanClient
 from titan.sdk.context import TaskContext, current
 from titan.sdk.edits import RunEdits
 from titan.sdk.functions import Task, task
 from titan.sdk.graphs import Pipeline, pipeline
+from titan.sdk.handles_face import RunHandle
 from titan.sdk.jobs import TitanJob
 from titan.sdk.nodes import Node
 

@@ -1,28 +1,18 @@
-"""Budgets and agent runs for code without asyncio: the part of `TitanClient` about them.
-
-A face like `client.py`: every method hands its call over.
-"""
+"""Budgets and agent runs, for code without asyncio: the twin of `budgets.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from titan.sdk.face import Face
 
 if TYPE_CHECKING:
     from titan.fsm.budget_queries import AgentRunView, BudgetView
-    from titan.sdk.aio import AsyncClient
-
-T = TypeVar("T")
 
 
-class BudgetsFace:
-    """What `TitanClient` has of budgets. Whoever mixes it in says how calls are handed over."""
-
-    def _here(self) -> AsyncClient:
-        raise NotImplementedError
-
-    def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        raise NotImplementedError
+class BudgetsFace(Face):
+    """Budgets of a client."""
 
     def set_budget(
         self,

@@ -1,18 +1,16 @@
-"""Functions as jobs for code without asyncio: the part of `TitanClient` about them.
-
-A face like `client.py`: every method hands its call over.
-"""
+"""Functions as jobs, for code without asyncio: the twin of `calls.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
+from titan.sdk.face import Face
+
 if TYPE_CHECKING:
-    from titan.sdk.aio import AsyncClient
-    from titan.sdk.client import RunHandle
     from titan.sdk.functions import Task
     from titan.sdk.graphs import Pipeline
+    from titan.sdk.handles_face import RunHandle
     from titan.sdk.nodes import Node
 
 T = TypeVar("T")
@@ -46,17 +44,8 @@ class CallHandle(Generic[T]):
         return self.run._client.fetch_logs(self.node.id, self.id)
 
 
-class CallsFace:
-    """What `TitanClient` has of functions. Whoever mixes it in says how calls are handed over."""
-
-    def _here(self) -> AsyncClient:
-        raise NotImplementedError
-
-    def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        raise NotImplementedError
-
-    def _run_handle(self, run_id: str, nodes: Iterable[Node[Any]]) -> RunHandle:
-        raise NotImplementedError
+class CallsFace(Face):
+    """Functions of a client."""
 
     def submit(self, task: Task[P, T], /, *args: P.args, **kwargs: P.kwargs) -> CallHandle[T]:
         """Start a run of one call of a task; inside of a task, a child of its own run.

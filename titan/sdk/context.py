@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from titan.errors import UserError
 
 if TYPE_CHECKING:
-    from titan.sdk.client import RunHandle, TitanClient
+    from titan.sdk.client import TitanClient
     from titan.sdk.commit import Commit
     from titan.sdk.fencing import Fence
+    from titan.sdk.handles_face import RunHandle
     from titan.sdk.in_task import AsyncTaskContext
     from titan.sdk.jobs import TitanJob
     from titan.sdk.signals import Signal

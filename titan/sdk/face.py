@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from titan.sdk.aio import AsyncClient
-    from titan.sdk.client import RunHandle
     from titan.sdk.handles import AsyncRunHandle
+    from titan.sdk.handles_face import RunHandle
+    from titan.sdk.nodes import Node
 
 T = TypeVar("T")
+Parameter = str | int | float | bool | None
 
 
 class Face:
@@ -26,4 +28,7 @@ class Face:
         raise NotImplementedError
 
     def _handle(self, work: Coroutine[Any, Any, AsyncRunHandle]) -> RunHandle:
+        raise NotImplementedError
+
+    def _run_handle(self, run_id: str, nodes: Iterable[Node[Any]]) -> RunHandle:
         raise NotImplementedError

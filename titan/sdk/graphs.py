@@ -17,7 +17,8 @@ from titan.sdk.nodes import Node
 from titan.sdk.projects import Home, home_of
 
 if TYPE_CHECKING:
-    from titan.sdk.client import RunHandle, TitanClient
+    from titan.sdk.client import TitanClient
+    from titan.sdk.handles_face import RunHandle
     from titan.spec.model import JobSpec
 
 R = TypeVar("R")

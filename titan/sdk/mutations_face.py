@@ -1,31 +1,23 @@
-"""`MutationsApi` for code without asyncio: each method hands its call to the one of that name."""
+"""Changing live runs, for code without asyncio: the twin of `mutations.py`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from titan.sdk.edits import RunEdits
+from titan.sdk.face import Face
 
 if TYPE_CHECKING:
     from titan.fsm.commands.mutation import AnyEdit
     from titan.fsm.graph_queries import DeadView, RevisionView
-    from titan.sdk.aio import AsyncClient
     from titan.sdk.mutations import Graph
 
-T = TypeVar("T")
 
-
-class MutationsFace:
-    """Part of `TitanClient`. Every change answers the run's new revision."""
-
-    if TYPE_CHECKING:
-
-        def _here(self) -> AsyncClient: ...
-
-        def _call(self, work: Coroutine[Any, Any, T]) -> T: ...
+class MutationsFace(Face):
+    """Changes of runs. Every change answers the run's new revision."""
 
     def mutate(
         self,

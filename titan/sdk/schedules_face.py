@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from titan.fsm.queries import ScheduleView
-    from titan.sdk.client import RunHandle
+    from titan.sdk.handles_face import RunHandle
     from titan.spec.model import Scalar
 
 

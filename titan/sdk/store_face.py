@@ -1,7 +1,4 @@
-"""The key-value store and locks for code without asyncio: the part of `TitanClient` about them.
-
-A face like `client.py`: every method hands its call over.
-"""
+"""The key-value store and locks, for code without asyncio: the twin of `store.py` and `locks.py`."""
 
 from __future__ import annotations
 
