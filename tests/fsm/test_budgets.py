@@ -9,14 +9,6 @@ import pytest
 from tests.fsm.driver import MachineDriver, call, chain, job
 from tests.fsm.logs import steps_at_most
 from titan import limits
-from titan.fsm.budget_queries import (
-    AgentRunView,
-    BudgetView,
-    GetAgentRun,
-    GetBudget,
-    ListAgentRuns,
-    ListBudgets,
-)
 from titan.fsm.commands import (
     AddJobs,
     CancelRun,
@@ -36,6 +28,14 @@ from titan.fsm.commands import (
 from titan.fsm.commands.mutation import Add
 from titan.fsm.machine import Machine
 from titan.fsm.outcomes import Rejected
+from titan.fsm.queries.budgets import (
+    AgentRunView,
+    BudgetView,
+    GetAgentRun,
+    GetBudget,
+    ListAgentRuns,
+    ListBudgets,
+)
 from titan.fsm.views import read
 from titan.ids import AttemptId, JobId, RunId
 from titan.limits import FINISHED_KEEP_MS

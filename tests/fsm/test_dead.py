@@ -11,9 +11,9 @@ from tests.fsm.driver import MachineDriver, job
 from titan.errors import NotFound
 from titan.fsm.commands import CancelRun, MutateRun, RetryJob
 from titan.fsm.commands.mutation import Rerun
-from titan.fsm.graph_queries import DeadView, ListDead
 from titan.fsm.invariants import validate
 from titan.fsm.machine import Machine
+from titan.fsm.queries.graph import DeadView, ListDead
 from titan.fsm.views import read
 from titan.ids import JobId, RunId
 from titan.limits import FINISHED_KEEP_MS

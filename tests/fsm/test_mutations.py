@@ -42,11 +42,11 @@ from titan.fsm.commands.mutation import (
     Undo,
 )
 from titan.fsm.events import AttemptRevoked, JobReady, JobWithdrawn
-from titan.fsm.graph_queries import GetGraph, GraphView, ListRevisions, RevisionView
 from titan.fsm.handling import Budget
 from titan.fsm.machine import Machine
 from titan.fsm.outcomes import SETTLING, Applied, Rejected
 from titan.fsm.policy import decode_spec
+from titan.fsm.queries.graph import GetGraph, GraphView, ListRevisions, RevisionView
 from titan.fsm.views import read
 from titan.ids import JobId, RunId
 

@@ -10,7 +10,7 @@ import msgspec
 from titan.cli import ask, output
 from titan.cli.options import json_option, masters_option
 from titan.errors import UserError
-from titan.fsm.budget_queries import AgentRunView, BudgetView
+from titan.fsm.queries.budgets import AgentRunView, BudgetView
 
 if TYPE_CHECKING:
     from titan.sdk import AsyncClient

@@ -13,7 +13,7 @@ from titan.cli import ask, output
 from titan.cli.jobs import show_job
 from titan.cli.options import Decorator, json_option, masters_option
 from titan.errors import UserError
-from titan.fsm.graph_queries import DeadView
+from titan.fsm.queries.graph import DeadView
 
 if TYPE_CHECKING:
     from titan.sdk import AsyncClient

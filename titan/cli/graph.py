@@ -10,7 +10,7 @@ import click
 from titan.cli import ask, output
 from titan.cli.options import json_option, masters_option
 from titan.errors import UserError
-from titan.fsm.graph_queries import RevisionView, VertexView
+from titan.fsm.queries.graph import RevisionView, VertexView
 
 if TYPE_CHECKING:
     from titan.sdk import AsyncClient

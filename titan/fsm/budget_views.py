@@ -8,7 +8,7 @@ from typing import Final
 
 from titan.errors import NotFound
 from titan.fsm import budgets
-from titan.fsm.budget_queries import (
+from titan.fsm.queries.budgets import (
     AgentRunView,
     BudgetView,
     GetAgentRun,

@@ -15,7 +15,8 @@ import msgspec
 from titan.errors import NotFound
 from titan.fsm import dead, revisions
 from titan.fsm.commands.mutation import Fields
-from titan.fsm.graph_queries import (
+from titan.fsm.policy import decode_spec
+from titan.fsm.queries.graph import (
     DeadView,
     GetGraph,
     GraphView,
@@ -24,7 +25,6 @@ from titan.fsm.graph_queries import (
     RevisionView,
     VertexView,
 )
-from titan.fsm.policy import decode_spec
 from titan.fsm.reasons import Reasons
 from titan.fsm.records.revisions import Changed, Revision
 from titan.fsm.state import Job, Run, State

@@ -1,4 +1,4 @@
-"""Reading the state: the answer to every query, in the shapes of `queries.py`.
+"""Reading the state: the answer to every query, in the shapes of `queries/`.
 
 Changes nothing. Times are as committed; what a view says is true at `State.index`.
 """
@@ -12,11 +12,9 @@ from typing import Any, Final
 from titan.errors import NotFound
 from titan.fsm import mutation_views
 from titan.fsm import views_coordination as coordination
-from titan.fsm.budget_queries import GetAgentRun, GetBudget, ListAgentRuns, ListBudgets
 from titan.fsm.budget_views import get_agent_run, get_budget, list_agent_runs, list_budgets
 from titan.fsm.file_views import get_artifact, get_outputs, list_artifacts
 from titan.fsm.gate_views import decision_views, get_gate, list_gates
-from titan.fsm.graph_queries import GetGraph, ListDead, ListRevisions
 from titan.fsm.kin import subrun_of
 from titan.fsm.mutation_views import page
 from titan.fsm.pipeline_views import get_pipeline, list_pipelines
@@ -56,7 +54,9 @@ from titan.fsm.queries import (
     RunView,
     WorkerView,
 )
-from titan.fsm.query import Query
+from titan.fsm.queries.base import Query
+from titan.fsm.queries.budgets import GetAgentRun, GetBudget, ListAgentRuns, ListBudgets
+from titan.fsm.queries.graph import GetGraph, ListDead, ListRevisions
 from titan.fsm.reasons import Reasons
 from titan.fsm.records.pools import AWAITED, JOINED, Pool
 from titan.fsm.schedule_views import get_schedule, list_schedules

@@ -12,7 +12,7 @@ import msgspec
 from titan.errors import UserError
 from titan.fsm.events import AnyEvent, KeyChanged, LockChanged, MailChanged, StateReplaced
 from titan.fsm.queries import GetClaim, KvGet, PeekSignal, decode_query
-from titan.fsm.query import Query
+from titan.fsm.queries.base import Query
 from titan.fsm.views import read
 from titan.master.replica import Replica
 from titan.master.watchers import Admission, Watcher

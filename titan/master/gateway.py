@@ -24,7 +24,7 @@ from titan.errors import (
 from titan.fsm.commands import VERSION, decode_client_command
 from titan.fsm.outcomes import Rejected
 from titan.fsm.queries import GetJob, ListWorkers, decode_query
-from titan.fsm.query import Query
+from titan.fsm.queries.base import Query
 from titan.fsm.views import read
 from titan.ids import JobId, RunId
 from titan.master.blob_ledger import BlobLedger

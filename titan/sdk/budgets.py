@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from titan.errors import InvalidSpec
-from titan.fsm.budget_queries import (
+from titan.fsm.commands import SetBudget
+from titan.fsm.queries.budgets import (
     AgentRunView,
     BudgetView,
     GetAgentRun,
@@ -14,7 +15,6 @@ from titan.fsm.budget_queries import (
     ListAgentRuns,
     ListBudgets,
 )
-from titan.fsm.commands import SetBudget
 from titan.limits import DURATION_MS_MAX, LIST_PAGE_MAX
 from titan.sdk.core import Core
 from titan.spec.budgets import BudgetSpec, given

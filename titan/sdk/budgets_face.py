@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from titan.sdk.face import Face
 
 if TYPE_CHECKING:
-    from titan.fsm.budget_queries import AgentRunView, BudgetView
+    from titan.fsm.queries.budgets import AgentRunView, BudgetView
 
 
 class BudgetsFace(Face):

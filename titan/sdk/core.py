@@ -12,7 +12,7 @@ import msgspec
 
 from titan.errors import NotLeader, ProtocolError
 from titan.fsm.commands import Command, encode_command
-from titan.fsm.query import Query
+from titan.fsm.queries.base import Query
 from titan.ids import AttemptId
 from titan.limits import CLIENT_DEADLINE_S
 from titan.sdk.context import attempt_id

@@ -13,7 +13,7 @@ import msgspec
 from titan.errors import Conflict, NotFound
 from titan.fsm.commands import MutateRun
 from titan.fsm.commands.mutation import Add, AnyEdit, Rerun, RerunFailed, Undo
-from titan.fsm.graph_queries import (
+from titan.fsm.queries.graph import (
     DeadView,
     GetGraph,
     GraphView,

@@ -12,7 +12,7 @@ from titan.sdk.face import Face
 
 if TYPE_CHECKING:
     from titan.fsm.commands.mutation import AnyEdit
-    from titan.fsm.graph_queries import DeadView, RevisionView
+    from titan.fsm.queries.graph import DeadView, RevisionView
     from titan.sdk.mutations import Graph
 
 

@@ -18,7 +18,7 @@ from aiohttp import web
 from titan.consensus.api import Raft
 from titan.errors import TitanError
 from titan.fsm.commands import ClientCommand, encode_command
-from titan.fsm.query import Query
+from titan.fsm.queries.base import Query
 from titan.fsm.state import State
 from titan.fsm.views import read
 from titan.master.feed import Feed

@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from titan.errors import UserError
-from titan.fsm.budget_queries import (
+from titan.fsm.commands import SetBudget
+from titan.fsm.queries.budgets import (
     AgentRunView,
     BudgetView,
     GetAgentRun,
@@ -16,7 +17,6 @@ from titan.fsm.budget_queries import (
     ListAgentRuns,
     ListBudgets,
 )
-from titan.fsm.commands import SetBudget
 from titan.limits import DURATION_MS_MAX, LIST_PAGE_MAX
 from titan.master.http.api import Api
 from titan.master.http.runs import ReadQuery

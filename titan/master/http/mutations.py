@@ -9,7 +9,7 @@ import msgspec
 from titan.errors import NotFound
 from titan.fsm.commands import MutateRun
 from titan.fsm.commands.mutation import AnyEdit, Rerun
-from titan.fsm.graph_queries import (
+from titan.fsm.queries.graph import (
     DeadView,
     GetGraph,
     GraphView,

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from titan.errors import NotFound, UserError
 from titan.fsm.queries import GetJob, GetRun, KvGet, KvList, ListJobs, ListRuns, ListWorkers
-from titan.fsm.query import Query
+from titan.fsm.queries.base import Query
 from titan.ids import JobId, RunId
 from titan.limits import FACTS_PER_PUSH_MAX, LIST_PAGE_MAX
 from titan.master.feed import EVERYTHING, FACT, Follower, Id, Interest

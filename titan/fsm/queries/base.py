@@ -1,4 +1,4 @@
-"""What every question to the state has in common. The questions: `queries.py` and its like."""
+"""What every question to the state has in common. The questions: one file per noun beside this one."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from titan.fsm.query import Query
+from titan.fsm.queries.base import Query
 from titan.ids import RunId
 
 

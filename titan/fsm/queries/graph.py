@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from titan.fsm.commands.mutation import Fields
-from titan.fsm.query import Query
+from titan.fsm.queries.base import Query
 from titan.ids import JobId, RunId, WorkerId
 
 
