@@ -1,6 +1,6 @@
 """What declarations may ask for one day and this version does not run: refused by name, never ignored.
 
-One table. A feature that is built deletes its rows here and adds its row to `fields.py`.
+One table. A feature that is built deletes its rows here and adds its row to `fields/`.
 """
 
 from __future__ import annotations

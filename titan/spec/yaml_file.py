@@ -1,7 +1,7 @@
 """A pipeline's YAML file into a `PipelineSpec`, with every mistake found at once and located.
 
 Owns the order of reading: tree, known names, what this version does not run, values, defaults, files,
-graph. What a field means is in `fields.py`. Reads the file itself and looks whether named files exist;
+graph. What a field means is in `fields/`. Reads the file itself and looks whether named files exist;
 packing them is `bundle.py`'s.
 """
 

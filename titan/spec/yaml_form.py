@@ -1,6 +1,6 @@
 """From a declaration in its normal form back to what people write in a pipeline's YAML.
 
-The way back of `fields.py`: units, names and nesting as in a file, defaults left out. The dashboard's
+The way back of `fields/`: units, names and nesting as in a file, defaults left out. The dashboard's
 constructor loads past runs and saved pipelines by it. Raises `UserError` for what pages cannot show.
 """
 
