@@ -143,7 +143,7 @@ async def test_without_a_majority_nothing_is_promised() -> None:
 
 
 async def test_a_read_that_cannot_be_proved_times_out(single: Shell) -> None:
-    single.node._replica._reads.settle = lambda *, applied_index: False  # type: ignore[method-assign]
+    single.node._replica._leading._reads.settle = lambda *, applied_index: False  # type: ignore[method-assign]
     with pytest.raises(TimedOut):
         await single.node.read_index(timeout_s=0.05)
 

@@ -14,33 +14,28 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from titan import limits
 from titan.consensus import codec
 from titan.consensus.api import RaftStatus, ReplicatedMachine
 from titan.consensus.applier import Applier
 from titan.consensus.bootstrap import start_members
-from titan.consensus.changes import Changes
 from titan.consensus.codec import Message
 from titan.consensus.config import RaftConfig
 from titan.consensus.disk import Disk
 from titan.consensus.guard import Guard
-from titan.consensus.handover import Handover, Patience
 from titan.consensus.installer import Installer
-from titan.consensus.journal import CHANGE, Entry, Journal
-from titan.consensus.library import LEADER, REGULAR, Core
-from titan.consensus.membership import Membership, Roster, encode
-from titan.consensus.proposals import Proposals, Waiter
-from titan.consensus.reads import Reads
+from titan.consensus.journal import Entry, Journal
+from titan.consensus.leading import Leading
+from titan.consensus.library import LEADER, Core
+from titan.consensus.membership import Membership, Roster
+from titan.consensus.proposals import Waiter
 from titan.consensus.replication import Replication
 from titan.consensus.room import Room
 from titan.consensus.rules import ALL_RULES, Rule
 from titan.consensus.snapshots import SnapshotFiles
 from titan.consensus.snapshotter import Background, Snapshotter
 from titan.consensus.status import view
-from titan.errors import DiskFull, LimitExceeded, NotLeader
 
 _AFTER_S: Final = 0.0005  # the library acts strictly after a deadline
-_COMMIT_NOTICE_S: Final = 0.003  # an idle leader tells of a commit this soon
 
 
 class Link(Protocol):
@@ -85,20 +80,19 @@ class Replica:
             files=self._files, snapshotter=self._snapshotter,
         )  # fmt: skip
         self._replication = Replication(log=self._journal, snapshots=self._files, send=link.send)
-        self._proposals = Proposals()
-        self._reads = Reads()
         self._applier = Applier(
             machine, members=self.members, member_id=config.member_id, send=self._post
         )
         self._roster: Roster | None = None  # the one that everything here was told of
         self._outbox: list[tuple[str, Message]] = []
-        self._reign = 0  # the term this member leads or led last
-        self._handover = Handover()
         self.room = Room(self._journal, clock=clock)
-        self._commit_noticed_at: float | None = None
+        self._leading = Leading(
+            config, members=self.members, journal=self._journal, replication=self._replication,
+            room=self.room, clock=clock, rules=rules, counters=self.counters,
+            follow_roster=self._follow_roster,
+        )  # fmt: skip
         self.core: Core
         self.guard: Guard
-        self._changes: Changes
 
     # --- life ------------------------------------------------------------------------------
 
@@ -120,13 +114,7 @@ class Replica:
             send=self._post, clock=self._clock, rng=self._rng, rules=self._rules,
             counters=self.counters,
         )  # fmt: skip
-        self._changes = Changes(
-            self.core,
-            config=self.config,
-            members=self.members,
-            rules=self._rules,
-            clock=self._clock,
-        )
+        self._leading.bind(self.core)
         self._follow_roster()
         self._journal.sync()
         self._is_open = True
@@ -145,7 +133,7 @@ class Replica:
 
     def close(self) -> None:
         """Sync and close the files; whoever waits is refused."""
-        self._stop_waiting()
+        self._leading.stop_waiting()
         self._is_open = False
         self._snapshotter.close()
         self._journal.close()
@@ -169,7 +157,7 @@ class Replica:
         self._follow_roster()
         if message["type"] == codec.ACK:
             self.room.heard(peer, has_room=message["has_room"])
-            self._settle_reads()
+            self._leading.settle_reads()
 
     def peer_up(self, peer: str) -> None:
         """Messages to `peer` have a way now."""
@@ -188,62 +176,33 @@ class Replica:
 
     def propose(self, payload: bytes, waiter: Waiter) -> None:
         """Queue an entry. Raises `NotLeader`, `DiskFull`, `LimitExceeded`, `Unavailable`."""
-        self._need_to_lead()
-        if len(payload) > limits.ENTRY_BYTES_MAX:
-            raise LimitExceeded(f"an entry of {len(payload)} bytes")
-        if not self.room.is_here:
-            raise DiskFull(hint="free space in the data directory")
-        self._proposals.put(payload, waiter)
+        self._leading.propose(payload, waiter)
 
     def read_index(self, waiter: Waiter) -> None:
         """Ask for an index at which a local read is linearizable. Raises `NotLeader`."""
-        if not self.core.is_leader:
-            raise NotLeader(leader=self.core.leader or None)
-        self._reads.put(waiter)
+        self._leading.read_index(waiter)
 
     def begin_transfer(self, peer: str | None, waiter: Waiter) -> None:
         """Hand over to `peer`, None: the most caught-up. Raises `NotLeader`, `Unavailable`."""
-        voters = self.members.voting_peers
-        self._handover.begin(self.core, peer=peer, voters=voters, waiter=waiter)
+        self._leading.begin_transfer(peer, waiter)
 
     def add_member(self, address: str, *, member_id: str, waiter: Waiter) -> None:
         """Let a newcomer learn; it counts once it has caught up. Raises, see `Changes.add`."""
-        self._need_to_lead()
-        self._append_roster(self._changes.add(address, member_id=member_id), waiter)
+        self._leading.add_member(address, member_id=member_id, waiter=waiter)
 
     def remove_member(self, address: str, *, member_id: str, waiter: Waiter) -> None:
         """Take a member out for good. Raises, see `Changes.remove`."""
-        self._need_to_lead()
-        self._append_roster(self._changes.remove(address, member_id=member_id), waiter)
-
-    def _need_to_lead(self) -> None:
-        if not self.core.is_leader or self._handover.is_under_way:
-            raise NotLeader(leader=None if self.core.is_leader else self.core.leader or None)
-
-    def _append_roster(self, roster: Roster, waiter: Waiter | None = None) -> None:
-        index, term = self._journal.last_index + 1, self.core.term
-        self._journal.add(CHANGE + encode(roster), index, term)
-        self._follow_roster()
-        if waiter is not None:
-            self._proposals.appended(waiter, index=index, term=term)
+        self._leading.remove_member(address, member_id=member_id, waiter=waiter)
 
     def abort_transfer(self) -> None:
         """Go on leading."""
-        self._handover.abort()
+        self._leading.abort_transfer()
 
     # --- rounds ----------------------------------------------------------------------------
 
     def begin_round(self) -> bool:
         """Append and send what is new. Says whether anything was sent."""
-        if not self.core.is_leader:
-            return False
-        took = self._append_proposals()
-        read = self._start_reads()
-        told = self._commit_noticed_at is not None and self._clock() >= self._commit_noticed_at
-        has_news = took or read or told or self._replication.has_backlog()
-        if has_news:
-            self.core.replicate()
-        return has_news
+        return self.core.is_leader and self._leading.begin_round()
 
     def finish_round(self) -> None:
         """Make durable, let out, tick, make durable, let out, answer."""
@@ -259,32 +218,15 @@ class Replica:
         """Whether something waits that the round just finished could not do."""
         if self._journal.is_dirty or not self.core.is_leader:
             return self._journal.is_dirty
-        waits = self._proposals.is_waiting or (self._reads.is_waiting and self.is_ready)
-        return waits or self._replication.has_backlog()
+        return self._leading.wants_round
 
     def next_due(self) -> float:
         """When the next round must start even if nothing happens, on the injected clock."""
         if not self.core.is_leader:
             return self.core.election_due + _AFTER_S
         due = self.core.heartbeat_due + _AFTER_S
-        return due if self._commit_noticed_at is None else min(due, self._commit_noticed_at)
-
-    def _append_proposals(self) -> bool:
-        taken = self._proposals.take()
-        term, index = self.core.term, self._journal.last_index
-        for payload, waiter in taken:
-            index += 1
-            self._journal.add(REGULAR + payload, index, term)
-            self._proposals.appended(waiter, index=index, term=term)
-        return bool(taken)
-
-    def _start_reads(self) -> bool:
-        if not self._reads.is_waiting or not self.is_ready:
-            return False
-        self._reads.start_batch(
-            commit_index=self.core.commit_index, next_seq=self._replication.seq + 1
-        )
-        return True
+        notice = self._leading.commit_noticed_at
+        return due if notice is None else min(due, notice)
 
     def _persist(self) -> None:
         self._journal.sync()
@@ -303,63 +245,12 @@ class Replica:
     @property
     def is_ready(self) -> bool:
         """Whether this member leads and has applied an entry of its own term."""
-        return self.core.is_leader and 0 < self.core.noop_index <= self.core.applied_index
+        return self._leading.is_ready
 
     def _settle(self) -> None:
-        self._proposals.settle()
-        if self.core.is_leader and self.core.term == self._reign:
-            self._settle_reads()
-            self._notice_commit()
-            self._handover.drive(self.core)
-            self._promote()
-            self._yield_when_full()
-        else:
-            self._commit_noticed_at = None
-            self._stop_waiting()
+        self._leading.settle()
         if self._journal.bytes_in_view > self.config.snapshot_log_bytes:
             self.core.request_compaction()
-
-    def _yield_when_full(self) -> None:
-        """A leader without space refuses every write, so one that has some should lead (H33)."""
-        if self.room.is_here or self._handover.is_under_way:
-            return
-        better = self.room.best_elsewhere(self.core, voters=self.members.voting_peers)
-        if better:
-            self.counters["yielded for want of space"] += 1
-            until = self._clock() + self.config.election_max_s
-            self.begin_transfer(better, Patience(until=until, clock=self._clock))
-
-    def _promote(self) -> None:
-        if self.members.roster.learners and self.is_ready and not self._handover.is_under_way:
-            roster = self._changes.promotion()
-            if roster is not None:
-                self.counters["learner promoted"] += 1
-                self._append_roster(roster)
-
-    def _stop_waiting(self) -> None:
-        if self._proposals.is_idle and self._reads.is_idle and not self._handover.is_under_way:
-            return
-        leader = self.core.leader or None
-        self._proposals.leadership_lost(leader=leader)
-        self._reads.leadership_lost(leader=leader)
-        if leader is not None and leader != self.config.address:
-            self._handover.finished(leader=leader)
-
-    def _settle_reads(self) -> None:
-        if not self.core.is_leader:
-            return
-        while (seq := self._reads.oldest_seq) is not None:
-            answered = self._replication.reached(seq, voters=self.members.voting_peers)
-            proved = self.members.roster.is_majority(answered + 1)
-            if not proved or not self._reads.settle(applied_index=self.core.applied_index):
-                return
-
-    def _notice_commit(self) -> None:
-        """Followers learn of a commit with the next append; an idle leader sends one for it."""
-        if self._replication.told_commit >= self.core.commit_index or not self.members.peers:
-            self._commit_noticed_at = None
-        elif self._commit_noticed_at is None:
-            self._commit_noticed_at = self._clock() + _COMMIT_NOTICE_S
 
     # --- the library calls back ------------------------------------------------------------
 
@@ -370,7 +261,7 @@ class Replica:
     def apply(self, index: int, command: bytes) -> None:
         """One committed entry. The machine is total, so an exception here stops the member."""
         result = self._applier.apply(index, command)
-        self._proposals.applied(index, term=self._journal.term_at(index) or 0, result=result)
+        self._leading.applied(index, term=self._journal.term_at(index) or 0, result=result)
         self._applier.compare_digests(index)
 
     def replicate(self) -> None:
@@ -380,10 +271,7 @@ class Replica:
     def role_changed(self, role: int) -> None:
         """A new reign counts no answers from before it."""
         if role == LEADER:
-            self._reign = self.core.term
-            self._replication.reset_reign()
-            self.room.forget()
-            self._handover.abort()
+            self._leading.begin_reign()
 
     def received_chunk(self, serialized: tuple[bytes, bool, bool]) -> bool:
         """A piece of the leader's snapshot."""
