@@ -12,7 +12,6 @@ import contextlib
 import os
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +20,7 @@ from titan.exec.archives import ArchiveRefused, unpack
 from titan.exec.drivers import CannotStart
 from titan.exec.fetching import Fetches
 from titan.exec.files.download import BlobSource, download
+from titan.exec.kept_folder import KeptFolder
 from titan.ids import Digest, is_digest
 from titan.limits import BUNDLE_BYTES_MAX
 
@@ -28,24 +28,13 @@ _SIZE_FILE: Final = "size"
 _FILES: Final = "files"
 
 
-@dataclass(slots=True)
-class _Entry:
-    size_bytes: int
-    users: int = 0
-    used: int = 0  # a counter, not a clock
-
-
 class BundleCache:
     """See the module."""
 
     def __init__(self, root: Path, *, source: BlobSource, bytes_max: int) -> None:
-        self._root = root
         self._source = source
-        self._bytes_max = bytes_max
-        self._entries: dict[Digest, _Entry] = {}
+        self._kept = KeptFolder(root, bytes_max=bytes_max)
         self._fetches = Fetches(self._fetch, what="bundle")
-        self._uses = 0
-        root.mkdir(parents=True, exist_ok=True)
         self._load()
 
     @contextlib.asynccontextmanager
@@ -53,16 +42,10 @@ class BundleCache:
         """The unpacked files, read-only, kept as long as the context lasts. Raises `CannotStart`."""
         if not is_digest(digest):
             raise CannotStart(f"{digest!r} is not the digest of a bundle")
-        while digest not in self._entries:
+        while digest not in self._kept:
             await self._fetches.join(digest)
-        entry = self._entries[digest]
-        self._uses += 1
-        entry.used = self._uses
-        entry.users += 1
-        try:
-            yield self._root / digest / _FILES
-        finally:
-            entry.users -= 1
+        with self._kept.in_use(digest) as folder:
+            yield folder / _FILES
 
     async def close(self) -> None:
         """Stop fetching."""
@@ -71,15 +54,16 @@ class BundleCache:
     @property
     def size_bytes(self) -> int:
         """What the unpacked bundles take."""
-        return sum(entry.size_bytes for entry in self._entries.values())
+        return self._kept.size_bytes
 
     # --- fetching -----------------------------------------------------------------------------
 
     async def _fetch(self, digest: Digest) -> None:
-        part = self._root / f"{digest}.part"
+        place = self._kept.path(digest)
+        part = place.with_suffix(".part")
         await download(self._source, digest, part, what="bundle", bytes_max=BUNDLE_BYTES_MAX)
         try:
-            size_bytes = await asyncio.to_thread(_unpack_into, part, self._root / digest)
+            size_bytes = await asyncio.to_thread(_unpack_into, part, place)
         except ArchiveRefused as error:
             raise CannotStart(f"bundle {digest}: {error}") from None
         except OSError as error:
@@ -87,26 +71,23 @@ class BundleCache:
         finally:
             part.unlink(missing_ok=True)
         await self._make_room(size_bytes)
-        self._entries[digest] = _Entry(size_bytes)
+        self._kept.add(digest, size_bytes=size_bytes)
 
     # --- the folder ---------------------------------------------------------------------------
 
     async def _make_room(self, size_bytes: int) -> None:
-        by_age = sorted(self._entries.items(), key=lambda item: item[1].used)
-        for digest, entry in by_age:
-            if self.size_bytes + size_bytes <= self._bytes_max:
-                return
-            if entry.users == 0:
-                del self._entries[digest]
-                # Move it away first: it may be wanted, and unpacked, again while it is removed.
-                gone = (self._root / digest).rename(self._root / f"{digest}.gone")
-                await asyncio.to_thread(_remove, gone)
+        for digest in self._kept.evict(more_bytes=size_bytes):
+            # Move it away first: it may be wanted, and unpacked, again while it is removed.
+            place = self._kept.path(digest)
+            gone = place.rename(place.with_suffix(".gone"))
+            await asyncio.to_thread(_remove, gone)
 
     def _load(self) -> None:
         """Take over what an earlier life unpacked; remove what it left unfinished."""
-        for path in self._root.iterdir():
+        for path in self._kept.root.iterdir():
             if is_digest(path.name) and (path / _SIZE_FILE).exists():
-                self._entries[Digest(path.name)] = _Entry(int((path / _SIZE_FILE).read_text()))
+                size_bytes = int((path / _SIZE_FILE).read_text())
+                self._kept.add(Digest(path.name), size_bytes=size_bytes)
             elif path.is_dir():
                 _remove(path)
             elif path.suffix != ".part":

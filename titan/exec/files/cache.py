@@ -11,7 +11,6 @@ import contextlib
 import os
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,31 +18,22 @@ from titan.errors import Unavailable
 from titan.exec.drivers import CannotStart
 from titan.exec.fetching import Fetches
 from titan.exec.files.download import BlobSource, download
+from titan.exec.kept_folder import KeptFolder
 from titan.ids import Digest, is_digest
 from titan.spec.fileset import sha256_of
 
 _PART: Final = ".part"
-
-
-@dataclass(slots=True)
-class _Entry:
-    size_bytes: int
-    seen: tuple[int, int, int] | None = None  # as it was when it was known to be right
-    users: int = 0
-    used: int = 0  # a counter, not a clock
+_Looks = tuple[int, int, int]  # inode, size, time of the last change
 
 
 class FileCache:
     """See the module."""
 
     def __init__(self, root: Path, *, source: BlobSource, bytes_max: int) -> None:
-        self._root = root
         self._source = source
-        self._bytes_max = bytes_max
-        self._entries: dict[Digest, _Entry] = {}
+        self._kept = KeptFolder(root, bytes_max=bytes_max)
+        self._seen: dict[Digest, _Looks] = {}  # as they were when they were known to be right
         self._fetches = Fetches(self._fetch, what="blob")
-        self._uses = 0
-        root.mkdir(parents=True, exist_ok=True)
         self._load()
 
     @contextlib.asynccontextmanager
@@ -53,26 +43,19 @@ class FileCache:
             raise CannotStart(f"{digest!r} is not a digest")
         while not await self._is_here(digest):
             await self._fetches.join(digest)
-        entry = self._entries[digest]
-        self._touch(entry)
-        entry.users += 1
-        try:
-            yield self._root / digest
-        finally:
-            entry.users -= 1
+        with self._kept.in_use(digest) as path:
+            yield path
 
     async def adopt(self, digest: Digest, path: Path) -> None:
         """Take over a file whose SHA-256 is known and that nobody writes any more."""
-        if digest in self._entries:
+        if digest in self._kept:
             return
-        place = self._root / digest
+        place = self._kept.path(digest)
         try:
             await asyncio.to_thread(_take_over, path, place)
         except OSError:
             return  # it will be fetched when it is needed
-        size_bytes = place.stat().st_size
-        self._entries[digest] = entry = _Entry(size_bytes, _looks(place))
-        self._touch(entry)
+        self._keep(digest, place)
         self._make_room()
 
     async def close(self) -> None:
@@ -82,66 +65,64 @@ class FileCache:
     @property
     def size_bytes(self) -> int:
         """What the files take."""
-        return sum(entry.size_bytes for entry in self._entries.values())
-
-    def _touch(self, entry: _Entry) -> None:
-        self._uses += 1
-        entry.used = self._uses
+        return self._kept.size_bytes
 
     async def _is_here(self, digest: Digest) -> bool:
         """Whether the file is there and right; one that is not known to be right is checked."""
-        entry = self._entries.get(digest)
-        if entry is None:
+        if digest not in self._kept:
             return False
-        path = self._root / digest
-        looks = _looks(path)
-        if entry.seen == looks and looks is not None:
-            return True
-        if looks is not None and await asyncio.to_thread(sha256_of, path) == digest:
-            entry.seen = looks
-            return True
+        with self._kept.in_use(digest) as path:
+            looks = _looks(path)
+            if looks is not None and self._seen.get(digest) == looks:
+                return True
+            is_right = looks is not None and await asyncio.to_thread(sha256_of, path) == digest
+            if looks is not None and is_right and digest in self._kept:
+                self._seen[digest] = looks
+                return True
         self._drop(digest)
         return False
 
     # --- fetching -----------------------------------------------------------------------------
 
     async def _fetch(self, digest: Digest) -> None:
-        part, place = self._root / f"{digest}{_PART}", self._root / digest
+        place = self._kept.path(digest)
+        part = place.with_suffix(_PART)
         try:
             await download(self._source, digest, part, what="blob")
             part.chmod(0o440)
             part.replace(place)
         except OSError as error:
             raise Unavailable(f"blob {digest} cannot be kept: {error.strerror}") from None
-        self._entries[digest] = entry = _Entry(place.stat().st_size, _looks(place))
-        self._touch(entry)
-        entry.users += 1  # whoever waits for it has not come yet
-        self._make_room()
-        entry.users -= 1
+        self._keep(digest, place)
+        with self._kept.in_use(digest):  # whoever waits for it has not come yet
+            self._make_room()
 
     # --- the folder ---------------------------------------------------------------------------
 
+    def _keep(self, digest: Digest, place: Path) -> None:
+        """The right file is there."""
+        status = place.stat()
+        self._kept.add(digest, size_bytes=status.st_size)
+        self._seen[digest] = status.st_ino, status.st_size, status.st_mtime_ns
+
     def _make_room(self) -> None:
-        for digest, entry in sorted(self._entries.items(), key=lambda item: item[1].used):
-            if self.size_bytes <= self._bytes_max:
-                return
-            if entry.users == 0:
-                self._drop(digest)
+        for digest in self._kept.evict():
+            self._drop(digest)
 
     def _drop(self, digest: Digest) -> None:
-        del self._entries[digest]
-        (self._root / digest).unlink(missing_ok=True)
+        self._kept.drop(digest)
+        self._seen.pop(digest, None)
+        self._kept.path(digest).unlink(missing_ok=True)
 
     def _load(self) -> None:
-        for path in sorted(self._root.iterdir(), key=lambda one: one.lstat().st_atime):
+        for path in sorted(self._kept.root.iterdir(), key=lambda one: one.lstat().st_atime):
             if is_digest(path.name) and path.is_file():
-                self._entries[Digest(path.name)] = entry = _Entry(path.stat().st_size)
-                self._touch(entry)
+                self._kept.add(Digest(path.name), size_bytes=path.stat().st_size)
             elif path.suffix != _PART:
                 path.unlink()
 
 
-def _looks(path: Path) -> tuple[int, int, int] | None:
+def _looks(path: Path) -> _Looks | None:
     try:
         seen = path.stat()
     except FileNotFoundError:
