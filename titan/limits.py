@@ -162,6 +162,7 @@ IMAGES_REMEMBERED_MAX: Final = 1000  # names of images known to be on a worker
 BUILD_LOG_BYTES_MAX: Final = 256 * KIB  # of a build in the log of each job that waits for it
 TOOL_OUTPUT_BYTES_MAX: Final = 16 * KIB  # read of what a helper program printed: its last words
 LOG_READ_BYTES: Final = 256 * KIB
+LOG_LINES_WAITING_MAX: Final = 10_000  # of a master or worker whose own log nobody takes
 ERROR_TEXT_BYTES_MAX: Final = 2 * KIB  # a reason kept in state
 WATCHERS_PER_MASTER_MAX: Final = 10_000
 BLOBS_FETCHED_AT_ONCE: Final = 4  # copies between masters share the disk with the journal

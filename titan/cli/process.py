@@ -14,6 +14,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from titan.cli.log_writer import LogWriter
+
 PR_SET_PDEATHSIG: Final = 1  # from <linux/prctl.h>
 _LOG_FORMAT: Final = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
@@ -28,8 +30,9 @@ Service = Callable[[Stop], Awaitable[None]]
 
 
 def set_up_logging(level: str) -> None:
-    """Log to stderr, with the time in front."""
-    logging.basicConfig(stream=sys.stderr, level=level.upper(), format=_LOG_FORMAT, force=True)
+    """Log to stderr, with the time in front, without ever waiting for whoever reads it."""
+    handlers = [LogWriter(sys.stderr)]
+    logging.basicConfig(handlers=handlers, level=level.upper(), format=_LOG_FORMAT, force=True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 
@@ -61,6 +64,7 @@ async def _until_stopped(service: Service) -> None:
 
     def on_signal(number: int) -> None:
         if stop.is_set():
+            logging.shutdown()
             os._exit(128 + number)
         stop.number = number
         stop.set()
