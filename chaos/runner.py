@@ -19,6 +19,7 @@ from chaos.control import Cluster
 from chaos.faults import disks
 from chaos.faults.base import Fault, Need, World
 from chaos.history import Recorder
+from chaos.machine import MachineWatch
 from chaos.monitor import Monitor
 from chaos.nemesis import Nemesis
 from chaos.network import namespaces
@@ -134,7 +135,11 @@ async def _standing(world: World, faults: Sequence[Fault]) -> AsyncIterator[None
 async def _use_and_hurt(
     world: World, settings: Settings, scenario: Scenario, skipped: dict[str, str]
 ) -> None:
-    watching = asyncio.create_task(world.monitor.run(), name="monitor")
+    watch = MachineWatch(world.cluster.home, world.recorder)
+    watching = [
+        asyncio.create_task(world.monitor.run(), name="monitor"),
+        asyncio.create_task(watch.run(), name="machine"),
+    ]
     until = asyncio.Event()
     try:
         await _wait_ready(world, settings)
@@ -147,7 +152,7 @@ async def _use_and_hurt(
             until=until,
         )
         lanes = _start_lanes(world, settings, scenario, skipped, until)
-        await _watch_over([watching, *users, *lanes], settings.duration_s)
+        await _watch_over([*watching, *users, *lanes], settings.duration_s)
         until.set()
         await asyncio.gather(*lanes)
         await _heal(world)
@@ -160,8 +165,9 @@ async def _use_and_hurt(
             world.recorder.event("exec", **one)
         _read_logs(world)
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
 
 
 async def _watch_over(tasks: Sequence[asyncio.Task[None]], duration_s: float) -> None:

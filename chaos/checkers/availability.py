@@ -11,7 +11,7 @@ from typing import Final
 
 from chaos.checkers.violation import Violation
 from chaos.history import History
-from chaos.report.figures import answered_writes, is_on_workers, spans
+from chaos.report.figures import answered_writes, is_on_workers, spans, stalled_s
 
 RESUMES_S: Final = 10.0
 
@@ -25,12 +25,17 @@ def _resumption(history: History) -> Iterator[Violation]:
     times = answered_writes(history)
     traffic_s = max((op.invoked_s for op in history.ops), default=0.0)
     for span in spans(history):
-        if is_on_workers(span) or span.end_s + RESUMES_S > traffic_s:
+        if is_on_workers(span):
             continue
         at = bisect.bisect_left(times, span.end_s)
-        if at == len(times) or times[at] > span.end_s + RESUMES_S:
+        resumed_s = times[at] if at < len(times) else traffic_s
+        stalled = stalled_s(history, span.end_s, resumed_s)
+        if resumed_s - span.end_s - stalled > RESUMES_S:
             what = f"no write for {RESUMES_S:.0f} s after {span.name} on {span.target} ended"
-            yield Violation("writes resume", what, (f"it ended at {span.end_s:.3f} s",))
+            why = f"it ended at {span.end_s:.3f} s, the next one was at {resumed_s:.3f} s"
+            yield Violation(
+                "writes resume", what, (why, f"the machine stood still {stalled:.3f} s")
+            )
 
 
 def _assumptions(history: History) -> Iterator[Violation]:

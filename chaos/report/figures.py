@@ -49,6 +49,17 @@ def answered_writes(history: History) -> list[float]:
     return sorted(op.ended_s for op in history.with_verb(*WRITES) if op.known)
 
 
+def stalls(history: History) -> list[tuple[float, float]]:
+    """From when to when the machine itself stood still, in order."""
+    return [(one["begin"], one["begin"] + one["seconds"]) for one in history.of("stall")]
+
+
+def stalled_s(history: History, begin_s: float, end_s: float) -> float:
+    """How much of an interval the machine itself stood still."""
+    parts = ((max(begin_s, begin), min(end_s, end)) for begin, end in stalls(history))
+    return sum(end - begin for begin, end in parts if end > begin)
+
+
 def gap_s(times: Sequence[float], begin_s: float, end_s: float) -> float:
     """The longest time without any of `times` that overlaps the interval; the ends of the run count."""
     low = max(0, bisect.bisect_left(times, begin_s) - 1)

@@ -6,7 +6,14 @@ from collections import Counter
 
 from chaos.checkers.violation import Violation
 from chaos.history import History
-from chaos.report.figures import failovers_s, fault_counts, latencies_s, outages, quantile
+from chaos.report.figures import (
+    failovers_s,
+    fault_counts,
+    latencies_s,
+    outages,
+    quantile,
+    stalls,
+)
 
 
 def summary(history: History, violations: list[Violation]) -> str:
@@ -61,7 +68,12 @@ def _faults(history: History) -> list[str]:
 
 
 def _notes(history: History) -> list[str]:
-    return [
+    lasted = [end - begin for begin, end in stalls(history)]
+    machine = (
+        f"note: the machine itself stood still {len(lasted)} times, {sum(lasted):.1f} s in all, "
+        f"{max(lasted, default=0):.1f} s at the longest; the bound on recovery leaves that out"
+    )
+    return [machine] * bool(lasted) + [
         f"note: {event['count']} tracebacks in the log of {event['member']}"
         for event in history.of("traceback")
     ]

@@ -167,5 +167,14 @@ def test_writes_that_do_not_resume_are_rejected() -> None:
     assert not check_availability(History(ops=[*tries, answered], events=events))
 
 
+def test_a_machine_that_stood_still_prolongs_the_wait_by_that_and_no_more() -> None:
+    events = [fault("begin", 5.0), fault("end", 6.0)]
+    tries = [op("put", "k", "b", at=(18, 18.5)), lost("put", "k", "c", at=40)]
+    slept = {"type": "stall", "t": 12.0, "begin": 5.0, "seconds": 3.0}  # 2 s of it after the end
+    assert check_availability(History(ops=tries, events=[*events, slept]))
+    longer = {**slept, "seconds": 4.0}
+    assert not check_availability(History(ops=tries, events=[*events, longer]))
+
+
 def test_a_run_in_which_nothing_happened_is_rejected() -> None:
     assert check(History(meta={"masters": 3}))
