@@ -106,6 +106,8 @@ _SCALE = tuple(
         ("restart_{}_s", "restart of a follower", "s", 2),
     )
 )
+_HOPS: Mapping[str, Any] = {"figures": _HOP, "sizes": {"hops": 300}, "quick": {"hops": 100}}
+_ONES: Mapping[str, Any] = {"figures": _LATENCY, "sizes": {"ones": 200}, "quick": {"ones": 50}}
 _BOTH_CLIENTS = (
     "Clients are connections of one Python process on uvloop on both sides; with many clients that process "
     "takes a good part of the two cores (client-bound), on both sides alike."
@@ -148,36 +150,28 @@ CASES = (
         name="B4-functions",
         work="a chain of functions that do nothing, each given the result before",
         target="≤ 1.0× Ray",
-        figures=_HOP,
-        sizes={"hops": 300},
-        quick={"hops": 100},
+        **_HOPS,
         sides=_sides("B4-functions", "functions", "ray", "dask", "celery", "prefect"),
     ),
     Case(
         name="B4-true",
         work="a chain of processes `true`",
         target="≤ 3 ms per hop",
-        figures=_HOP,
-        sizes={"hops": 300},
-        quick={"hops": 100},
+        **_HOPS,
         sides=_sides("B4-true", "jobs", "ray", "hyperqueue"),
     ),
     Case(
         name="B5-function",
         work="one function that does nothing, submit → result",
         target="p50 ≤ 1.2× Ray, p99 ≤ Ray",
-        figures=_LATENCY,
-        sizes={"ones": 200},
-        quick={"ones": 50},
+        **_ONES,
         sides=_sides("B5-function", "functions", "ray", "dask", "celery"),
     ),
     Case(
         name="B5-true",
         work="one process `true`, submit → end known to the client",
         target="≤ 2× a function (B5-function)",
-        figures=_LATENCY,
-        sizes={"ones": 200},
-        quick={"ones": 50},
+        **_ONES,
         sides=_sides("B5-true", "jobs", "ray", "dask", "celery"),
         note="HyperQueue is left out: its client asks once a second.",
     ),

@@ -59,6 +59,26 @@ def json_option() -> Decorator:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
+def seconds_option(
+    flag: str,
+    name: str,
+    *,
+    default: float,
+    about: str,
+    least: float = 0,
+) -> Decorator:
+    """A time in seconds that has a default."""
+    return click.option(
+        flag,
+        name,
+        type=click.FloatRange(min=least),
+        default=default,
+        show_default=True,
+        metavar="SECONDS",
+        help=about,
+    )
+
+
 def log_level_option() -> Decorator:
     """`--log-level`: of the process's own log, on stderr."""
     return click.option(

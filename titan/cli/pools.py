@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from titan.cli import ask, output
-from titan.cli.options import amounts, json_option, masters_option
+from titan.cli.options import amounts, json_option, masters_option, seconds_option
 from titan.errors import UserError
 from titan.fsm.queries import PoolView
 from titan.limits import POOL_WORKERS_MAX, SLOTS_PER_WORKER_MAX
@@ -117,32 +117,14 @@ def show(masters: ask.Masters, *, as_json: bool) -> None:
     show_default=True,
     help="Workers at most.",
 )
-@click.option(
-    "--idle",
-    "idle_s",
-    type=click.FloatRange(min=0),
-    default=300,
-    show_default=True,
-    metavar="SECONDS",
-    help="Without work for so long, a worker leaves.",
-)
-@click.option(
-    "--cooldown",
-    "cooldown_s",
-    type=click.FloatRange(min=0),
-    default=5,
-    show_default=True,
-    metavar="SECONDS",
-    help="Between two launches.",
-)
-@click.option(
+@seconds_option("--idle", "idle_s", default=300, about="Without work for so long, a worker leaves.")
+@seconds_option("--cooldown", "cooldown_s", default=5, about="Between two launches.")
+@seconds_option(
     "--register-timeout",
     "register_s",
-    type=click.FloatRange(min=1),
     default=60,
-    show_default=True,
-    metavar="SECONDS",
-    help="A launched worker that has not come by then has failed.",
+    least=1,
+    about="A launched worker that has not come by then has failed.",
 )
 @click.option("--url", default="", help="Of the webhook.")
 @click.option(

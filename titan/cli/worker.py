@@ -18,6 +18,7 @@ from titan.cli.options import (
     lifeline_option,
     log_level_option,
     masters_option,
+    seconds_option,
     service_ports_option,
 )
 from titan.config import DEFAULT_LISTEN
@@ -43,9 +44,8 @@ if TYPE_CHECKING:
 @click.option("--advertise", default="127.0.0.1", show_default=True, metavar="HOST",
               help="Where others reach the services that run here.")  # fmt: skip
 @service_ports_option()
-@click.option("--checkpoint-every", "checkpoint_s", type=click.FloatRange(min=0.1),
-              default=CHECKPOINT_PERIOD_S, show_default=True, metavar="SECONDS",
-              help="How often changed checkpoints are published.")  # fmt: skip
+@seconds_option("--checkpoint-every", "checkpoint_s", default=CHECKPOINT_PERIOD_S, least=0.1,
+                about="How often changed checkpoints are published.")  # fmt: skip
 @click.option("--name", default="", help="For people.  [default: the host's name]")
 @click.option("--python", default=sys.executable, metavar="PATH",
               help="Runs .py files of jobs that name none.  [default: Titan's own]",
@@ -56,9 +56,8 @@ if TYPE_CHECKING:
 @click.option("--ephemeral", is_flag=True, help="Leave when it has been idle for long.")
 @click.option("--idle-timeout", "idle_s", type=click.FloatRange(min=0), default=0, metavar="SECONDS",
               help="How long, for --ephemeral.  [default: its pool's, or 300]")  # fmt: skip
-@click.option("--drain-timeout", "drain_s", type=click.FloatRange(min=0), default=20.0,
-              show_default=True, metavar="SECONDS",
-              help="After SIGTERM, how long jobs may take to end.")  # fmt: skip
+@seconds_option("--drain-timeout", "drain_s", default=20.0,
+                about="After SIGTERM, how long jobs may take to end.")  # fmt: skip
 @click.option("--launch", default="", hidden=True)
 @click.option("--launched-in", hidden=True, type=click.Path(file_okay=False, path_type=Path))
 @log_level_option()
@@ -97,13 +96,10 @@ def worker(
     process.set_up_logging(log_level)
     process.die_with_parent(die_with_parent)
     if launched_in is not None:
-        from titan.master.providers.local import Folder
-
-        Folder(launched_in).note(os.getpid())
+        _tell_launcher(launched_in)
 
     from titan.exec.config import WorkerConfig
     from titan.exec.host import default_slots
-    from titan.exec.worker import Worker
 
     config = WorkerConfig(
         masters=masters or (DEFAULT_LISTEN,),
@@ -124,6 +120,28 @@ def worker(
     if check:
         _show_what_it_can(config)
         return
+    _work(config, drain_s=drain_s)
+
+
+def _tell_launcher(folder: Path) -> None:
+    """The master that launched it may have died before it noted this process down."""
+    from titan.master.providers.local import Folder
+
+    Folder(folder).note(os.getpid())
+
+
+def _show_what_it_can(config: WorkerConfig) -> None:
+    from titan.exec.isolation.detect import detect, report
+
+    techniques = detect(config, worker="check", data_dir=config.data_dir)
+    techniques.cgroups.close()
+    output.print_table(("for jobs", "available", "how, or why not"), report(techniques), empty="")
+
+
+def _work(config: WorkerConfig, *, drain_s: float) -> None:
+    """Run the worker until a signal or until it leaves by itself."""
+    from titan.exec.worker import Worker
+
     agent = Worker(config)
 
     async def service(stop: process.Stop) -> None:
@@ -136,14 +154,6 @@ def worker(
         await running
 
     process.serve(service)
-
-
-def _show_what_it_can(config: WorkerConfig) -> None:
-    from titan.exec.isolation.detect import detect, report
-
-    techniques = detect(config, worker="check", data_dir=config.data_dir)
-    techniques.cgroups.close()
-    output.print_table(("for jobs", "available", "how, or why not"), report(techniques), empty="")
 
 
 async def _leave(agent: Worker, *, drain_s: float) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from titan.cli import ask, output
-from titan.cli.options import json_option, masters_option
+from titan.cli.options import json_option, masters_option, seconds_option
 from titan.errors import NotFound, UserError
 from titan.fsm.queries import PoolView, WorkerView
 from titan.limits import LAUNCHES_PER_COMMAND_MAX
@@ -135,8 +135,8 @@ def drain(
 @workers.command()
 @click.argument("worker", metavar="ID")
 @click.option("--now", is_flag=True, help="Kill what runs; it runs elsewhere and spends no retry.")
-@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0), default=SHUTDOWN_TIMEOUT_S,
-              show_default=True, metavar="SECONDS", help="How long jobs may take to end.")  # fmt: skip
+@seconds_option("--timeout", "timeout_s", default=SHUTDOWN_TIMEOUT_S,
+                about="How long jobs may take to end.")  # fmt: skip
 @masters_option()
 @click.pass_obj
 def shutdown(

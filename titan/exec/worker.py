@@ -45,6 +45,7 @@ from titan.exec.files.cache import FileCache
 from titan.exec.files.links import Links
 from titan.exec.isolation.detect import detect
 from titan.exec.isolation.fences import Isolation
+from titan.exec.isolation.techniques import Techniques
 from titan.exec.log_reader import serve_log
 from titan.exec.log_shipping import LogShipper
 from titan.exec.logs import LogStore
@@ -150,6 +151,16 @@ class Worker:
             kill_grace_ms=config.kill_grace_ms,
             outbox=self._outbox.attempts,
         )
+        self._open_links()
+        techniques = detect(config, worker=data.worker, data_dir=data.root)
+        self._offered = (*config.offered, *techniques.offered())
+        self._open_files()
+        self._open_runner(techniques)
+        self._is_open = True
+
+    def _open_links(self) -> None:
+        """The session with the leader, and the ways to masters for data."""
+        config, data = self._config, self._data
         hello = Hello(
             role=ROLE_WORKER,
             id=data.worker,
@@ -164,14 +175,20 @@ class Worker:
             cluster_id=config.cluster_id,
             tls=config.tls,
         )
-        techniques = detect(config, worker=data.worker, data_dir=data.root)
-        self._offered = (*config.offered, *techniques.offered())
+
+    def _open_files(self) -> None:
+        """What comes from the cluster for jobs, and what goes there."""
+        config, data = self._config, self._data
         self._bundles = BundleCache(
             data.bundles, source=self._links, bytes_max=config.bundles_bytes_max
         )
         self._cache = FileCache(data.files, source=self._links, bytes_max=config.files_bytes_max)
         self._files = AttemptFiles(links=self._links, cache=self._cache, scratch=data.scratch)
         self._shipper = LogShipper(self._links, logs=data.logs, scratch=data.scratch)
+
+    def _open_runner(self, techniques: Techniques) -> None:
+        """What starts jobs, with all that is around them."""
+        config, data = self._config, self._data
         self._runner = Runner(
             feed=self._feed,
             workspaces=Workspaces(data.work),
@@ -204,7 +221,6 @@ class Worker:
             on_health=self._on_health,
             on_broken=self._on_broken,
         )
-        self._is_open = True
 
     async def _close(self, tasks: list[asyncio.Task[Any]]) -> None:
         self._is_open = False
