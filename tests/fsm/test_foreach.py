@@ -403,3 +403,24 @@ def test_all_that_failed_runs_again_with_its_join(machine: MachineDriver) -> Non
         machine.run_job(run, name)
     machine.wait(0)
     machine.run_job(run, "end")
+
+
+@pytest.mark.parametrize("steps", [1, 3, 0])
+@pytest.mark.parametrize(("above", "below"), [(0, 2), (1, 2), (2, 1)])
+def test_a_retry_runs_instances_in_the_order_that_a_mutation_gave_them(
+    machine: MachineDriver, steps: int, above: int, below: int
+) -> None:
+    run = split(machine, [1, 2, 3], retries=0)
+    order = Fields(depends_on=(JobId("split"), JobId(f"each.{above}")))
+    machine.do(MutateRun(run=run, edits=(Change(job=JobId(f"each.{below}"), set=order),)))
+    machine.do(CancelJob(run=run, job=JobId("each")))
+    with steps_at_most(steps):
+        machine.do(RetryJob(run=run, job=JobId("each")))
+        machine.settle()
+        assert states(machine, run) == "each=P each.0=P each.1=P each.2=P"
+        assert machine.job(run, f"each.{below}").waiting_for == 1
+        for place in sorted(range(3), key=lambda place: place == below):
+            machine.run_job(run, f"each.{place}")
+            machine.settle()
+        machine.wait(0)
+        assert machine.states(run)["each"] == "COMPLETED"

@@ -146,19 +146,24 @@ class _Piece:
         return [known[name] for name in job.children[first:last]], is_last
 
     def _find(self) -> None:
-        """All descendants that did not complete, and how many edges each has from others of them."""
+        """All descendants that did not complete, and how many edges each has from others of them.
+
+        A mutation may have put one instance below another: then it is not reopened by itself.
+        """
         work, known, at = self._work, self._run.jobs, 0
         above, found = work.above, work.found
+        reopened = work.ordered[0] if found else ""  # at once, whatever is above it
         while at < len(found) and self._steps > 0:
             children, is_last = self._next_children(known[found[at]])
             for child in children:
-                if child.state in _BAD:
-                    count = above.get(child.id, 0)
-                    above[child.id] = count + 1
-                    if not count and child.children:
+                if child.state in _BAD and child.id != reopened:
+                    if child.id not in above and child.children:
                         found.append(child.id)
+                    above[child.id] = above.get(child.id, 0) + 1
             at += is_last
         del found[:at]
+        if at and not found:
+            work.ordered = [name for name in work.ordered if not above[name]]
 
     def _decide(self) -> None:
         """Reopen what could start, parents before children."""
