@@ -9,6 +9,7 @@ import sys
 import tarfile
 import tempfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,11 +20,13 @@ from titan.consensus.config import RaftConfig
 from titan.consensus.membership import Roster
 from titan.consensus.raft import RaftNode
 from titan.errors import Fatal
+from titan.fsm.commands import Command, decode_entry
 from titan.fsm.machine import Machine
+from titan.fsm.outcomes import Applied
 from titan.master.replica import Replica
 
 FOLDER: Final = Path(__file__).parent
-VERSION: Final = 1
+VERSION: Final = 2  # of what is recorded now
 ADDRESS: Final = "127.0.0.1:9090"
 
 
@@ -61,9 +64,26 @@ def member_node(home: Path, machine: ReplicatedMachine, *, fatal: list[Fatal]) -
 def replay_entries(path: Path) -> dict[str, Any]:
     """Every entry of a recorded log, through a new machine."""
     machine = Machine()
-    for index, payload in enumerate(msgpack.unpackb(zlib.decompress(path.read_bytes())), start=1):
+    for index, payload in enumerate(entries_of(path), start=1):
         machine.apply(index, payload)
     return {"index": machine.state.index, "digest": machine.digest.hex()}
+
+
+def entries_of(path: Path) -> list[bytes]:
+    """A recorded log."""
+    entries: list[bytes] = msgpack.unpackb(zlib.decompress(path.read_bytes()))
+    return entries
+
+
+def took_effect(log: Iterable[bytes]) -> set[type[Command]]:
+    """The kinds of commands of which at least one was not refused."""
+    machine, found = Machine(), set()
+    for index, payload in enumerate(log, start=1):
+        outcomes = machine.apply(index, payload).outcomes
+        for proposal, outcome in zip(decode_entry(payload).proposals, outcomes, strict=True):
+            if isinstance(outcome, Applied):
+                found.add(type(proposal.command))
+    return found
 
 
 async def replay_member(path: Path) -> dict[str, Any]:
@@ -86,7 +106,8 @@ async def replay_member(path: Path) -> dict[str, Any]:
 def main(folder: Path) -> None:
     """Print what a folder leads to."""
     found = {path.stem: replay_entries(path) for path in sorted(folder.glob("entries-*.z"))}
-    found["member"] = asyncio.run(replay_member(folder / "member.tar.z"))
+    for path in sorted(folder.glob("member*.tar.z")):
+        found[path.name.removesuffix(".tar.z")] = asyncio.run(replay_member(path))
     sys.stdout.write(json.dumps(found))
 
 

@@ -7,17 +7,19 @@ import json
 import os
 import subprocess
 import sys
+import typing
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgpack
 import pytest
 
-from tests.golden.replay import FOLDER, member_node
+from tests.golden.replay import FOLDER, VERSION, entries_of, member_node, took_effect
 from titan.errors import Fatal
-from titan.fsm.commands import ENTRY_FORMAT
+from titan.fsm.commands import ENTRY_FORMAT, AnyCommand, Command
 from titan.master.replica import Replica
 
+AGAIN = f"while version {VERSION} is not released: python -m tests.golden.record --again"
 VERSIONS = sorted(path.parent.name for path in FOLDER.glob("v*/expected.json"))
 
 
@@ -31,7 +33,15 @@ def test_a_recording_leads_to_the_recorded_state(version: str, hash_seed: str) -
     )  # fmt: skip
     assert replay.returncode == 0, replay.stderr
     expected = json.loads((FOLDER / version / "expected.json").read_text())
-    assert json.loads(replay.stdout) == expected
+    assert json.loads(replay.stdout) == expected, AGAIN
+
+
+def test_the_newest_recording_has_every_command_of_its_version() -> None:
+    recorded: set[type[Command]] = set()
+    for path in FOLDER.glob(f"v{VERSION}/entries-*.z"):
+        recorded |= took_effect(entries_of(path))
+    due = {kind for kind in typing.get_args(AnyCommand) if kind.since <= VERSION}
+    assert not due - recorded, AGAIN
 
 
 class Newer:
