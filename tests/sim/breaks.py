@@ -9,13 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 import titan.consensus.segment
 import titan.consensus.snapshots
 import titan.exec.worker
+import titan.fsm.effects
+import titan.fsm.kv
+import titan.fsm.locks
+import titan.fsm.settling
 import titan.master.reigns
 from tests.sim.disk import HostDisk
 from titan.exec.core import WorkerCore
-from titan.fsm.outcomes import Applied
+from titan.fsm.commands import CommitEffects
+from titan.fsm.handling import HANDLERS, Stamp, Turn
+from titan.fsm.outcomes import Applied, Outcome, Rejected
+from titan.fsm.records.locks import Lock
+from titan.fsm.state import State
 from titan.master.blobs import BlobKeeper
 from titan.master.clock import LeaderClock
 from titan.master.gateway import Gateway
@@ -179,6 +189,57 @@ def files_once() -> None:
     BlobKeeper._want_everything = lambda self: None  # type: ignore[method-assign]
 
 
+def unfenced_writes() -> None:
+    """Writes under a lock that has passed to somebody else."""
+    for module in (titan.fsm.kv, titan.fsm.effects):
+        module.why_not_held = lambda _state, _name, _token: None  # type: ignore[attr-defined]
+
+
+def crowded_locks() -> None:
+    """Locks that whoever waits for them gets, whoever else holds them."""
+    honest = titan.fsm.locks._grant
+
+    def grant(turn: Turn, lock: Lock) -> None:
+        slots, lock.slots = lock.slots, len(lock.holders) + len(lock.waiters)
+        honest(turn, lock)
+        lock.slots = slots
+
+    titan.fsm.locks._grant = grant
+
+
+def repeated_tokens() -> None:
+    """Locks whose tokens do not grow."""
+    honest = titan.fsm.locks._grant
+
+    def grant(turn: Turn, lock: Lock) -> None:
+        waiting = list(lock.waiters.values())
+        honest(turn, lock)
+        for claim in waiting:
+            claim.token = min(claim.token, 1)
+
+    titan.fsm.locks._grant = grant
+
+
+def partial_commits() -> None:
+    """Commits that do what they can until one effect is refused."""
+    honest = HANDLERS[CommitEffects]
+
+    def commit(state: State, cmd: CommitEffects, at: Stamp) -> Outcome:
+        for count in range(len(cmd.effects), 0, -1):
+            part = msgspec.structs.replace(cmd, effects=cmd.effects[:count])
+            outcome = honest(state, part, at)
+            if isinstance(outcome, Applied):
+                return outcome if count == len(cmd.effects) else Rejected("cas_failed", "in part")
+        return honest(state, cmd, at)
+
+    HANDLERS[CommitEffects] = commit
+
+
+def unfenced_commits() -> None:
+    """Effects of attempts that have ended or were superseded."""
+    titan.fsm.settling.why_not_live = lambda _state, _attempt: None
+
+
 BREAKS: Final[dict[str, Callable[[], None]]] = {
     one.__name__.replace("_", "-"): one
     for one in (
@@ -195,5 +256,10 @@ BREAKS: Final[dict[str, Callable[[], None]]] = {
         blind_checksums,
         uncommitted_members,
         files_once,
+        unfenced_writes,
+        crowded_locks,
+        repeated_tokens,
+        partial_commits,
+        unfenced_commits,
     )
 }

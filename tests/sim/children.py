@@ -31,6 +31,7 @@ class Execution:
     attempt: int
     fence: int
     life: str
+    host: str
     started_s: float
     output: bytes
     ended_s: float | None = None
@@ -45,6 +46,7 @@ class Executions:
         self.note = note
         self.all: list[Execution] = []
         self.is_quick = False  # after the heal: what is slow then is the cluster
+        self.on_began: Callable[[Execution], None] = lambda _execution: None
 
     def began(self, env: Mapping[bytes, bytes], *, life: Life, now_s: float) -> Execution:
         attempt = int(env[b"TITAN_ATTEMPT"])
@@ -54,10 +56,12 @@ class Executions:
             attempt=attempt,
             fence=int(env[b"TITAN_FENCE"]),
             life=repr(life),
+            host=life.host,
             started_s=now_s,
             output=f"{attempt} of {life} {self.rng.getrandbits(32):08x}".encode(),
         )
         self.all.append(execution)
+        self.on_began(execution)
         self.note(f"{life} runs {execution.run}/{execution.job} attempt {attempt}")
         return execution
 

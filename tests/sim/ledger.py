@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tests.sim.loop import Life
+from tests.sim.witness import Witness
 from titan.fsm.commands import AssignAttempt, Entry, decode_entry
 from titan.master.replica import AppliedEntry, Replica
 
@@ -74,13 +75,16 @@ class Ledger:
         return None
 
 
-def watched_replica(ledger: Ledger, current: Callable[[], Life]) -> type[Replica]:
-    """A replica that tells the ledger everything."""
+def watched_replica(ledger: Ledger, witness: Witness, current: Callable[[], Life]) -> type[Replica]:
+    """A replica that tells the ledger everything, and the witness what nobody has applied before."""
 
     class WatchedReplica(Replica):
         def apply(self, index: int, payload: bytes) -> AppliedEntry:
             entry = super().apply(index, payload)
+            is_new = index not in ledger.entries
             ledger.applied(current(), index, payload, self.digest)
+            if is_new:
+                witness.saw(index, payload, entry.result.outcomes, self.state)
             return entry
 
         def restore(self, blocks: Iterable[bytes]) -> None:

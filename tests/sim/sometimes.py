@@ -25,7 +25,9 @@ HAPPENED: Final = (
     "master removed", "removed master left", "newcomer became voter", "disk lost",
     "leadership moved to one", "leadership moved to anybody",
     "two leaders were asked (cut)", "two leaders were asked (pause)",
-    "segments of a connection given up", "submission repeated", "lock taken",
+    "segments of a connection given up", "submission repeated", "key borrowed",
+    "lock granted", "lock contended", "lock expired", "stale token refused", "write under a lock",
+    "commit applied", "commit refused", "late commit refused",
 )  # fmt: skip  # what is rarer is counted, and reported, but comes in some hundreds of seeds only by luck
 
 

@@ -126,7 +126,8 @@ def judge(world: World) -> None:
         for violation in check_locks(world.workload.history):
             world.violate(f"I1 {violation}")
     state = _state(world.masters[0])
-    for text in (*_lost(world, state), *_work(world, state), *_leftovers(world)):
+    commits = world.tasks.judge(state)
+    for text in (*_lost(world, state), *commits, *_work(world, state), *_leftovers(world)):
         world.violate(text)
 
 
@@ -158,7 +159,7 @@ def _work(world: World, state: State) -> Iterator[str]:
         yield from _dispatch(world, execution)
     for run in state.runs.values():
         for job in run.jobs.values():
-            yield from _results(run, job, by_attempt)
+            yield from _results(run, job, by_attempt, world.witness.commits.outputs)
             yield from _fences(run, job, by_job.get((run.id, job.id), []))
             yield from _order(run, job, by_job)
 
@@ -171,8 +172,13 @@ def _dispatch(world: World, execution: Execution) -> Iterator[str]:
         yield f"I5 {name} ran with fence {execution.fence}, which is no assignment of it"
 
 
-def _results(run: Run, job: Job, by_attempt: dict[int, list[Execution]]) -> Iterator[str]:
-    """I3: what was accepted is what one process really did; nothing is accepted twice."""
+def _results(
+    run: Run, job: Job, by_attempt: dict[int, list[Execution]], committed: dict[int, bytes]
+) -> Iterator[str]:
+    """I3: what was accepted is what one process really did; nothing is accepted twice.
+
+    An output that the attempt committed goes before the one in its file.
+    """
     name = f"{run.id}/{job.id}"
     ended = Counter(record.attempt for record in job.history)
     for attempt, times in ended.items():
@@ -193,7 +199,7 @@ def _results(run: Run, job: Job, by_attempt: dict[int, list[Execution]]) -> Iter
         ran = by_attempt.get(last.attempt, []) if last else []
         if not ran or ran[0].exit_code != 0:
             yield f"I3 {name} is completed by {last}, which did not succeed: {ran}"
-        elif job.output != ran[0].output:
+        elif last and job.output != committed.get(last.attempt, ran[0].output):
             yield f"I3 {name} has the output {job.output!r} of another process than {ran[0]}"
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from chaos.history import History, Op
+from tests.sim.locking import Locking
 from titan.errors import Conflict, NotFound, TitanError
 from titan.fsm.commands import AddJobs, CancelJob, CancelRun, RetryJob, SubmitRun
 from titan.fsm.queries import GetRun, RunView
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 VALUES: Final = ("a", "b", "c")
 COUNTERS: Final = ("n", "m")
 SETS: Final = ("s",)
-TTL_S: Final = 1.0  # of a lock
+TTL_S: Final = 1.0  # of a borrowed key
 RUNS_MAX: Final = 40  # of one seed: the end must come within the patience of the check
 
 
@@ -56,6 +57,7 @@ class Workload:
         self.at_work: dict[Life | None, None] = {}
         self.finished_ok = self.finished_unknown = 0
         self._seen: dict[str, str | None] = {}
+        self.locking = Locking(self, rng)
 
     @property
     def busy(self) -> list[str]:
@@ -87,12 +89,14 @@ class Workload:
 
     async def _do_something(self, name: str, client: AsyncClient) -> None:
         draw = self.rng.random()
-        if draw < 0.62:
+        if draw < 0.56:
             await self._touch_key(name, client)
+        elif draw < 0.62:
+            await self.locking.use_one(name, client)
         elif draw < 0.80:
             await self._submit(name, client)
         elif draw < 0.81:
-            await self._lock(name, client)
+            await self._borrow(name, client)
         elif draw < 0.83:
             await self._upload(client)
         elif draw < 0.85:
@@ -171,10 +175,8 @@ class Workload:
         self.finished_unknown += not ok
         self.world.note(text)
 
-    # --- locks -----------------------------------------------------------------------------
-
-    async def _lock(self, name: str, client: AsyncClient) -> None:
-        """Take a lock, hold it for a moment, and give it back or forget to."""
+    async def _borrow(self, name: str, client: AsyncClient) -> None:
+        """A lock made of a key with a time to live: take it, and give it back or forget to."""
         key, token = "lock", f"{name}-{len(self.history.ops)}"
         taken = await self.record(
             name, "lock", key, (token, TTL_S),
@@ -182,7 +184,7 @@ class Workload:
         )  # fmt: skip
         if not taken:
             return
-        self.world.happened("lock taken")
+        self.world.happened("key borrowed")
         await asyncio.sleep(self.rng.uniform(0, 0.1))
         if self.rng.random() < 0.8:
             await self.record(

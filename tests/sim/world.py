@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 import titan.consensus.raft
 import titan.master.process
+import titan.master.sessions
 from tests.sim.children import Executions
 from tests.sim.faults.plan import Faults
 from tests.sim.hosts import PORT, ClientHost, Host, MasterHost, WorkerHost
@@ -22,11 +23,16 @@ from tests.sim.interpose import interpose
 from tests.sim.ledger import Ledger, watched_member, watched_replica
 from tests.sim.loop import Life, SimLoop
 from tests.sim.network import Endpoint, Network
+from tests.sim.tasks import Tasks
 from tests.sim.trace import Trace
+from tests.sim.witness import Witness
 from tests.sim.workload import Workload
 from titan.errors import TitanError
+from titan.fsm.state import Attempt, State
+from titan.master.dispatch import run_message
 from titan.master.process import Master
 from titan.sdk.aio import AsyncClient
+from titan.wire.messages import RunAttempt
 
 VIOLATIONS_MAX = 5  # then the run ends: the rest follows from the first
 ADMIN_DEADLINE_S = 12.0  # it may begin with a master that has no disk any more
@@ -84,6 +90,8 @@ class World:
         self.executions = Executions(random.Random(f"jobs {seed}"), self.note)
         interpose(self.loop, seed=seed, executions=self.executions)
         self.ledger = Ledger(violate=self.violate, note=self._note_bytes)
+        self.witness = Witness(violate=self.violate, happened=self.happened)
+        self.tasks = Tasks(self, random.Random(f"tasks {seed}"))
         self.workload = Workload(self, random.Random(f"clients {seed}"))
         self.faults = Faults(self, random.Random(f"faults {seed}"))
         self._watch()
@@ -119,7 +127,10 @@ class World:
                 world.master_of(world.life()).master = self
 
         titan.master.process.Master = WatchedMaster  # type: ignore[misc]
-        titan.master.process.Replica = watched_replica(self.ledger, self.life)  # type: ignore[misc]
+        titan.master.process.Replica = watched_replica(  # type: ignore[misc]
+            self.ledger, self.witness, self.life
+        )
+        titan.master.sessions.run_message = self._watched_order
         titan.consensus.raft.Replica = watched_member(  # type: ignore[misc]
             titan.consensus.raft.Replica, self.ledger, self.life
         )
@@ -128,6 +139,11 @@ class World:
         root = logging.getLogger()
         root.handlers = [handler]
         root.setLevel(logging.ERROR)
+
+    def _watched_order(self, state: State, attempt: Attempt, *, epoch: int) -> RunAttempt:
+        """What a master tells a worker to run, when the witness has seen it."""
+        self.witness.dispatched(self.life().host, attempt.id, epoch=epoch, state=state)
+        return run_message(state, attempt, epoch=epoch)
 
     # --- who is who ------------------------------------------------------------------------
 
