@@ -220,6 +220,12 @@ INTAKE_PER_PLAN_MAX: Final = 2000  # jobs looked at by one `plan`: a few millise
 PREFILL_COVER_US: Final = 50_000  # work a worker holds beyond its slots: several round trips
 DURATIONS_REMEMBERED_MAX: Final = 4096  # names of runs whose typical duration is known
 POOLS_IDLE_MAX: Final = 256  # indexes kept for demands that no job has now
+FORESEEN_MAX: Final = (
+    8  # assignments proposed with the command that makes them possible; see foresight
+)
+FORESEEN_AMONG_MAX: Final = (
+    64  # jobs looked at for that: who has more of them waits for no round trip
+)
 REFUSED_REST_MS: Final = 250  # a worker whose assignment was refused rests: no hot loop
 RETRACTION_TIMEOUT_MS: Final = 1000  # no answer by then means that the attempt has started
 

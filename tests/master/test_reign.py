@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
+from msgspec.structs import replace
+
 from titan.consensus.api import RaftStatus, Role
 from titan.errors import DiskFull, TitanError
 from titan.fsm.commands import (
@@ -119,6 +121,22 @@ async def test_its_own_assignments_reach_the_worker() -> None:
     session = Heard(reign)
     log.commit(1, *assignment())
     assert [type(message) for message in session.said] == [RunAttempt]
+    await end(task)
+
+
+async def test_a_result_is_proposed_together_with_what_it_makes_possible() -> None:
+    log = Log()
+    reign, task = await begin(log, epoch=1)
+    session = Heard(reign)
+    submit, join, assign = assignment()
+    assert isinstance(submit, SubmitRun)
+    following = JobSpec(id=JobId("b"), argv=(b"true",), depends_on=(JOB,))
+    log.commit(1, replace(submit, jobs=(*submit.jobs, following)), join, assign)
+    reign.on_session_up(WORKER)
+    log.submitted.clear()
+    reign.sessions.on_ended(session, AttemptEnded(attempt=AttemptId(1), exit_code=0))
+    finish = FinishAttempt(attempt=AttemptId(1), exit_code=0)
+    assert log.submitted == [finish, AssignAttempt(run=RUN, job=JobId("b"), worker=WORKER)]
     await end(task)
 
 

@@ -21,7 +21,7 @@ from titan.errors import (
     Unavailable,
     UserError,
 )
-from titan.fsm.commands import VERSION, decode_client_command
+from titan.fsm.commands import VERSION, ClientCommand, decode_client_command
 from titan.fsm.outcomes import Rejected
 from titan.fsm.queries import GetJob, ListWorkers, decode_query
 from titan.fsm.queries.base import Query
@@ -91,6 +91,7 @@ class Gateway:
         own_info: Callable[[], MasterInfo],
         members: Members,
         why: Callable[[RunId, JobId], Why],
+        foresee: Callable[[ClientCommand], None],
         routes: Routes,
     ) -> None:
         self._raft = raft
@@ -104,6 +105,7 @@ class Gateway:
         self._own_info = own_info
         self._members = members
         self._why = why
+        self._foresee = foresee
         self._routes = routes
 
     # --- calls --------------------------------------------------------------------------------
@@ -123,29 +125,31 @@ class Gateway:
             )
         if self._proposer.reigns:
             return _when_settled(
-                self._propose(message),
+                self._propose(message, command),
                 otherwise=lambda: self._routes.at_leader(
-                    message, lambda: self._write_here(message), forwarded=forwarded
+                    message, lambda: self._write_here(message, command), forwarded=forwarded
                 ),
             )
         connection = self._routes.to_leader()
         if connection is not None and not forwarded:
             return connection.ask(message)  # the common case, without a task of its own
         return self._routes.at_leader(
-            message, lambda: self._write_here(message), forwarded=forwarded
+            message, lambda: self._write_here(message, command), forwarded=forwarded
         )
 
-    def _propose(self, message: Write) -> Answer:
-        return self._proposer.submit_encoded(
+    def _propose(self, message: Write, command: ClientCommand) -> Answer:
+        answer = self._proposer.submit_encoded(
             message.command,
             client=message.client,
             request=message.request,
             floor=message.floor,
             attempt=message.attempt,
         )
+        self._foresee(command)
+        return answer
 
-    async def _write_here(self, message: Write) -> Message:
-        return _done(await self._propose(message))
+    async def _write_here(self, message: Write, command: ClientCommand) -> Message:
+        return _done(await self._propose(message, command))
 
     async def read(self, message: Read, *, forwarded: bool) -> Message:
         """Answer a question, linearizably unless it says `stale`."""

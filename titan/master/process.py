@@ -162,6 +162,7 @@ class Master:
             own_info=self._own_info,
             members=members,
             why=self._reigns.why,
+            foresee=self._reigns.foresee,
             ledger=self._ledger,
             routes=self._routes,
         )

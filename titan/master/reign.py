@@ -31,6 +31,7 @@ from titan.master.providers.base import Provider
 from titan.master.replica import Replica
 from titan.master.sessions import Sessions
 from titan.sched import explain
+from titan.sched.foresight import foresee
 from titan.sched.liveness import Leases, online_workers
 from titan.sched.planner import Planner
 from titan.sched.verdicts import Why
@@ -185,6 +186,12 @@ class Reign:
             self._settle(command, accepted=False)
             return
         answer.add_done_callback(lambda done: self._settle(command, accepted=_was_applied(done)))
+
+    def foresee(self, command: Command) -> None:
+        """A command was just proposed: propose behind it what it will make possible."""
+        if self.is_on and self.planner is not None:
+            for assignment in foresee(self.state, self.planner, command):
+                self._assign(assignment)
 
     def _settle(self, command: AssignAttempt, *, accepted: bool) -> None:
         if self.planner is not None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from titan.consensus.api import Raft, RaftStatus
 from titan.errors import NotLeader, TitanError
+from titan.fsm.commands import Command
 from titan.ids import JobId, RunId
 from titan.master.proposer import Proposer
 from titan.master.providers.base import Provider
@@ -97,6 +98,11 @@ class Reigns:
             changed = asyncio.create_task(self._changed.wait(), name="leadership change")
             await asyncio.wait({changed, reigning}, return_when=asyncio.FIRST_COMPLETED)
             changed.cancel()
+
+    def foresee(self, command: Command) -> None:
+        """A command of somebody else's was just proposed; see `Reign.foresee`."""
+        if self.current is not None:
+            self.current.foresee(command)
 
     def why(self, run: RunId, job: JobId) -> Why:
         """Why a job waits, as the planner of the current reign sees it."""

@@ -286,6 +286,7 @@ class Sessions:
             again()
         else:
             answer.add_done_callback(settled)
+            self._reign.foresee(command)
 
     def on_leaving(self, session: Session, message: Leaving) -> None:
         """The worker was told to stop: it gets nothing more, and what it queues goes elsewhere."""

@@ -37,3 +37,13 @@ def nearest(state: State, run: Run, job: Job) -> list[WorkerId]:
             if parent is not None and manifest is not None:
                 held[parent.worker] = held.get(parent.worker, 0) + manifest.size
     return sorted(held, key=lambda worker: (-held[worker], worker))
+
+
+def parents_worker(run: Run, job: Job) -> WorkerId:
+    """Where the parent that ended last ran; "" when no parent ran anywhere."""
+    best = (-1, WorkerId(""))
+    for name in job.parents:
+        parent = run.jobs.get(name)
+        if parent is not None and parent.worker and parent.ended_ms > best[0]:
+            best = (parent.ended_ms, parent.worker)
+    return best[1]

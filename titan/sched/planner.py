@@ -34,8 +34,8 @@ from titan.limits import INTAKE_PER_PLAN_MAX, REFUSED_REST_MS
 from titan.sched.durations import Durations, is_short, prefill_depth
 from titan.sched.fleet import Fleet
 from titan.sched.intake import Intake
-from titan.sched.nearness import nearest
-from titan.sched.need import need_of
+from titan.sched.nearness import nearest, parents_worker
+from titan.sched.need import Need, need_of
 from titan.sched.placement import Placement, pinned_seat
 from titan.sched.queue import Lane, Ready, ReadyQueue
 from titan.sched.retraction import Retraction, Retractions
@@ -229,12 +229,20 @@ class Planner:
             return None
         self._may_go_on = True
         self.queue.discard(head.seq)
-        key = (head.run, head.job)
-        self._in_flight[key] = seat.id
-        pinned = lane.prefers == seat.id
-        hold = Hold(job=key, need=lane.need, is_short=is_short(typical_us), is_pinned=pinned)
+        hold = Hold((head.run, head.job), lane.need, is_short(typical_us), lane.prefers == seat.id)
+        return self._propose(seat, hold)
+
+    def propose(
+        self, key: JobKey, seat: Seat, need: Need, *, run_name: str, is_pinned: bool = False
+    ) -> AssignAttempt:
+        """Count a proposal for a job that will be ready (`foresight.py`) until it is `settled`."""
+        is_quick = is_short(self.durations.typical_us(run_name))
+        return self._propose(seat, Hold(key, need, is_quick, is_pinned))
+
+    def _propose(self, seat: Seat, hold: Hold) -> AssignAttempt:
+        self._in_flight[hold.job] = seat.id
         self.fleet.reserve(seat, hold)
-        return AssignAttempt(run=head.run, job=head.job, worker=seat.id)
+        return AssignAttempt(run=hold.job[0], job=hold.job[1], worker=seat.id)
 
     def _wake_lanes(self) -> None:
         """Let lanes compete again for which a worker that changed may have room."""
@@ -301,7 +309,7 @@ class Planner:
         if service is not None:
             self.queue.add(entry, demand=job.demand, prefers=job.worker, port=service.port)
             return
-        prefers = _parents_worker(run, job) if job.affinity else WorkerId("")
+        prefers = parents_worker(run, job) if job.affinity else WorkerId("")
         lane = self.queue.add(entry, demand=job.demand, prefers=prefers)
         self._look_again(lane)
 
@@ -366,7 +374,7 @@ class Planner:
             job=(run.id, job.id),
             need=need_of(job.demand),
             is_short=short,
-            is_pinned=job.affinity and _parents_worker(run, job) == attempt.worker,
+            is_pinned=job.affinity and parents_worker(run, job) == attempt.worker,
         )
 
     def _count_afresh(self, worker: WorkerId) -> None:
@@ -387,13 +395,3 @@ class Planner:
             if hold is not None:
                 holds[attempt] = hold
         self.fleet.replace(record, holds)
-
-
-def _parents_worker(run: Run, job: Job) -> WorkerId:
-    """Where the parent that ended last ran; "" when no parent ran anywhere."""
-    best = (-1, WorkerId(""))
-    for name in job.parents:
-        parent = run.jobs.get(name)
-        if parent is not None and parent.worker and parent.ended_ms > best[0]:
-            best = (parent.ended_ms, parent.worker)
-    return best[1]
