@@ -99,7 +99,7 @@ class Elections:
         return self.heard_s_ago < self._config.election_min_s
 
     def _is_majority(self, count: int) -> bool:
-        return self._members.roster.is_majority(count)
+        return self._members.is_majority(count)
 
     # --- before every tick -----------------------------------------------------------------
 

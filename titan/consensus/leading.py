@@ -191,7 +191,7 @@ class Leading:
             return
         while (seq := self._reads.oldest_seq) is not None:
             answered = self._replication.reached(seq, voters=self._members.voting_peers)
-            proved = self._members.roster.is_majority(answered + 1)
+            proved = self._members.is_majority(answered + 1)
             if not proved or not self._reads.settle(applied_index=self._core.applied_index):
                 return
 

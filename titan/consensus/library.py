@@ -95,6 +95,24 @@ class _Serializer:
         """Our own replication forgets a transfer when the link goes."""
 
 
+class _Peer(str, Node):  # type: ignore[misc]
+    """A node as the library knows it. It looks nodes up in sets and tables several times for each
+    message; as a string it is hashed and compared without a call of Python code."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+    __eq__ = str.__eq__
+    __ne__ = str.__ne__
+
+    def __init__(self, address: str) -> None:
+        """The id is the string itself."""
+
+    @property
+    def id(self) -> str:
+        """The address, as a plain string."""
+        return str.__str__(self)
+
+
 class _NoPoller:
     """The library owns no sockets."""
 
@@ -162,7 +180,8 @@ class Core:
         self._hooks = hooks
         self._clock = clock
         self.log = journal
-        self._nodes: dict[str, Node] = {}
+        self._nodes: dict[str, _Peer] = {}
+        self.connected_peers: list[str] = []  # that there is a way to, sorted
         module = _private_copy()
         module.__dict__.update(
             monotonicTime=clock,
@@ -173,11 +192,11 @@ class Core:
         )
         self._link = _Link(hooks)
         self._so: Any = module.SyncObj(
-            Node(config.address),
+            _Peer(config.address),
             [],
             _settings(config, hooks=hooks),
             transport=self._link,
-            nodeClass=Node,
+            nodeClass=_Peer,
         )
         self._replace_private_methods()
 
@@ -191,8 +210,11 @@ class Core:
         so._SyncObj__loadDumpFile = lambda clearJournal: hooks.install()  # noqa: ARG005, N803
         so._SyncObj__deleteEntriesTo = hooks.trim
 
-    def _node(self, peer: str) -> Node:
-        return self._nodes.setdefault(peer, Node(peer))
+    def _node(self, peer: str) -> _Peer:
+        node = self._nodes.get(peer)
+        if node is None:
+            node = self._nodes[peer] = _Peer(peer)
+        return node
 
     def set_members(self, *, voters: tuple[str, ...], learners: tuple[str, ...]) -> None:
         """The other members from now on: those that the library counts, and those it only serves."""
@@ -227,10 +249,15 @@ class Core:
     def connected(self, peer: str) -> None:
         """There is a way to `peer`."""
         self._link._onNodeConnected(self._node(peer))
+        self._note_connected()
 
     def disconnected(self, peer: str) -> None:
         """There is no way to `peer`."""
         self._link._onNodeDisconnected(self._node(peer))
+        self._note_connected()
+
+    def _note_connected(self) -> None:
+        self.connected_peers = sorted(str(node) for node in self._so._SyncObj__connectedNodes)
 
     def request_compaction(self) -> None:
         """Take a snapshot at the next tick."""
@@ -250,7 +277,7 @@ class Core:
     @property
     def is_leader(self) -> bool:
         """Whether this member believes that it leads."""
-        return self.role == LEADER
+        return bool(self._so._SyncObj__raftState == LEADER)
 
     @property
     def term(self) -> int:
@@ -308,11 +335,6 @@ class Core:
     def is_transferring(self) -> bool:
         """Whether the leader asked this member to campaign."""
         return bool(self._so._SyncObj__transferInProgress)
-
-    @property
-    def connected_peers(self) -> list[str]:
-        """Peers that there is a way to, sorted."""
-        return sorted(node.id for node in self._so._SyncObj__connectedNodes)
 
     def next_index(self, peer: str) -> int:
         """What the leader sends `peer` next."""

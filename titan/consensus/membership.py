@@ -134,6 +134,19 @@ def decode(data: bytes) -> Roster:
         ) from error
 
 
+class _Parts:
+    """What one member asks of a roster many times a round, taken from it once."""
+
+    __slots__ = ("is_voter", "peers", "roster", "voters", "voting_peers")
+
+    def __init__(self, roster: Roster, address: str) -> None:
+        self.roster = roster
+        self.voters = roster.voters
+        self.peers = tuple(each for each in roster.addresses if each != address)
+        self.voting_peers = tuple(each for each in self.voters if each != address)
+        self.is_voter = address in self.voters
+
+
 class Membership:
     """The roster of one member, as its log changes."""
 
@@ -141,6 +154,7 @@ class Membership:
         self.address = address
         self._base = (0, Roster())
         self._entries: list[tuple[int, Roster]] = []
+        self._parts = _Parts(Roster(), address)
 
     # --- reading ---------------------------------------------------------------------------
 
@@ -166,22 +180,33 @@ class Membership:
     @property
     def voters(self) -> tuple[str, ...]:
         """Addresses that count."""
-        return self.roster.voters
+        return self._parts_now.voters
 
     @property
     def peers(self) -> tuple[str, ...]:
         """The other members, sorted: nothing here may depend on the order of a set."""
-        return tuple(each for each in self.roster.addresses if each != self.address)
+        return self._parts_now.peers
 
     @property
     def voting_peers(self) -> tuple[str, ...]:
         """The others that count."""
-        return tuple(each for each in self.roster.voters if each != self.address)
+        return self._parts_now.voting_peers
 
     @property
     def is_voter(self) -> bool:
         """Whether this member counts."""
-        return self.address in self.roster.voters
+        return self._parts_now.is_voter
+
+    def is_majority(self, count: int) -> bool:
+        """Whether `count` voters are more than half of them."""
+        return 2 * count > len(self._parts_now.voters)
+
+    @property
+    def _parts_now(self) -> _Parts:
+        parts, roster = self._parts, self.roster
+        if parts.roster is not roster:
+            parts = self._parts = _Parts(roster, self.address)
+        return parts
 
     # --- following the log -----------------------------------------------------------------
 
