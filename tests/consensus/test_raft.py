@@ -38,9 +38,6 @@ class NoPeers:
     def send(self, peer: str, payload: bytes) -> None:
         pass
 
-    def flush(self) -> None:
-        pass
-
     def check_tasks(self) -> None:
         pass
 
@@ -186,3 +183,28 @@ async def test_a_dead_part_of_the_wire_ends_the_member(single: Shell) -> None:
 async def test_a_master_that_says_so_ends_a_removed_member(single: Shell) -> None:
     single.node.on_removed()
     assert [end.exit_code for end in single.ends] == [78]
+
+
+async def test_what_a_callback_of_a_proposal_raises_is_reported_and_disturbs_nothing(
+    single: Shell,
+) -> None:
+    reported: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: reported.append(str(context["exception"])))
+    single.node.propose(b"k=1").add_done_callback(lambda _: 1 / 0)
+    assert await single.node.propose(b"k=2")
+    assert reported == ["division by zero"]
+    assert single.ends == []
+
+
+async def test_a_proposal_made_by_the_answer_to_another_one_is_committed(single: Shell) -> None:
+    loop = asyncio.get_running_loop()
+    second: asyncio.Future[object] = loop.create_future()
+
+    def again(_: object) -> None:
+        following = single.node.propose(b"k=2")
+        single.node.hurry()  # within a round: it has to wait for the next one
+        following.add_done_callback(lambda done: second.set_result(done.result()))
+
+    single.node.propose(b"k=1").add_done_callback(again)
+    assert await asyncio.wait_for(second, 5)

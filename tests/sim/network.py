@@ -61,6 +61,9 @@ class Endpoint(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return max(0, self.unread - KERNEL_BYTES)
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """What is written is on its way at once."""
+
     def is_closing(self) -> bool:
         return self.is_gone or self.has_sent_fin
 

@@ -66,11 +66,14 @@ class Raft(Protocol):
         """The current view; cheap."""
 
     def propose(self, payload: bytes) -> Any:
-        """Append one entry: an `asyncio.Future` of what `machine.apply` returned here.
+        """Append one entry: a `Promise` of what `machine.apply` returned here.
 
         Raises `NotLeader`, `DiskFull`; the future fails with `UnknownOutcome` when leadership was lost
         before the entry was known to be committed.
         """
+
+    def hurry(self) -> None:
+        """Do now what was proposed, not in the next turn of the loop: nothing is to come with it."""
 
     async def read_index(self, *, timeout_s: float) -> int:
         """An index such that a local read at it is linearizable; waits until it is applied.

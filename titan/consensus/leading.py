@@ -137,6 +137,13 @@ class Leading:
         return has_news
 
     @property
+    def has_work(self) -> bool:
+        """Whether an answer of a follower may have made anything possible."""
+        if self._core.applied_index < self._journal.last_index or self._handover.is_under_way:
+            return True
+        return bool(self._members.roster.learners) or self.wants_round
+
+    @property
     def wants_round(self) -> bool:
         """Whether something waits that the round just finished could not do."""
         waits = self._proposals.is_waiting or (self._reads.is_waiting and self.is_ready)

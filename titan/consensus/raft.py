@@ -25,11 +25,12 @@ from titan.consensus.proposals import Waiter
 from titan.consensus.replica import Link, Replica
 from titan.consensus.transport import Receiver
 from titan.errors import Fatal, ProtocolError, TimedOut, Unavailable
+from titan.wire.promise import Promise
 
 _log = logging.getLogger(__name__)
 _SNAPSHOT_POLL_S: Final = 0.02
 _TIMER_SLACK_S: Final = 0.001  # timers of the loop have this resolution
-_StatusKey = tuple[str, int, str, bool, tuple[str, ...], tuple[str, ...]]
+_StatusKey = tuple[int, int, str, bool, Roster]
 
 
 class Transport(Link, Protocol):
@@ -37,9 +38,6 @@ class Transport(Link, Protocol):
 
     def start(self, receiver: Receiver) -> None:
         """Begin to dial and deliver."""
-
-    def flush(self) -> None:
-        """Give what was sent to the sockets now."""
 
     def check_tasks(self) -> None:
         """Raise what ended a part of the wire that should never end."""
@@ -84,8 +82,9 @@ class RaftNode:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
         self._is_scheduled = False
+        self._is_in_round = False
         self._is_running = False
-        self._told: tuple[Roster, frozenset[str]] | None = None  # of the members, to the wire
+        self._told: tuple[Roster, tuple[str, ...]] | None = None  # of the members, to the wire
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="titan-snapshot")
         self._replica = Replica(
             config,
@@ -137,10 +136,15 @@ class RaftNode:
 
     def propose(self, payload: bytes) -> asyncio.Future[Any]:
         """See `api.Raft.propose`."""
-        waiter: asyncio.Future[Any] = self._loop.create_future()
+        waiter: Promise[Any] = Promise(loop=self._loop)
         self._replica.propose(payload, waiter)
         self._wake()
         return waiter
+
+    def hurry(self) -> None:
+        """See `api.Raft.hurry`."""
+        if self._is_scheduled and not self._is_in_round:
+            self._round()
 
     async def read_index(self, *, timeout_s: float) -> int:
         """See `api.Raft.read_index`."""
@@ -234,7 +238,11 @@ class RaftNode:
             raise
         except Exception as error:
             self._fail(error)
-        self._wake()
+
+    def on_read(self) -> None:
+        """The round that the messages call for, without waiting for the next turn of the loop."""
+        if self._replica.is_asked_for_round or self._is_scheduled:
+            self._round()
 
     def on_removed(self) -> None:
         """A master of this cluster says that this member was removed."""
@@ -261,34 +269,25 @@ class RaftNode:
         """Run one round soon, however often this is called before."""
         if not self._is_scheduled and self._is_running:
             self._is_scheduled = True
-            self._loop.call_soon(self._begin)
+            self._loop.call_soon(self._scheduled_round)
 
-    def _begin(self) -> None:
-        if not self._is_running:
-            return
-        try:
-            sent = self._replica.begin_round()
-        except Exception as error:
-            self._fail(error)
-            return
-        if sent:
-            # The bytes leave between two turns of the loop, so our disk works while they travel.
-            self._transport.flush()
-            self._loop.call_soon(self._finish)
-        else:
-            self._finish()
+    def _scheduled_round(self) -> None:
+        if self._is_scheduled:  # else it was done early
+            self._round()
 
-    def _finish(self) -> None:
-        if not self._is_running:
+    def _round(self) -> None:
+        if not self._is_running or self._is_in_round:
             return
-        self._is_scheduled = False
+        self._is_scheduled, self._is_in_round = False, True
         try:
+            self._replica.begin_round()  # the sockets have it before our own disk does
             self._replica.finish_round()
             self._transport.check_tasks()
         except Exception as error:
             self._fail(error)
             return
-        self._transport.flush()
+        finally:
+            self._is_in_round = False
         if self._replica.wants_round:
             self._wake()
         self._arm_timer()
@@ -316,18 +315,15 @@ class RaftNode:
     def _tell_members(self) -> None:
         """Ways follow the newest roster; ids are turned away once their removal is committed."""
         members = self._replica.members
-        gone = frozenset(members.at(self._replica.core.applied_index).gone)
+        gone = members.at(self._replica.core.applied_index).gone
         if self._told is None or self._told[0] is not members.roster or self._told[1] != gone:
             self._told = (members.roster, gone)
-            self._transport.members_changed(members.roster, gone=gone)
+            self._transport.members_changed(members.roster, gone=frozenset(gone))
 
     def _tell_status(self) -> None:
         core = self._replica.core
         roster = self._replica.members.roster
-        key = (
-            str(core.role), core.term, core.leader, self._replica.is_ready,
-            roster.voters, roster.learners,
-        )  # fmt: skip
+        key = (core.role, core.term, core.leader, self._replica.is_ready, roster)
         if key == self._last_status:
             return
         self._last_status = key

@@ -68,6 +68,7 @@ class Replica:
         self._rng = rng
         self._rules = rules
         self._is_open = False
+        self._is_asked = False  # by a message, for a round
         self._disk = disk
         self.members = Membership(address=config.address)
         self._journal = Journal(disk, directory=config.data_dir, watcher=self.members)
@@ -158,6 +159,10 @@ class Replica:
         if message["type"] == codec.ACK:
             self.room.heard(peer, has_room=message["has_room"])
             self._leading.settle_reads()
+            is_needed = not self.core.is_leader or self._leading.has_work
+            self._is_asked |= is_needed or bool(self._outbox)
+        else:
+            self._is_asked = True
 
     def peer_up(self, peer: str) -> None:
         """Messages to `peer` have a way now."""
@@ -202,6 +207,7 @@ class Replica:
 
     def begin_round(self) -> bool:
         """Append and send what is new. Says whether anything was sent."""
+        self._is_asked = False
         return self.core.is_leader and self._leading.begin_round()
 
     def finish_round(self) -> None:
@@ -212,6 +218,11 @@ class Replica:
         self._persist()
         self._settle()
         self.guard.elections.next_tick_due = self.next_due()
+
+    @property
+    def is_asked_for_round(self) -> bool:
+        """Whether a message since the last round needs one. The last of a majority's answers do not."""
+        return self._is_asked
 
     @property
     def wants_round(self) -> bool:

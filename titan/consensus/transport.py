@@ -34,7 +34,10 @@ class Receiver(Protocol):
     """Who is told what happens on the wire."""
 
     def on_message(self, peer: str, payload: bytes) -> None:
-        """Bytes of `peer` came in."""
+        """Bytes of `peer` came in. `on_read` follows once all that came with them was handed over."""
+
+    def on_read(self) -> None:
+        """What came in one read of a connection was handed over."""
 
     def on_up(self, peer: str) -> None:
         """There is a way to `peer`."""
@@ -58,6 +61,9 @@ class _FromPeer(Refusing):
 
     def on_raw(self, connection: Connection, payload: bytes) -> None:
         self._transport.received(self._peer, connection, payload)
+
+    def after_read(self, connection: Connection) -> None:
+        self._transport.read()
 
     def on_closed(self, connection: Connection) -> None:
         self._transport.incoming_closed(self._peer, connection)
@@ -167,7 +173,7 @@ class PeerTransport:
     # --- sending ---------------------------------------------------------------------------
 
     def send(self, peer: str, payload: bytes) -> None:
-        """Queue for this loop turn; forgotten without a connection or with too much unsent."""
+        """Give it to the socket; forgotten without a connection or with too much unsent."""
         connection = self._dialled.get(peer)
         if connection is None or connection.is_closed:
             return
@@ -175,11 +181,6 @@ class PeerTransport:
             self.dropped += 1
             return
         connection.raw(payload)
-
-    def flush(self) -> None:
-        """Give what was queued to the sockets now."""
-        for connection in self._dialled.values():
-            connection.flush()
 
     # --- receiving -------------------------------------------------------------------------
 
@@ -230,6 +231,11 @@ class PeerTransport:
         """Bytes from a peer's current connection; a replaced one is not heard."""
         if self._receiver is not None and self._incoming.get(peer) is connection:
             self._receiver.on_message(peer, payload)
+
+    def read(self) -> None:
+        """Whatever came together from a peer has been handed over."""
+        if self._receiver is not None:
+            self._receiver.on_read()
 
     def incoming_closed(self, peer: str, connection: Connection) -> None:
         """A peer's connection ended; only the current one says something about the peer."""
@@ -293,6 +299,7 @@ class PeerTransport:
 
     async def _serve(self, peer: str, connection: Connection) -> None:
         self._dialled[peer] = connection
+        connection.write_at_once()
         try:
             if self._receiver is not None:
                 self._receiver.on_up(peer)

@@ -66,6 +66,7 @@ from titan.wire.messages import (
     Write,
     WriteDone,
 )
+from titan.wire.promise import Promise
 
 READ_TIMEOUT_S: Final = 5.0
 UPLOADS_SINCE: Final = 2  # the version of the cluster from which on every master takes uploads
@@ -305,7 +306,7 @@ def _when_settled(
     A write that was not taken because the leadership is on its way to another master goes there
     by `otherwise`: whoever hands over on purpose fails nobody.
     """
-    reply: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+    reply: Promise[Message] = Promise(loop=answer.get_loop())
 
     def settle(done: Answer) -> None:
         if reply.done():

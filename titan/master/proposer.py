@@ -26,6 +26,7 @@ from titan.limits import (
 )
 from titan.master.held_back import HeldBack
 from titan.master.replica import AppliedEntry
+from titan.wire.promise import Promise
 
 PIPELINE_BYTES: Final = 64 * 1024  # so much waiting is worth a second entry in flight
 IN_FLIGHT_MAX: Final = 8
@@ -116,7 +117,7 @@ class Proposer:
         is_full = self._waiting_bytes + len(proposal) > PROPOSALS_WAITING_BYTES_MAX
         if is_full or len(self._waiting) + len(self._held_back) >= PROPOSALS_WAITING_MAX:
             raise Unavailable("this master has too many requests waiting")
-        answer: Answer = self._loop.create_future()
+        answer: Answer = Promise(loop=self._loop)
         self._wait(_Waiting(proposal, answer))
         return answer
 
@@ -136,6 +137,7 @@ class Proposer:
         self._flush_scheduled = False
         while self._waiting and self._epoch and self._may_send():
             self._send(self._take_batch(), epoch=self._epoch)
+        self._raft.hurry()
 
     def _take_batch(self) -> list[_Waiting]:
         size, count = _ENTRY_OVERHEAD_BYTES, 0

@@ -60,6 +60,7 @@ class Connection(asyncio.Protocol):
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
         self._flush_scheduled = False
+        self._gathers = False  # whether the transport sends what is written in one turn together
         self._can_write = asyncio.Event()
         self._can_write.set()
         self._closed = self._loop.create_future()
@@ -107,6 +108,12 @@ class Connection(asyncio.Protocol):
     def raw(self, payload: bytes) -> None:
         """Send bytes without waiting. Raises `ConnectionLost` when it is closed already."""
         self.send_frame(Kind.RAW, 0, payload)
+
+    def write_at_once(self) -> None:
+        """From now on give every frame to the socket when it is sent, not at the end of the turn."""
+        assert self._transport is not None, "not connected"
+        self._transport.set_write_buffer_limits(high=0)
+        self._gathers = True
 
     async def drain(self) -> None:
         """Wait until the socket takes more."""
@@ -170,10 +177,13 @@ class Connection(asyncio.Protocol):
     # --- writing ------------------------------------------------------------------------------
 
     def send_frame(self, kind: Kind, ident: int, payload: bytes = b"") -> None:
-        """Queue one frame; everything queued in this loop turn leaves in one write."""
+        """Send one frame; everything sent in this loop turn leaves in one write."""
         if self.is_closed:
             raise self._error
         data = encode_frame(kind, ident, payload)
+        if self._gathers:
+            self._write(data)
+            return
         self._outgoing.append(data)
         self._outgoing_bytes += len(data)
         if not self._flush_scheduled:
@@ -188,6 +198,10 @@ class Connection(asyncio.Protocol):
         data = self._outgoing[0] if len(self._outgoing) == 1 else b"".join(self._outgoing)
         self._outgoing.clear()
         self._outgoing_bytes = 0
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        assert self._transport is not None, "not connected"
         self._transport.write(data)
         if self._transport.get_write_buffer_size() > SEND_BUFFER_BYTES_MAX:
             self.close(ConnectionLost(f"{self.remote} does not read what it is sent"))
@@ -200,6 +214,8 @@ class Connection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
             self.remote = f"{peer[0]}:{peer[1]}"
+        is_plain = transport.get_extra_info("sslcontext") is None
+        self._gathers = is_plain and type(transport).__module__.startswith("uvloop")
         self._watchdog = self._loop.call_later(PING_AFTER_S, self._watch)
 
     def data_received(self, data: bytes) -> None:
@@ -216,6 +232,8 @@ class Connection(asyncio.Protocol):
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             log.info("closing %s: malformed message: %s", self.remote, error)
             self.close(ProtocolError(f"malformed message: {error}"))
+        if self._handler is not None:
+            self._handler.after_read(self)
 
     def eof_received(self) -> bool:
         """The other side has finished: so do we."""

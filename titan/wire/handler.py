@@ -33,6 +33,9 @@ class Handler(Protocol):
     def on_raw(self, connection: Connection, payload: bytes) -> None:
         """Take raw bytes."""
 
+    def after_read(self, connection: Connection) -> None:
+        """What came in one read has been handed over."""
+
     def on_closed(self, connection: Connection) -> None:
         """The connection is gone; called once."""
 
@@ -57,6 +60,9 @@ class Refusing:
     def on_raw(self, connection: Connection, payload: bytes) -> None:
         """Refuse."""
         raise ProtocolError("unexpected raw bytes")
+
+    def after_read(self, connection: Connection) -> None:
+        """Nothing was put off."""
 
     def on_closed(self, connection: Connection) -> None:
         """Nothing to clean up."""
