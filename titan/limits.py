@@ -157,6 +157,9 @@ SUBRUN_JOBS_PER_ENTRY: Final = 2000  # jobs that sub-runs begun by one `AdvanceT
 # --- workers -------------------------------------------------------------------------------
 SLOTS_PER_WORKER_MAX: Final = 4096
 PREFILL_PER_SLOT_MAX: Final = 8  # attempts waiting on the worker for each slot
+WORKSPACES_FREE_MAX: Final = 64  # untouched folders kept for the next attempts
+WORKSPACE_KEPT_BYTES_MAX: Final = 4 * MIB  # of the bundle in such a folder: 256 MiB in all
+WORKSPACE_WATCHED_MAX: Final = 256  # files looked at after each attempt: a third of a millisecond
 ENVIRONMENTS_MAX: Final = 16  # virtual environments kept by a worker; each may have gigabytes
 IMAGES_REMEMBERED_MAX: Final = 1000  # names of images known to be on a worker
 BUILD_LOG_BYTES_MAX: Final = 256 * KIB  # of a build in the log of each job that waits for it

@@ -47,6 +47,11 @@ class BundleCache:
         with self._kept.in_use(digest) as folder:
             yield folder / _FILES
 
+    def size_of(self, digest: Digest) -> int:
+        """What the files of a bundle take, 0 when it is not here."""
+        entry = self._entries.get(digest)
+        return 0 if entry is None else max(entry.size_bytes, 1)
+
     async def close(self) -> None:
         """Stop fetching."""
         await self._fetches.close()

@@ -17,7 +17,6 @@ from typing import Final
 
 from titan.errors import TitanError
 from titan.exec import drivers, environment
-from titan.exec.bundles import BundleCache
 from titan.exec.drivers import CALL_FILE_NAME, CannotStart
 from titan.exec.events import Event, Hopeless, ProcessEnded, ProcessStarted, StartFailed
 from titan.exec.files.attempts import NOT_STORED, AttemptFiles, Ending
@@ -34,7 +33,8 @@ from titan.exec.services.prober import Prober
 from titan.exec.services.probes import Unwell
 from titan.exec.tools import ToolFailed, Tools
 from titan.exec.warden_client import Warden
-from titan.exec.workspace import Workspace, Workspaces
+from titan.exec.workspace import Workspace
+from titan.exec.workspaces import Workspaces
 from titan.ids import AttemptId
 from titan.limits import ERROR_TEXT_BYTES_MAX, LOG_INLINE_BYTES_MAX
 from titan.spec.model import JobSpec
@@ -66,7 +66,6 @@ class Runner:
         feed: Callable[[Event], None],
         workspaces: Workspaces,
         logs: LogStore,
-        bundles: BundleCache,
         files: AttemptFiles,
         shipper: LogShipper,
         surroundings: Surroundings,
@@ -78,7 +77,6 @@ class Runner:
         self._feed = feed
         self._workspaces = workspaces
         self._logs = logs
-        self._bundles = bundles
         self._transfers = files
         self._shipper = shipper
         self._around = surroundings
@@ -93,7 +91,6 @@ class Runner:
         self._looks: set[asyncio.Task[None]] = set()  # at ends that do not tell all at once
         self._finishing: dict[AttemptId, asyncio.Task[None]] = {}
         self._preparing: dict[AttemptId, asyncio.Task[None]] = {}
-        self._removals: set[asyncio.Task[None]] = set()
         self._services: dict[AttemptId, RunAttempt] = {}
         self.started: list[AttemptId] = []  # since the last heartbeat took them
         self._warden = Warden(self)
@@ -105,9 +102,9 @@ class Runner:
             logs=logs,
             fences=self._fences,
             around=surroundings,
-            fill=self._fill,
+            fill=lambda order, workspace: workspaces.fill(workspace, order.bundle),
             folder=isolation.private / "calls",
-            remove=self._put_away,
+            remove=workspaces.give_back,
         )
         self._crews = Crews(
             feed=feed,
@@ -137,7 +134,7 @@ class Runner:
             self._crews.start(order)
             return
         takes_time = self._fences.takes_time(order.spec) or self._transfers.needs_preparing(order)
-        if not order.bundle and not order.port and not takes_time:
+        if not order.port and not takes_time and self._workspaces.is_ready(order.bundle):
             self._make_and_spawn(order)
             return
         task = asyncio.create_task(self._prepare(order), name=f"prepare attempt {order.attempt}")
@@ -182,7 +179,7 @@ class Runner:
         finally:
             self._crews.hang_up()
             await self._fences.close()
-            await asyncio.gather(*self._removals, return_exceptions=True)
+            await self._workspaces.close()
 
     # --- health -------------------------------------------------------------------------------
 
@@ -229,21 +226,12 @@ class Runner:
             await ports.wait_free(order.port)
         workspace = self._make(order)
         if order.bundle:
-            await self._fill(order, workspace)
+            await self._workspaces.fill(workspace, order.bundle)
         if self._transfers.needs_preparing(order):
             await self._transfers.prepare(order, workspace)
         if self._fences.takes_time(order.spec):
             await self._fences.prepare(order, workspace, log_to=self._files[order.attempt])
         self._spawn(order, workspace)
-
-    async def _fill(self, order: RunAttempt, workspace: Workspace) -> None:
-        async with self._bundles.use(order.bundle) as files:
-            copying = asyncio.ensure_future(asyncio.to_thread(workspace.fill, files))
-            try:
-                await asyncio.shield(copying)
-            except asyncio.CancelledError:
-                await asyncio.wait({copying})  # the folder is removed next: let the thread leave it
-                raise
 
     def _prepared(self, attempt: AttemptId, done: asyncio.Task[None]) -> None:
         del self._preparing[attempt]
@@ -255,7 +243,7 @@ class Runner:
             self._could_not_start(attempt, _one_line(error), cause=_cause(error))
 
     def _make(self, order: RunAttempt) -> Workspace:
-        workspace = self._workspaces.take()
+        workspace = self._workspaces.take(order.bundle)
         self._held[order.attempt] = (order, workspace)
         self._files[order.attempt] = self._logs.begin(order.run, order.spec.id, order.attempt)
         return workspace
@@ -311,16 +299,7 @@ class Runner:
         if order is not None and path is not None and log_bytes and not is_small:
             self._shipper.add(Finished(order.run, order.spec.id, attempt, path, log_bytes))
         if workspace is not None:
-            self._put_away(workspace)
-
-    def _put_away(self, workspace: Workspace) -> None:
-        if self._workspaces.give_back(workspace):
-            return
-        task = asyncio.create_task(
-            asyncio.to_thread(workspace.remove), name=f"remove {workspace.root}"
-        )
-        self._removals.add(task)
-        task.add_done_callback(self._removals.discard)
+            self._workspaces.give_back(workspace)
 
     # --- the warden's reports -----------------------------------------------------------------
 

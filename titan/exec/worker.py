@@ -53,7 +53,7 @@ from titan.exec.outbox import Outbox
 from titan.exec.runner import Runner, Surroundings
 from titan.exec.session import Session
 from titan.exec.warden_client import kill_leftovers
-from titan.exec.workspace import Workspaces
+from titan.exec.workspaces import Workspaces
 from titan.ids import AttemptId, new_incarnation
 from titan.wire.channel import Channel
 from titan.wire.messages import (
@@ -191,9 +191,8 @@ class Worker:
         config, data = self._config, self._data
         self._runner = Runner(
             feed=self._feed,
-            workspaces=Workspaces(data.work),
+            workspaces=Workspaces(data.work, bundles=self._bundles),
             logs=self._logs,
-            bundles=self._bundles,
             files=self._files,
             shipper=self._shipper,
             surroundings=Surroundings(

@@ -1,8 +1,8 @@
-"""The private folder of an attempt: made before it starts, emptied or removed after it has ended.
+"""The private folder of an attempt: made before it starts, kept for another or removed after it has ended.
 
-Owns `work/`. In each folder there, `cwd` holds a copy of the bundle, `tmp` is TMPDIR, `checkpoint` is what
-the job's next attempt is to find, `output` is what the job may hand to its children. Copies, not links: a
-job that rewrites its files must not touch the shared cache.
+`workspaces.py` decides which. In each folder `cwd` holds a copy of the bundle, `tmp` is TMPDIR,
+`checkpoint` is what the job's next attempt is to find, `output` is what the job may hand to its children.
+Copies, not links: a job that rewrites its files must not touch the shared cache.
 """
 
 from __future__ import annotations
@@ -11,23 +11,28 @@ import contextlib
 import os
 import shutil
 import stat
-import time
 from pathlib import Path
 from typing import Final
 
-from titan.limits import MIB, OUTPUT_BLOB_BYTES_MAX, OUTPUT_BYTES_MAX
+from titan.exec.changes import Watched, below, is_copy
+from titan.ids import Digest
+from titan.limits import (
+    MIB,
+    OUTPUT_BLOB_BYTES_MAX,
+    OUTPUT_BYTES_MAX,
+    WORKSPACE_WATCHED_MAX,
+)
 
 _OUTPUT_NAME: Final = "output"
 _MODE: Final = 0o700
+_NAMES: Final = ["checkpoint", "cwd", "tmp"]
 _COPY_BYTES: Final = 1 * MIB
-_FREE_MAX: Final = 64  # pristine folders kept
-_CLOCK_STEP_NS: Final = 50_000_000  # time stamps come from a clock that moves every 1 to 10 ms
 
 
 class Workspace:
     """The folder of one attempt."""
 
-    __slots__ = ("_changed_ns", "_is_settled", "checkpoint", "cwd", "output", "root", "tmp")
+    __slots__ = ("_inner", "_outer", "bundle", "checkpoint", "cwd", "output", "root", "tmp")
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -35,17 +40,24 @@ class Workspace:
         self.tmp = root / "tmp"  # its TMPDIR
         self.checkpoint = root / "checkpoint"  # what the job's next attempt is to find
         self.output = root / _OUTPUT_NAME  # absent until the job writes it
-        self._changed_ns: tuple[int, ...] = ()  # of its folders, when they were last looked into
-        self._is_settled = False
+        self.bundle = Digest("")  # whose files are in `cwd`
+        self._outer = Watched([root])
+        self._inner: Watched | None = Watched(self._folders)  # None: too much to be looked at
 
     def make(self) -> None:
         """Create its folders."""
         for folder in (self.root, *self._folders):
             folder.mkdir(_MODE)
 
-    def fill(self, bundle: Path) -> None:
+    def fill(self, files: Path, digest: Digest) -> None:
         """Copy the bundle's files to where the job starts. Blocks; for a thread."""
-        shutil.copytree(bundle, self.cwd, symlinks=True, dirs_exist_ok=True, copy_function=_copy)
+        self.bundle = digest
+        self._inner = None
+        shutil.copytree(files, self.cwd, symlinks=True, dirs_exist_ok=True, copy_function=_copy)
+        found = below(self.cwd, count_max=WORKSPACE_WATCHED_MAX)
+        if found is not None:
+            self._inner = Watched([*self._folders, *found])
+            self._inner.look()
 
     def read_output(self) -> tuple[bytes, str]:
         """What the job wrote as its output, and what is wrong with it ("" when nothing is)."""
@@ -90,30 +102,49 @@ class Workspace:
 
     def settle(self) -> None:
         """Note, before a job gets it, whether any change from now on will show in its time stamps."""
-        since_ns = time.time_ns() - _CLOCK_STEP_NS
-        self._is_settled = bool(self._changed_ns) and max(self._changed_ns) < since_ns
+        self._outer.settle()
+        if self._inner is not None:
+            self._inner.settle()
 
     def is_pristine(self) -> bool:
-        """Whether it is as it was made, but for the output file, which is removed here.
+        """Whether it is certainly as it was made or filled, but for the output file, which is removed."""
+        try:
+            if self._inner is None or not self._has_its_folders_only():
+                return False
+            if self._inner.is_untouched():
+                return True
+            if self.bundle or not all(_is_empty_folder(folder) for folder in self._folders):
+                return False
+            self._inner.look()
+        except OSError:
+            return False
+        return True
 
-        The time of the last change of a folder cannot be set by anybody: while it is what it was,
-        nothing in there was made, removed, renamed or opened to others.
+    def is_copy_of(self, files: Path) -> bool:
+        """Whether it is as it was filled, by its contents: its time stamps were too young to tell.
+
+        Blocks; for a thread. Nobody may use it meanwhile.
         """
         try:
-            if self._is_settled and self._changed_ns == self._read_changed_ns():
-                return True
-            with contextlib.suppress(FileNotFoundError):
-                self.output.unlink()
-            self._changed_ns = self._read_changed_ns()
-            names = sorted(os.listdir(self.root))  # noqa: PTH208 - speed
-            return names == ["checkpoint", "cwd", "tmp"] and all(
-                _is_empty_folder(folder) for folder in self._folders
+            return (
+                self._inner is not None
+                and self._has_its_folders_only()
+                and self._inner.looks_untouched()
+                and _is_empty_folder(self.tmp)
+                and _is_empty_folder(self.checkpoint)
+                and is_copy(files, self.cwd)
+                and self._inner.looks_untouched()
             )
         except OSError:
             return False
 
-    def _read_changed_ns(self) -> tuple[int, ...]:
-        return tuple(os.lstat(folder).st_ctime_ns for folder in (self.root, *self._folders))
+    def _has_its_folders_only(self) -> bool:
+        if self._outer.is_untouched():
+            return True
+        with contextlib.suppress(FileNotFoundError):
+            self.output.unlink()
+        self._outer.look()
+        return sorted(os.listdir(self.root)) == _NAMES  # noqa: PTH208 - speed
 
     @property
     def _folders(self) -> tuple[Path, ...]:
@@ -121,40 +152,7 @@ class Workspace:
 
     def remove(self) -> None:
         """Remove it whatever is in it. Blocks; for a thread."""
-        _remove(self.root)
-
-
-class Workspaces:
-    """Makes workspaces under one folder, which it empties first: what is there was left by a kill.
-
-    A workspace that its attempt left as it was serves again: on ext4 removing three folders costs
-    more than running a small job.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._free: list[Workspace] = []
-        self._made = 0
-        _remove(root)
-        root.mkdir(parents=True, exist_ok=True)
-
-    def take(self) -> Workspace:
-        """An empty workspace that is nobody else's."""
-        if self._free:
-            workspace = self._free.pop()
-            workspace.settle()
-            return workspace
-        self._made += 1
-        workspace = Workspace(self._root / str(self._made))
-        workspace.make()
-        return workspace
-
-    def give_back(self, workspace: Workspace) -> bool:
-        """Keep it for another attempt if it is pristine; else the caller must have it removed."""
-        if len(self._free) >= _FREE_MAX or not workspace.is_pristine():
-            return False
-        self._free.append(workspace)
-        return True
+        remove_tree(self.root)
 
 
 def _is_empty_folder(path: Path) -> bool:
@@ -171,7 +169,7 @@ def _copy(source: str, target: str) -> None:
         Path(target).chmod((mode & 0o777) | 0o600)
 
 
-def _remove(path: Path) -> None:
+def remove_tree(path: Path) -> None:
     """Remove a tree, also one whose folders a job made unwritable."""
     for _ in range(2):
         shutil.rmtree(path, ignore_errors=True)

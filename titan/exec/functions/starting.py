@@ -15,7 +15,8 @@ from titan.exec.functions.protocol import CallEnd, output_file
 from titan.exec.isolation.fences import Fences
 from titan.exec.logs import LogStore
 from titan.exec.warden_client import Warden
-from titan.exec.workspace import Workspace, Workspaces
+from titan.exec.workspace import Workspace
+from titan.exec.workspaces import Workspaces
 from titan.ids import AttemptId
 from titan.wire.messages import RunAttempt
 
