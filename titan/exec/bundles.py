@@ -49,8 +49,7 @@ class BundleCache:
 
     def size_of(self, digest: Digest) -> int:
         """What the files of a bundle take, 0 when it is not here."""
-        entry = self._entries.get(digest)
-        return 0 if entry is None else max(entry.size_bytes, 1)
+        return self._kept.size_of(digest)
 
     async def close(self) -> None:
         """Stop fetching."""

@@ -38,6 +38,11 @@ class KeptFolder:
         """Where an entry is, or belongs."""
         return self.root / digest
 
+    def size_of(self, digest: Digest) -> int:
+        """What an entry takes, at least 1; 0 when it is not here."""
+        entry = self._entries.get(digest)
+        return 0 if entry is None else max(entry.size_bytes, 1)
+
     @property
     def size_bytes(self) -> int:
         """What all entries take."""
