@@ -6,6 +6,7 @@ from typing import Final
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
 
 # --- the log -------------------------------------------------------------------------------
 ENTRY_BYTES_MAX: Final = 256 * KIB  # one fsync and one message; larger submissions are staged
@@ -63,7 +64,7 @@ PAID_PER_ENTRY: Final = 500  # jobs that one look lets go on: well under a milli
 DURATION_MS_MAX: Final = 315_360_000_000  # ten years; sums of times stay far inside 64 bits
 WORKER_FORGET_MS: Final = 86_400_000  # a lost worker stays listed for a day
 OUTPUT_BYTES_MAX: Final = 64 * KIB  # a job's output in state; larger ones are blobs
-OUTPUT_BLOB_BYTES_MAX: Final = 64 * MIB  # such a blob: whoever asks for it holds it in memory
+OUTPUT_BLOB_BYTES_MAX: Final = 1 * GIB  # such a blob: only whoever uses it holds it in memory
 SESSIONS_MAX: Final = 50_000  # client sessions remembered for idempotence
 SESSION_RESULTS_MAX: Final = 1024  # requests one client may have in flight
 SESSION_IDLE_MS: Final = 600_000  # how long a silent client may still repeat a request
@@ -184,7 +185,16 @@ SERVICE_PORTS_FIRST: Final = 31_000  # below the ports that systems give to outg
 SERVICE_PORTS_LAST: Final = 31_999
 PORT_PATIENCE_S: Final = 10.0  # an attempt that is being killed still holds its port for a moment
 # --- functions -----------------------------------------------------------------------------
-CALL_VALUE_BYTES_MAX: Final = 48 * KIB  # one argument or result: fits into a job's spec and output
+CALL_VALUE_BYTES_MAX: Final = (
+    48 * KIB
+)  # arguments that fit into a job's spec; larger ones are blobs
+CALL_BLOB_BYTES_MIN: Final = (
+    1 * KIB
+)  # an argument worth a blob of its own when others are too large
+CALL_BLOB_BYTES_MAX: Final = OUTPUT_BLOB_BYTES_MAX  # one argument: it may be another call's result
+CALL_BLOBS_MAX: Final = 64  # of the arguments of one call: their digests fit into a job's spec
+CALL_BLOBS_BYTES_MAX: Final = 4 * GIB  # that one call is given: the worker keeps them while it runs
+CALL_UPLOADS_AT_ONCE: Final = 8  # blobs of a submission: hides round trips, not disks
 CALL_INPUTS_BYTES_MAX: Final = 512 * KIB  # results of parents that travel with one attempt
 RESULTS_PAGE_BYTES: Final = 1 * MIB  # of outputs in one answer; the client asks for the rest
 CALLS_PER_PROCESS_MAX: Final = 20_000  # then its process is replaced: slow leaks stay small

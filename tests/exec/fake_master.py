@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ from titan.wire.handler import Handler, Refusing
 from titan.wire.messages import (
     AttemptEnded,
     AttemptReleased,
+    BlobAt,
+    BlobList,
+    BlobMissing,
+    BlobOffset,
     Confirmed,
     GetBlob,
     Goodbye,
@@ -24,6 +29,7 @@ from titan.wire.messages import (
     Leaving,
     Message,
     Ok,
+    PutBlob,
     Register,
     Registered,
     ServiceHealth,
@@ -43,6 +49,9 @@ class FakeMaster(Refusing):
         self.confirms = True
         self.blobs: dict[str, bytes] = {}
         self.blob_cut_bytes: int | None = None  # break the connection after so many
+        self.uploads = 0
+        self.takes_uploads = asyncio.Event()
+        self.takes_uploads.set()
         self.registers: list[Register] = []
         self.results: list[AttemptEnded] = []
         self.released: list[AttemptId] = []
@@ -81,6 +90,10 @@ class FakeMaster(Refusing):
         return Welcome(cluster_id="c", id="m1"), self
 
     def on_call(self, connection: Connection, message: Message) -> Awaitable[Message] | Message:
+        if isinstance(message, BlobMissing):
+            return BlobList(digests=tuple(d for d in message.digests if d not in self.blobs))
+        if isinstance(message, BlobOffset):
+            return BlobAt(offset=0)
         assert isinstance(message, Register)
         if not self.leads:
             raise NotLeader(leader=self.leader)
@@ -119,6 +132,8 @@ class FakeMaster(Refusing):
     async def on_channel(
         self, connection: Connection, message: Message, channel: Channel
     ) -> Message:
+        if isinstance(message, PutBlob):
+            return await self._take(message, channel)
         assert isinstance(message, GetBlob)
         self.fetches.append(message.offset)
         data = self.blobs.get(message.digest)
@@ -131,6 +146,15 @@ class FakeMaster(Refusing):
             await channel.send(data[at : min(at + 1000, end)])
         if end < len(data):
             connection.close()
+        return Ok()
+
+    async def _take(self, message: PutBlob, channel: Channel) -> Message:
+        self.uploads += 1
+        await self.takes_uploads.wait()
+        data = b"".join([piece async for piece in channel])
+        assert len(data) == message.size
+        assert hashlib.sha256(data).hexdigest() == message.digest
+        self.blobs[message.digest] = data
         return Ok()
 
 

@@ -19,7 +19,7 @@ from titan.exec.events import (
     TimePassed,
 )
 from titan.ids import AttemptId, RunId
-from titan.spec.model import JobSpec
+from titan.spec.model import BlobRef, JobSpec
 from titan.wire.messages import RunAttempt
 
 RUN = RunId("r-00000000000000000000")
@@ -32,6 +32,7 @@ def order(
     slots: int = 1,
     bundle: str = "",
     results: tuple[bytes, ...] = (),
+    large_results: dict[int, BlobRef] | None = None,
     **fields: Any,
 ) -> RunAttempt:
     fields.setdefault("id", f"job{attempt}")
@@ -48,6 +49,7 @@ def order(
         spec=JobSpec(**fields),
         bundle=bundle,
         results=results,
+        large_results=large_results or {},
     )
 
 

@@ -15,7 +15,7 @@ import pytest
 from titan.exec.bundles import BundleCache
 from titan.exec.changes import CLOCK_STEP_NS, MappingProbe
 from titan.exec.files.download import BlobSource
-from titan.exec.workspace import Workspace
+from titan.exec.workspace import Workspace, take_large_output
 from titan.exec.workspaces import Workspaces
 from titan.ids import Digest
 from titan.limits import MIB, OUTPUT_BLOB_BYTES_MAX, OUTPUT_BYTES_MAX
@@ -201,14 +201,14 @@ def test_a_large_output_is_copied_and_never_through_a_link(tmp_path: Path) -> No
     workspace.output.write_bytes(b"x" * (OUTPUT_BYTES_MAX + 1))
     assert workspace.has_large_output()
     assert workspace.read_output() == (b"", "")
-    workspace.take_large_output(tmp_path / "copy")
+    take_large_output(workspace.output, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == workspace.output.read_bytes()
     (tmp_path / "secret").write_bytes(b"s" * (OUTPUT_BYTES_MAX + 1))
     workspace.output.unlink()
     workspace.output.symlink_to(tmp_path / "secret")
     assert not workspace.has_large_output()
     with pytest.raises(OSError, match="symbolic links"):
-        workspace.take_large_output(tmp_path / "copy")
+        take_large_output(workspace.output, tmp_path / "copy")
 
 
 def test_output_that_cannot_be_taken_is_explained(tmp_path: Path) -> None:

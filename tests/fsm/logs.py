@@ -33,6 +33,7 @@ from titan.spec.model import (
     OVERLAPS,
     TRIGGERS,
     Approvers,
+    BlobRef,
     Call,
     Input,
     JobSpec,
@@ -53,7 +54,8 @@ def _spec(dice: Dice, job_id: str, parents: Sequence[str]) -> JobSpec:
     if dice.random() < 0.2:
         return _service(dice, job_id, parents)
     if dice.random() < 0.1:
-        called = Call("m", "f", b"x", inputs=tuple(map(JobId, parents)))
+        large = dice.choice([(), (BlobRef(DIGESTS[2], 3),), (BlobRef(DIGESTS[0], 3),) * 2])
+        called = Call("m", "f", b"x", inputs=tuple(map(JobId, parents)), blobs=large)
         return job(job_id, *parents, argv=(), call=called, retries=dice.choice([0, 1]))
     return job(
         job_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.fsm.driver import MachineDriver, chain, job
@@ -10,6 +11,9 @@ from titan.fsm import logs
 from titan.fsm.events import BlobForgotten, LogTailGrew
 from titan.fsm.logs import packs_with
 from titan.fsm.machine import Machine
+from titan.fsm.outcomes import Rejected
+from titan.fsm.queries import GetResults
+from titan.fsm.views import read
 from titan.ids import AttemptId, Digest, JobId, RunId
 from titan.limits import (
     BLOB_LEASE_MS,
@@ -18,7 +22,9 @@ from titan.limits import (
     LOG_INLINE_BYTES_MAX,
     MANIFEST_FILES_MAX,
 )
+from titan.master.dispatch import run_message
 from titan.spec.manifest import FileEntry, Manifest, manifest_of
+from titan.spec.model import BlobRef, Call
 
 TAIL_BYTES = 256 * 1024
 
@@ -313,3 +319,85 @@ def test_an_output_in_a_blob_that_nobody_holds_is_lost(machine: MachineDriver) -
     run = machine.submit([job("a", retries=0)])
     machine.run_job(run, "a", artifacts=Manifest(output=TWO, output_size=70_000))
     assert machine.states(run)["a"] in ("FAILED", "DEAD")
+
+
+def test_large_arguments_are_kept_as_long_as_their_run_is_known(machine: MachineDriver) -> None:
+    publish(machine, ONE, TWO, THREE)
+    call = Call("m", "f", blobs=(BlobRef(ONE, 60_000), BlobRef(TWO, 70_000)), args_are_blob=True)
+    run = machine.submit([job("a", argv=(), call=call), job("b", "a", argv=(), call=call)])
+    machine.do(c.AddJobs(run=run, jobs=(job("c", "b", argv=(), call=call, bundle=THREE),)))
+    machine.wait(10 * BLOB_LEASE_MS)
+    assert machine.state.blob_refs == {ONE: 3, TWO: 3, THREE: 1}
+    for name in "abc":
+        machine.run_job(run, name)
+    machine.wait(FINISHED_KEEP_MS)
+    assert run not in machine.state.runs
+    machine.wait(1)
+    assert not machine.state.blobs
+    assert not machine.state.blob_refs
+
+
+def test_a_saved_pipeline_keeps_its_large_arguments(machine: MachineDriver) -> None:
+    publish(machine, ONE)
+    call = Call("m", "f", blobs=(BlobRef(ONE, 60_000),))
+    machine.do(c.SavePipeline(name="p", jobs=(job("a", argv=(), call=call),)))
+    machine.wait(10 * BLOB_LEASE_MS)
+    assert machine.state.blob_refs == {ONE: 1}
+    machine.do(c.DeletePipeline(name="p"))
+    assert machine.state.blob_refs == {}
+
+
+@pytest.mark.parametrize(
+    ("call", "why"),
+    [
+        (Call("m", "f", blobs=(BlobRef(Digest("x"), 1),)), "named by its SHA-256"),
+        (Call("m", "f", blobs=(BlobRef(ONE, -1),)), "named by its SHA-256"),
+        (Call("m", "f", blobs=(BlobRef(ONE, 1),) * 65), "at most 64"),
+        (Call("m", "f", b"x", blobs=(BlobRef(ONE, 1),), args_are_blob=True), "not both"),
+        (Call("m", "f", args_are_blob=True), "not both"),
+    ],
+)
+def test_a_call_whose_blobs_cannot_be_is_refused(
+    machine: MachineDriver, call: Call, why: str
+) -> None:
+    submit = c.SubmitRun(run=RunId("r-1"), name="n", jobs=(job("a", argv=(), call=call),))
+    refused = machine.apply(submit)
+    assert isinstance(refused, Rejected)
+    assert why in refused.why
+
+
+def test_the_large_result_of_a_superseded_attempt_is_refused_and_its_blob_goes(
+    machine: MachineDriver,
+) -> None:
+    publish(machine, ONE, TWO)
+    run = machine.submit([job("a"), job("b", "a")])
+    first = machine.assign(run, "a")
+    machine.do(c.ReleaseAttempt(attempt=first, cause="lost"))
+    second = machine.assign(run, "a")
+    stale = c.FinishAttempt(
+        attempt=first, exit_code=0, artifacts=Manifest(output=ONE, output_size=70_000)
+    )
+    refused = machine.apply(stale)
+    assert isinstance(refused, Rejected)
+    assert refused.code == "attempt_not_live"
+    machine.do(msgspec.structs.replace(stale, attempt=second, artifacts=Manifest(output=TWO)))
+    machine.wait(10 * BLOB_LEASE_MS)
+    assert list(machine.state.blobs) == [TWO]
+
+
+def test_whoever_asks_for_results_and_whoever_is_given_them_hears_which_are_blobs(
+    machine: MachineDriver,
+) -> None:
+    publish(machine, ONE)
+    call = Call("m", "f", inputs=(JobId("b"), JobId("a")))
+    jobs = [job("a"), job("b"), job("c", "a", "b", argv=(), call=call)]
+    run = machine.submit(jobs)
+    machine.run_job(run, "a", artifacts=Manifest(output=ONE, output_size=70_000))
+    lookalike = Manifest(output=ONE, output_size=70_000).output_reference
+    machine.run_job(run, "b", output=lookalike)
+    asked = GetResults(run=run, jobs=(JobId("a"), JobId("b")))
+    assert [view.blob for view in read(machine.state, asked)] == [BlobRef(ONE, 70_000), None]
+    attempt = machine.state.attempts[machine.assign(run, "c")]
+    told = run_message(machine.state, attempt, epoch=1)
+    assert told.results == (lookalike, lookalike)
+    assert told.large_results == {1: BlobRef(ONE, 70_000)}

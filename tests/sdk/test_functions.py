@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 
 import titan.sdk
 from titan.errors import InvalidSpec, LimitExceeded, UserError
-from titan.sdk import Node, Task, TitanClient, pipeline, task
+from titan.sdk import Node, Task, TitanClient, functions, pipeline, task
 from titan.sdk.calls import _root
+from titan.sdk.functions import _check_size
 from titan.sdk.nodes import NotThereYet
 from titan.sdk.projects import SCRIPT_MODULE, home_of
 from titan.spec import call_pickles
@@ -35,6 +37,11 @@ def add(x: int, y: int = 0) -> int:
 @task(retries=0, requirement=["GPU", "BIG"], timeout=5, workspace=True)
 def gather(values: list[int], *more: int, **named: int) -> int:
     return sum(values) + sum(more) + sum(named.values())
+
+
+@task
+def pair(one: list[int], other: list[int]) -> int:
+    return len(one) + len(other)
 
 
 @task(serializer="pickle")
@@ -149,9 +156,50 @@ def test_arguments_are_checked_when_the_call_is_made() -> None:
             add(1, y=object())  # type: ignore[arg-type]
         with pytest.raises(TypeError, match=r"argument 'more\[1\]' of gather: .*\.Tools cannot"):
             gather([], 1, Tools())  # type: ignore[arg-type]
-        with pytest.raises(LimitExceeded, match="argument 'values' of gather: "):
-            gather([10**9] * 20_000)
     assert not p.nodes
+
+
+def test_a_large_argument_travels_as_one_blob_however_many_calls_are_given_it() -> None:
+    shared = list(range(20_000))
+    with pipeline("p") as p:
+        first = gather(shared, 1)
+        gather(shared, first, last=first)
+        gather([first, *shared])
+    one, other, mixed = (call_of(p, job) for job in p.nodes)
+    assert one.blobs == other.blobs
+    assert len(p.blobs()) == 2
+    for call in (one, other, mixed):
+        assert len(call.args) < 100
+        assert not call.args_are_blob
+        assert [len(p.blobs()[ref.digest]) for ref in call.blobs] == [
+            ref.size for ref in call.blobs
+        ]
+        assert [hashlib.sha256(p.blobs()[r.digest]).hexdigest() for r in call.blobs] == [
+            ref.digest for ref in call.blobs
+        ]
+    blobs = [p.blobs()[ref.digest] for ref in other.blobs]
+    assert decode_call(other.args, [7], blobs) == ([shared, 7], {"last": 7})
+    (blob,) = (p.blobs()[ref.digest] for ref in mixed.blobs)
+    assert decode_call(mixed.args, [7], [blob]) == ([[7, *shared]], {})
+
+
+def test_a_wrong_large_argument_and_one_beyond_the_limit_are_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pipeline("p") as p:
+        with pytest.raises(TypeError, match=r"argument 'values' of gather: Expected `int`"):
+            gather(["x" * 100_000])  # type: ignore[list-item]
+        monkeypatch.setattr(functions, "CALL_BLOB_BYTES_MAX", 100_000)
+        monkeypatch.setattr(_check_size, "__defaults__", (100_000,))
+        with pytest.raises(LimitExceeded, match=r"argument 'values' of gather: \d+ bytes; at most"):
+            gather([10**9] * 60_000)
+        with pytest.raises(LimitExceeded, match="one of the arguments of anything: "):
+            anything("x" * 100_001)
+        monkeypatch.setattr(functions, "CALL_BLOBS_BYTES_MAX", 150_000)
+        with pytest.raises(LimitExceeded, match="the arguments of pair: "):
+            pair([10**9] * 18_000, [10**9] * 18_000)
+    assert not p.nodes
+    assert not p.blobs()
 
 
 def test_pickle_is_a_choice_of_the_task() -> None:

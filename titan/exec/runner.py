@@ -112,6 +112,7 @@ class Runner:
             logs=logs,
             starter=starter,
             ship=shipper.add,
+            files=files,
             wall_clock_ns=surroundings.wall_clock_ns,
         )
 
@@ -262,7 +263,7 @@ class Runner:
         env = self._env(order, workspace)
         self._transfers.starts(order, workspace)
         if order.spec.call is not None:
-            call = call_of(order)
+            call = call_of(order, self._transfers.values.paths(order.attempt))
             (workspace.root / CALL_FILE_NAME).write_bytes(encode(call))
         launch = self._fences.launch(order, workspace, env=env)
         if self._fences.needs_look(order.attempt):

@@ -91,15 +91,6 @@ class Workspace:
             stat.S_ISREG(seen.st_mode) and OUTPUT_BYTES_MAX < seen.st_size <= OUTPUT_BLOB_BYTES_MAX
         )
 
-    def take_large_output(self, target: Path) -> None:
-        """Copy it to where nobody else writes. Blocks; for a thread. Raises `OSError`."""
-        fd = os.open(self.output, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(fd, "rb") as source, target.open("wb") as copy:
-            left = OUTPUT_BLOB_BYTES_MAX
-            while left and (data := source.read(min(left, _COPY_BYTES))):
-                copy.write(data)
-                left -= len(data)
-
     def settle(self) -> None:
         """Note, before a job gets it, whether any change from now on will show in its time stamps."""
         self._outer.settle()
@@ -153,6 +144,16 @@ class Workspace:
     def remove(self) -> None:
         """Remove it whatever is in it. Blocks; for a thread."""
         remove_tree(self.root)
+
+
+def take_large_output(output: Path, target: Path) -> None:
+    """Copy what a job has put out to where nobody else writes. Blocks; for a thread. Raises `OSError`."""
+    fd = os.open(output, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as source, target.open("wb") as copy:
+        left = OUTPUT_BLOB_BYTES_MAX
+        while left and (data := source.read(min(left, _COPY_BYTES))):
+            copy.write(data)
+            left -= len(data)
 
 
 def _is_empty_folder(path: Path) -> bool:

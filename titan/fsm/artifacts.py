@@ -18,6 +18,7 @@ from titan.fsm.state import Attempt, Job, Run, State
 from titan.ids import JobId, RunId, is_digest
 from titan.limits import ARTIFACT_KEY_BYTES_MAX, ARTIFACT_KEYS_MAX, NAME_CHARS_MAX
 from titan.spec.manifest import Manifest, is_inside, why_not_manifest
+from titan.spec.model import BlobRef
 
 
 @handles(PublishArtifact)
@@ -122,10 +123,12 @@ def output_of(manifest: Manifest | None) -> bytes:
     return manifest.output_reference if manifest is not None and manifest.output else b""
 
 
-def has_large_output(state: State, run: Run, job: Job) -> bool:
-    """Whether the job's output is a mere reference to a blob."""
+def large_output(state: State, run: Run, job: Job) -> BlobRef | None:
+    """The blob that the job's output is a mere reference to; None when it is the output itself."""
     manifest = state.artifacts.get(run.id, {}).get(job.id)
-    return bool(job.output) and job.output == output_of(manifest)
+    if manifest is None or not manifest.output or job.output != manifest.output_reference:
+        return None
+    return BlobRef(manifest.output, manifest.output_size)
 
 
 def drop_outputs(turn: Turn, run: RunId, job: JobId) -> None:

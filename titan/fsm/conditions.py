@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from titan.fsm import foreach, jobs
-from titan.fsm.artifacts import has_large_output
+from titan.fsm.artifacts import large_output
 from titan.fsm.handling import Turn
 from titan.fsm.policy import decode_spec
 from titan.fsm.state import Job, JobState, Run
@@ -78,7 +78,7 @@ def _data(turn: Turn, run: Run, spec: JobSpec, expression: Expression) -> dict[s
     """What the expression may look at: only what it asks for is read."""
     asked = [run.jobs[JobId(name)] for name in expression.outputs]
     for job in asked:
-        if has_large_output(turn.state, run, job):
+        if large_output(turn.state, run, job) is not None:
             raise ExpressionError(f"the output of '{job.id}' is too large to be asked about")
     outputs = {job.id: job.output for job in asked}
     size = sum(map(len, outputs.values()))

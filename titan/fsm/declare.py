@@ -15,7 +15,7 @@ from titan.fsm.outcomes import Rejected
 from titan.fsm.policy import encode_spec
 from titan.fsm.state import Demand, Job
 from titan.fsm.unattended import NOBODY, problem_of
-from titan.ids import is_job_id
+from titan.ids import is_digest, is_job_id
 from titan.spec import conditions, globs, isolation
 from titan.spec.gates import has_gate
 from titan.spec.isolation import capability_for
@@ -173,6 +173,16 @@ def _problem_of_call(call: Call, spec: JobSpec) -> str:
         return f"there is no serializer '{call.serializer[:100]}'"
     if not set(call.inputs) <= set(spec.depends_on):
         return "a call takes the results of parents only"
+    return _problem_of_blobs(call)
+
+
+def _problem_of_blobs(call: Call) -> str:
+    if len(call.blobs) > limits.CALL_BLOBS_MAX:
+        return f"a call has at most {limits.CALL_BLOBS_MAX} large arguments"
+    if any(not is_digest(one.digest) or one.size < 0 for one in call.blobs):
+        return "a large argument is named by its SHA-256 in hex, with its size"
+    if call.args_are_blob and (call.args or not call.blobs):
+        return "arguments are in a blob or in the call, not both"
     return ""
 
 

@@ -68,7 +68,9 @@ def save_pipeline(state: State, cmd: SavePipeline, at: Stamp) -> Outcome:
 
 
 def _version(saved: SavedPipeline, cmd: SavePipeline, at: Stamp) -> PipelineVersion:
-    bundles = dict.fromkeys((cmd.bundle, *(job.bundle for job in cmd.jobs)))
+    needs = dict.fromkeys((cmd.bundle, *(job.bundle for job in cmd.jobs)))
+    for job in cmd.jobs:
+        needs |= dict.fromkeys(blob.digest for blob in (job.call.blobs if job.call else ()))
     return PipelineVersion(
         number=saved.next_version,
         jobs=_encoder.encode(cmd.jobs),
@@ -77,7 +79,7 @@ def _version(saved: SavedPipeline, cmd: SavePipeline, at: Stamp) -> PipelineVers
         bundle=cmd.bundle,
         inputs=cmd.inputs,
         owner=cmd.owner,
-        digests=tuple([digest for digest in bundles if digest]),
+        digests=tuple([digest for digest in needs if digest]),
         budget=cmd.budget,
     )
 

@@ -1,9 +1,9 @@
 """Who refers to which blob, counted, so that a blob goes when nobody does.
 
 A blob may go once nothing refers to it and its lease is over: then its timer takes it out of the state and
-every master deletes its file. Referring are runs (their bundles), what jobs hand to their children,
-checkpoints, artifact keys and packs of logs; each of them calls `hold` and `release`. The counts are an
-index: `all_references` counts them afresh.
+every master deletes its file. Referring are runs (their bundles, the large arguments of calls), what jobs
+hand to their children, checkpoints, artifact keys and packs of logs; each of them calls `hold` and
+`release`. The counts are an index: `all_references` counts them afresh.
 """
 
 from __future__ import annotations
@@ -19,15 +19,21 @@ from titan.fsm.state import Blob, Job, Run, State
 from titan.ids import Digest
 from titan.limits import BLOB_LEASE_MS
 from titan.spec.manifest import Manifest
+from titan.spec.model import BlobRef
 
 _LEASES_SINCE: Final = 2  # the version of the cluster from which on blobs are ever deleted
 
 
-class _BundleOf(msgspec.Struct, gc=False):
+class _CallOf(msgspec.Struct, gc=False):
+    blobs: tuple[BlobRef, ...] = ()
+
+
+class _SpecOf(msgspec.Struct, gc=False):
     bundle: Digest = Digest("")
+    call: _CallOf | None = None
 
 
-_bundle_decoder = msgspec.msgpack.Decoder(_BundleOf)
+_spec_decoder = msgspec.msgpack.Decoder(_SpecOf)
 
 
 # --- counting -------------------------------------------------------------------------------------
@@ -87,12 +93,15 @@ def of_run(run: Run) -> Iterator[Digest]:
 
 
 def of_jobs(jobs: Iterable[Job]) -> Iterator[Digest]:
-    """The bundles that jobs name themselves. Most specs are not decoded: they do not hold the word."""
+    """The bundles that jobs name themselves, and the large arguments of calls. Most specs are not
+    decoded: they do not hold these words."""
     for job in jobs:
-        if b"bundle" in job.spec:
-            bundle = _bundle_decoder.decode(job.spec).bundle
-            if bundle:
-                yield bundle
+        if b"bundle" in job.spec or b"blobs" in job.spec:
+            spec = _spec_decoder.decode(job.spec)
+            if spec.bundle:
+                yield spec.bundle
+            if spec.call is not None:
+                yield from (blob.digest for blob in spec.call.blobs)
 
 
 def all_references(state: State) -> dict[Digest, int]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from titan.errors import NotFound
 from titan.fsm import mutation_views
 from titan.fsm import views_coordination as coordination
+from titan.fsm.artifacts import large_output
 from titan.fsm.budget_views import get_agent_run, get_budget, list_agent_runs, list_budgets
 from titan.fsm.file_views import get_artifact, get_outputs, list_artifacts
 from titan.fsm.gate_views import decision_views, get_gate, list_gates
@@ -292,6 +293,7 @@ def _get_results(state: State, query: GetResults) -> list[ResultView]:
                 over=job.state.is_over,
                 reason=job.reason,
                 output=job.output,
+                blob=large_output(state, run, job),
             )
         )
         room -= len(job.output)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import msgspec
 
+from titan.fsm.artifacts import large_output
 from titan.fsm.service_views import address_for
 from titan.fsm.state import Attempt, Job, JobState, Run, State
 from titan.ids import JobId, RunId
 from titan.limits import CALL_INPUTS_BYTES_MAX
 from titan.spec.globs import needs_of
 from titan.spec.manifest import Manifest
-from titan.spec.model import Call, JobSpec
+from titan.spec.model import BlobRef, Call, JobSpec
 from titan.wire.messages import KillAttempt, RunAttempt
 
 _decode_spec = msgspec.msgpack.Decoder(JobSpec).decode
@@ -40,6 +41,7 @@ def run_message(state: State, attempt: Attempt, *, epoch: int) -> RunAttempt:
         inputs=_inputs(state, run.id, spec),
         checkpoint=checkpoint.manifest if checkpoint is not None else None,
         results=_results(run, spec.call) if spec.call is not None else (),
+        large_results=_large_results(state, run, spec.call) if spec.call is not None else {},
     )
 
 
@@ -51,6 +53,15 @@ def _results(run: Run, call: Call) -> tuple[bytes, ...]:
         return ()
     found = tuple(job.output for job in jobs)
     return found if sum(map(len, found)) <= CALL_INPUTS_BYTES_MAX else ()
+
+
+def _large_results(state: State, run: Run, call: Call) -> dict[int, BlobRef]:
+    """Those among them that are blobs, by position."""
+    if run.id not in state.artifacts:
+        return {}
+    jobs = [run.jobs[name] for name in call.inputs if name in run.jobs]
+    found = {n: large_output(state, run, job) for n, job in enumerate(jobs)}
+    return {n: blob for n, blob in found.items() if blob is not None}
 
 
 def service_env(state: State, run: Run, job: Job) -> dict[str, str]:

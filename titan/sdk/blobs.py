@@ -96,6 +96,13 @@ class BlobsApi(Core):
                     break
         file.flush()
 
+    async def _fetched(self, digest: Digest) -> bytes:
+        """A whole blob that may be large, checked; on its way it is a file."""
+        with tempfile.TemporaryDirectory(prefix="titan-output-") as folder:
+            file = Path(folder) / "output"
+            await self._get(digest, file)
+            return await asyncio.to_thread(file.read_bytes)
+
     async def _load(self, digest: Digest) -> bytes:
         """A whole small blob, checked."""
         for _ in range(_DAMAGED_MAX):

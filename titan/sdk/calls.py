@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import io
 import os
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -15,7 +17,7 @@ from titan.errors import ConnectionLost, TimedOut, UserError
 from titan.fsm.queries import GetResults, ResultView
 from titan.fsm.submission import addition
 from titan.ids import Digest, JobId, RunId
-from titan.limits import LIST_PAGE_MAX
+from titan.limits import CALL_UPLOADS_AT_ONCE, LIST_PAGE_MAX
 from titan.sdk.context import attempt_id
 from titan.sdk.functions import Task
 from titan.sdk.graphs import Pipeline, call_graph
@@ -88,6 +90,7 @@ class CallsApi(RunsApi):
             )
         specs = checked(graph.name, graph.specs(), open_world=bool(attempt_id(os.environ)))
         bundle = await self._bundle_of(graph)
+        await self._store_blobs(graph.blobs())
         if attempt_id(os.environ):
             run = RunId(os.environ.get("TITAN_RUN_ID", ""))
             own = tuple(msgspec.structs.replace(spec, bundle=bundle) for spec in specs)
@@ -110,6 +113,27 @@ class CallsApi(RunsApi):
             await self._put_bundle(bundle)
             self._stored.add(bundle.digest)
         return bundle.digest
+
+    async def _store_blobs(self, blobs: Mapping[Digest, bytes]) -> None:
+        """Large arguments, before anything refers to them. What the cluster has is not sent."""
+        if not blobs:
+            return
+        left = iter(blobs.items())
+
+        async def store() -> None:
+            for digest, data in left:
+                await self._put(digest, len(data), functools.partial(io.BytesIO, data))
+
+        tasks = [
+            asyncio.create_task(store(), name=f"store arguments {n}")
+            for n in range(min(len(blobs), CALL_UPLOADS_AT_ONCE))
+        ]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- results --------------------------------------------------------------------------------
 
@@ -156,7 +180,7 @@ class CallsApi(RunsApi):
             page = await self._ask_results(run, asked[:LIST_PAGE_MAX], stale=stale)
             for view in page:
                 if view.over:
-                    found[view.id] = _value(view, wanted.pop(view.id))
+                    found[view.id] = await self._value(view, wanted.pop(view.id))
             asked = asked[len(page) :]
             if page and not page[-1].over:
                 return  # a run goes roughly in order: the rest is asked when more has happened
@@ -168,19 +192,18 @@ class CallsApi(RunsApi):
             raise ConnectionLost(f"expected ReadDone, got {type(reply).__name__}")
         return msgspec.msgpack.decode(reply.value, type=list[ResultView])
 
+    async def _value(self, view: ResultView, job: Any) -> Any:
+        """What a job that is over has put out."""
+        from titan.spec.call_values import decode_result
+
+        if view.state != "COMPLETED":
+            raise CallFailed(view.id, view.state, view.reason)
+        data = view.output if view.blob is None else await self._fetched(view.blob.digest)
+        return job.task.typed_result(data) if isinstance(job, Node) else decode_result(data)
+
 
 def _job_id(job: Any) -> str:
     return job.id if isinstance(job, Node) else str(job)
-
-
-def _value(view: ResultView, job: Any) -> Any:
-    if view.state != "COMPLETED":
-        raise CallFailed(view.id, view.state, view.reason)
-    if isinstance(job, Node):
-        return job.task.typed_result(view.output)
-    from titan.spec.call_values import decode_result
-
-    return decode_result(view.output)
 
 
 def _root(homes: Iterable[Home], project: str | os.PathLike[str] | None) -> Path | None:

@@ -113,7 +113,7 @@ class TaskContext:
         return self.client.publish_artifact(key, file)
 
     def set_output(self, value: Any) -> None:
-        """What the job puts out once this attempt ends well: anything JSON knows, at most 64 MiB. The
+        """What the job puts out once this attempt ends well: anything JSON knows, at most 1 GiB. The
         last one counts, and goes before what the task writes into the file `TITAN_OUTPUT`."""
         self.client._call(self._task().set_output(value))
 

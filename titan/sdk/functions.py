@@ -24,12 +24,13 @@ from typing import (
 )
 
 from titan.errors import UserError
-from titan.limits import CALL_VALUE_BYTES_MAX
+from titan.limits import CALL_BLOB_BYTES_MAX, CALL_BLOBS_BYTES_MAX
 from titan.sdk.nodes import Node
 
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from titan.spec.call_arguments import Arguments
     from titan.spec.call_types import Parameters
     from titan.spec.model import Call, JobSpec
 
@@ -144,26 +145,29 @@ class Task(Generic[P, R]):
             call=call,
         )
 
-    def encode(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, where: Any) -> bytes:
+    def encode(self, args: Sequence[Any], kwargs: Mapping[str, Any], *, where: Any) -> Arguments:
         """The arguments as they travel. `where` answers the reference that stands for a node.
 
-        Raises `TypeError` for arguments that do not fit or cannot travel, naming the argument.
+        Raises `TypeError` for arguments that do not fit or cannot travel, naming the argument, and
+        `LimitExceeded`.
         """
+        from titan.spec.call_arguments import Arguments, from_objects
+
         bound = self._signature.bind(*args, **kwargs)
         if not bound.args and not bound.kwargs:
-            return b""
+            return Arguments()
         if self.task_options.get("serializer") == "pickle":
-            from titan.spec.call_pickles import dumps
+            what = f"the arguments of {self.__qualname__}"
+            found = from_objects(list(_marked(args, where)), _marked(kwargs, where), what)
+            _check_size(max(map(len, found.blobs), default=0), f"one of {what}")
+        else:
+            found = self._encode_values(bound, where)
+        total = sum(map(len, found.blobs))
+        _check_size(total, f"the arguments of {self.__qualname__}", CALL_BLOBS_BYTES_MAX)
+        return found
 
-            data = dumps(
-                (list(_marked(args, where)), _marked(kwargs, where)),
-                f"the arguments of {self.__qualname__}",
-            )
-            self._check_size(len(data), "its arguments")
-            return data
-        return self._encode_values(bound, where)
-
-    def _encode_values(self, bound: inspect.BoundArguments, where: Any) -> bytes:
+    def _encode_values(self, bound: inspect.BoundArguments, where: Any) -> Arguments:
+        from titan.spec.call_arguments import from_values
         from titan.spec.call_values import decode_call, encode_argument, encode_call
 
         names = _names(bound)
@@ -176,16 +180,14 @@ class Task(Generic[P, R]):
         def encoded(name: str, value: Any) -> Any:
             text = f"argument {name!r} of {self.__qualname__}"
             data = encode_argument(_marked(value, noted), text)
-            self._check_size(len(data), text)
+            _check_size(len(data), text)
             return data
 
         positional = [encoded(*one) for one in zip(names, bound.args, strict=False)]
         named = {name: encoded(name, value) for name, value in bound.kwargs.items()}
-        data = encode_call(positional, named)
-        self._check_size(len(data), f"the arguments of {self.__qualname__}")
         if not references:  # what is known now need not fail there
-            self._parameters.apply(*decode_call(data, ()))
-        return data
+            self._parameters.apply(*decode_call(encode_call(positional, named), ()))
+        return from_values(positional, named)
 
     @functools.cached_property
     def _parameters(self) -> Parameters:
@@ -207,16 +209,6 @@ class Task(Generic[P, R]):
         if hint is Any:
             return cast("R", value)
         return cast("R", as_type(value, hint, where=f"the result of {self.__qualname__}"))
-
-    @staticmethod
-    def _check_size(size: int, what: str) -> None:
-        if size > CALL_VALUE_BYTES_MAX:
-            from titan.errors import LimitExceeded
-
-            raise LimitExceeded(
-                f"{what}: {size} bytes; at most {CALL_VALUE_BYTES_MAX}",
-                hint="large data belongs into files that workers reach: pass where it is",
-            )
 
 
 @overload
@@ -252,6 +244,16 @@ def _template(name: str, options: TaskOptions) -> JobSpec:
     if serializer not in ("", "pickle"):
         raise UserError(f"{name}: there is no serializer {serializer!r}", hint='only "pickle"')
     return TitanJob(_job_name(name), command=["true"], **fields).to_spec()
+
+
+def _check_size(size: int, what: str, bytes_max: int = CALL_BLOB_BYTES_MAX) -> None:
+    if size > bytes_max:
+        from titan.errors import LimitExceeded
+
+        raise LimitExceeded(
+            f"{what}: {size} bytes; at most {bytes_max}",
+            hint="larger data belongs into files: publish them as artifacts and pass their keys",
+        )
 
 
 def _job_name(qualname: str) -> str:

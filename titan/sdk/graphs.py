@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,9 +18,10 @@ from titan.sdk.nodes import Node
 from titan.sdk.projects import Home, home_of
 
 if TYPE_CHECKING:
+    from titan.ids import Digest
     from titan.sdk.client import TitanClient
     from titan.sdk.handles_face import RunHandle
-    from titan.spec.model import JobSpec
+    from titan.spec.model import BlobRef, JobSpec
 
 R = TypeVar("R")
 
@@ -32,6 +34,7 @@ class Pipeline:
         self.nodes: dict[str, Node[Any]] = {}
         self._project = project
         self._specs: list[JobSpec] = []
+        self._blobs: dict[Digest, bytes] = {}
         self._homes: dict[Home, None] = {}
         self._numbers: dict[str, int] = {}
         self._prefix = _prefix()
@@ -70,7 +73,7 @@ class Pipeline:
             inputs[node.id] = node
             return Ref(places.setdefault(node.id, len(places)))
 
-        data = task.encode(args, kwargs, where=where)
+        given = task.encode(args, kwargs, where=where)
         after = [self._own(one) for one in task.task_options.get("after", ())]
         parents = dict.fromkeys((*inputs.values(), *after))
         job_id = self._free_id(task)
@@ -78,7 +81,9 @@ class Pipeline:
             module=home.module,
             name=home.name,
             path=home.path,
-            args=data,
+            args=given.args,
+            blobs=tuple(map(self._keep, given.blobs)),
+            args_are_blob=given.args_are_blob,
             inputs=tuple(map(JobId, inputs)),
             serializer=task.task_options.get("serializer", ""),
             isolated=task.task_options.get("isolated", False),
@@ -89,6 +94,15 @@ class Pipeline:
         node = Node(job_id, task, tuple(parents))
         self.nodes[job_id] = node
         return node
+
+    def _keep(self, data: bytes) -> BlobRef:
+        """A large argument, which is stored when the pipeline is submitted; equal ones are kept once."""
+        from titan.ids import Digest
+        from titan.spec.model import BlobRef
+
+        digest = Digest(hashlib.sha256(data).hexdigest())
+        self._blobs.setdefault(digest, data)
+        return BlobRef(digest, len(data))
 
     def _own(self, node: Any) -> Node[Any]:
         if not isinstance(node, Node):
@@ -123,6 +137,10 @@ class Pipeline:
     def specs(self) -> tuple[JobSpec, ...]:
         """Its jobs."""
         return tuple(self._specs)
+
+    def blobs(self) -> Mapping[Digest, bytes]:
+        """Arguments that travel by themselves."""
+        return self._blobs
 
     def roots(self) -> Iterable[Home]:
         """Where its functions live."""

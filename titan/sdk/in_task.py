@@ -61,7 +61,7 @@ class AsyncTaskContext:
         return await self.client.publish_artifact(key, file)
 
     async def set_output(self, value: Any) -> None:
-        """What the job puts out once this attempt ends well: anything JSON knows, at most 64 MiB. The
+        """What the job puts out once this attempt ends well: anything JSON knows, at most 1 GiB. The
         last one counts, and goes before what the task writes into the file `TITAN_OUTPUT`; one of more
         than 64 KiB is written into it, and stored when the task has ended."""
         data = json_bytes(value, what="an output")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -203,10 +202,7 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
         data = await self._read(query, bytes | None)  # type: ignore[arg-type]
         digest = blob_of(data or b"")
         if digest:
-            with tempfile.TemporaryDirectory(prefix="titan-output-") as folder:
-                file = Path(folder) / "output"
-                await self._get(digest, file)
-                data = await asyncio.to_thread(file.read_bytes)
+            data = await self._fetched(digest)
         return None if data is None else plain_value(data)
 
     # --- changing -------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ PICKLED: Final = b"\xc1p"
 _PACKED: Final = b"\xc1m"
 
 # Extension types. They are in logs and outputs for ever: never renumbered, never reused.
-_REF, _TUPLE, _SET, _FROZENSET, _PAIRS, _INT, _COMPLEX = range(1, 8)
+_REF, _TUPLE, _SET, _FROZENSET, _PAIRS, _INT, _COMPLEX, _LARGE = range(1, 9)
 _PATH, _DATETIME, _DATE, _TIME, _DELTA, _DECIMAL, _UUID = range(16, 23)
 _DEPTH_MAX: Final = 200  # also ends a list that holds itself
 _EXACT_INT_MAX: Final = 2**63
@@ -53,6 +53,15 @@ class CannotTravel(TypeError):
 
 class Ref:
     """Stands in an argument for the result of the job at `position` of the call's inputs."""
+
+    __slots__ = ("position",)
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+
+
+class Large:
+    """Stands for an argument that travels by itself, as the blob at `position` of the call's blobs."""
 
     __slots__ = ("position",)
 
@@ -147,6 +156,8 @@ class _Lowering:
     def _other(self, value: Any, where: str, depth: int) -> Any:
         if isinstance(value, Ref):
             return self._ext(_REF, str(value.position))
+        if isinstance(value, Large):
+            return self._ext(_LARGE, str(value.position))
         if isinstance(value, enum.Enum):
             return self.lower(value.value, where, depth + 1)
         if isinstance(value, PurePath):
@@ -217,19 +228,24 @@ def decode_result(data: bytes) -> Any:
         return data
 
 
-def decode_call(data: bytes, inputs: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments of a call as plain data, with `inputs` in the place of every reference."""
+def decode_call(
+    data: bytes, inputs: Sequence[Any], blobs: Sequence[bytes] = ()
+) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a call as plain data, with `inputs` in the place of every reference to a job's
+    result, and what `blobs` hold in the place of large arguments."""
     if not data:
         return [], {}
-    args, kwargs = _Unpacking(inputs).unpack(data)
+    large = [_Unpacking(inputs).unpack(one) for one in blobs]
+    args, kwargs = _Unpacking(inputs, large).unpack(data)
     return args, kwargs
 
 
 class _Unpacking:
-    __slots__ = ("_decoder", "_inputs")
+    __slots__ = ("_decoder", "_inputs", "_large")
 
-    def __init__(self, inputs: Sequence[Any]) -> None:
+    def __init__(self, inputs: Sequence[Any], large: Sequence[Any] = ()) -> None:
         self._inputs = inputs
+        self._large = large
         self._decoder = msgspec.msgpack.Decoder(ext_hook=self._ext)
 
     def unpack(self, data: bytes | memoryview) -> Any:
@@ -252,6 +268,8 @@ class _Unpacking:
         text = bytes(body).decode()
         if code == _REF:
             return self._inputs[int(text)]
+        if code == _LARGE:
+            return self._large[int(text)]
         return _FROM_TEXT[code](text)
 
 

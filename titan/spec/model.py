@@ -51,10 +51,17 @@ class Approvers(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     roles: tuple[str, ...] = ()
 
 
+class BlobRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A value that is too large for a message, by its SHA-256."""
+
+    digest: Digest
+    size: int
+
+
 class Call(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A Python function that a job calls, by reference: its code travels in the bundle, never here.
 
-    Titan's own processes carry `args` and the results of `inputs` and never look into them.
+    Titan's own processes carry `args`, `blobs` and the results of `inputs` and never look into them.
     """
 
     module: str
@@ -67,6 +74,8 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     )
     isolated: bool = False  # a process of its own, as a script has
     workspace: bool = False  # an empty folder of its own to work in
+    blobs: tuple[BlobRef, ...] = ()  # large arguments, which `args` refers to by position
+    args_are_blob: bool = False  # `args` themselves are the last of `blobs`
 
 
 class JobSpec(

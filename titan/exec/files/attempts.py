@@ -17,7 +17,8 @@ from titan.exec.files import inputs
 from titan.exec.files.cache import FileCache
 from titan.exec.files.checkpoints import Checkpoints
 from titan.exec.files.links import Links
-from titan.exec.workspace import Workspace
+from titan.exec.files.values import CallValues, large_values
+from titan.exec.workspace import Workspace, take_large_output
 from titan.fsm.commands import PublishCheckpoint
 from titan.ids import AttemptId, Digest
 from titan.limits import FINISHING_AT_ONCE, OUTPUTS_TIMEOUT_S, UPLOAD_BYTES_PER_S_MIN
@@ -48,6 +49,7 @@ class AttemptFiles:
         self._cache = cache
         self._scratch = scratch
         self._slots = asyncio.Semaphore(FINISHING_AT_ONCE)
+        self.values = CallValues(cache)
         self.checkpoints = Checkpoints(
             put=self._put, publish=self._publish, scratch=scratch / "checkpoints"
         )
@@ -55,7 +57,9 @@ class AttemptFiles:
     @staticmethod
     def needs_preparing(order: RunAttempt) -> bool:
         """Whether files have to be there before the process starts, besides the bundle's."""
-        return bool(order.spec.artifacts_in) or order.checkpoint is not None
+        if order.spec.artifacts_in or order.checkpoint is not None:
+            return True
+        return bool(large_values(order))
 
     async def prepare(self, order: RunAttempt, workspace: Workspace) -> None:
         """Put the inputs and the checkpoint in place. Raises `CannotStart`, `Unavailable`, `OSError`."""
@@ -63,6 +67,8 @@ class AttemptFiles:
         await inputs.place(chosen, workspace.cwd, cache=self._cache)
         if order.checkpoint is not None:
             await inputs.place_all(order.checkpoint, workspace.checkpoint, cache=self._cache)
+        if large_values(order):
+            await self.values.bring(order)
 
     def starts(self, order: RunAttempt, workspace: Workspace) -> None:
         """The process is about to start."""
@@ -87,17 +93,25 @@ class AttemptFiles:
                 if order.spec.artifacts_out:
                     left = await self._store_outputs(order, workspace)
                 if workspace.has_large_output():
-                    left = await self._store_output(order, workspace, left)
+                    left = await self._store_output(order.attempt, workspace.output, left)
                 return Ending(artifacts=left)
             except Incomplete as error:
                 return Ending(cause=MISSING, detail=str(error))
             except (TitanError, OSError, TimeoutError) as error:
-                log.warning("the artifacts of attempt %d: %s", order.attempt, error)
-                return Ending(cause=NOT_STORED, detail=str(error) or "it took too long")
+                return _not_stored(order.attempt, error)
+
+    async def finish_call(self, attempt: AttemptId, value: Path) -> Ending:
+        """Store what a call has returned, which lies in this file."""
+        async with self._slots:
+            try:
+                return Ending(artifacts=await self._store_output(attempt, value, Manifest()))
+            except (TitanError, OSError, TimeoutError) as error:
+                return _not_stored(attempt, error)
 
     def over(self, attempt: AttemptId) -> None:
         """Nothing of the attempt is left."""
         self.checkpoints.forget(attempt)
+        self.values.let_go(attempt)
 
     async def _store_outputs(self, order: RunAttempt, workspace: Workspace) -> Manifest:
         found = await asyncio.to_thread(fileset.find, workspace.cwd, order.spec.artifacts_out)
@@ -111,14 +125,12 @@ class AttemptFiles:
             finally:
                 scratch.rmdir()
 
-    async def _store_output(
-        self, order: RunAttempt, workspace: Workspace, beside: Manifest
-    ) -> Manifest:
+    async def _store_output(self, attempt: AttemptId, output: Path, beside: Manifest) -> Manifest:
         """The manifest with the output, which is too large for the state."""
         self._scratch.mkdir(parents=True, exist_ok=True)
-        copy = self._scratch / f"output-{order.attempt}"
+        copy = self._scratch / f"output-{attempt}"
         try:
-            await asyncio.to_thread(workspace.take_large_output, copy)
+            await asyncio.to_thread(take_large_output, output, copy)
             size = copy.stat().st_size
             digest = Digest(await asyncio.to_thread(fileset.sha256_of, copy))
             async with asyncio.timeout(OUTPUTS_TIMEOUT_S + size / UPLOAD_BYTES_PER_S_MIN):
@@ -133,3 +145,8 @@ class AttemptFiles:
 
     async def _publish(self, command: PublishCheckpoint) -> object:
         return await self._links.write(command, attempt=command.attempt)
+
+
+def _not_stored(attempt: AttemptId, error: Exception) -> Ending:
+    log.warning("what attempt %d leaves: %s", attempt, error)
+    return Ending(cause=NOT_STORED, detail=str(error) or "it took too long")

@@ -39,12 +39,16 @@ class FileCache:
     @contextlib.asynccontextmanager
     async def use(self, digest: Digest) -> AsyncIterator[Path]:
         """The file, read-only, kept as long as the context lasts. Raises `CannotStart`, `Unavailable`."""
+        with contextlib.ExitStack() as until:
+            yield await self.hold(digest, until=until)
+
+    async def hold(self, digest: Digest, *, until: contextlib.ExitStack) -> Path:
+        """The same until this stack is closed."""
         if not is_digest(digest):
             raise CannotStart(f"{digest!r} is not a digest")
         while not await self._is_here(digest):
             await self._fetches.join(digest)
-        with self._kept.in_use(digest) as path:
-            yield path
+        return until.enter_context(self._kept.in_use(digest))
 
     async def adopt(self, digest: Digest, path: Path) -> None:
         """Take over a file whose SHA-256 is known and that nobody writes any more."""

@@ -14,11 +14,15 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
 
 from titan.errors import TitanError
 from titan.exec.drivers import CannotStart
 from titan.exec.events import Event, ProcessEnded, ProcessStarted, StartFailed
+from titan.exec.files.attempts import NOT_STORED, AttemptFiles, Ending
+from titan.exec.files.values import large_values
 from titan.exec.functions.orders import call_of
 from titan.exec.functions.process import FunctionProcess
 from titan.exec.functions.protocol import CallEnd, CallOrder
@@ -33,6 +37,7 @@ from titan.wire.messages import RunAttempt
 log = logging.getLogger(__name__)
 
 _SWEEP_S: Final = 5.0
+_KILLED: Final = "it was killed before its result was stored"
 _NO_RESULT: Final = 1  # of a process that left with 0 in the middle of a call
 Key = tuple[object, ...]
 
@@ -56,6 +61,7 @@ class Crews:
         logs: LogStore,
         starter: Starter,
         ship: Callable[[Finished], None],
+        files: AttemptFiles,
         wall_clock_ns: Callable[[], int],
     ) -> None:
         self._feed = feed
@@ -63,12 +69,14 @@ class Crews:
         self._logs = logs
         self._starter = starter
         self._ship = ship  # stores what is too long to travel with the result
+        self._files = files
         self._wall_clock_ns = wall_clock_ns
         self._crews: dict[Key, Crew] = {}
         self._processes: dict[AttemptId, FunctionProcess] = {}  # by the warden's key
         self._crew_of: dict[AttemptId, Crew] = {}
         self._busy: dict[AttemptId, FunctionProcess] = {}  # by attempt
         self._starting: dict[AttemptId, asyncio.Task[None]] = {}  # by attempt
+        self._storing: dict[AttemptId, asyncio.Task[Ending]] = {}  # large results, by attempt
         self._orders: dict[AttemptId, RunAttempt] = {}
         self._sweeping: asyncio.TimerHandle | None = None
         self._is_closing = False
@@ -88,24 +96,29 @@ class Crews:
         """Make the call, at once when a process waits for one."""
         attempt = order.attempt
         self._orders[attempt] = order
-        try:
-            call = call_of(order)
-        except CannotStart as error:
-            self._could_not_start(attempt, str(error), "start_failed")
-            return
-        crew = self._crew(order)
+        if not large_values(order):
+            try:
+                call = call_of(order, {})
+            except CannotStart as error:
+                self._could_not_start(attempt, str(error), "start_failed")
+                return
+            process = self._idle(self._crew(order))
+            if process is not None:
+                self._call(process, order, call)
+                return
+        task = asyncio.create_task(self._start(order), name=f"function process {attempt}")
+        self._starting[attempt] = task
+        task.add_done_callback(lambda done: self._started(attempt, done))
+
+    def _idle(self, crew: Crew) -> FunctionProcess | None:
+        """A process that waits for a call; it waits no more."""
         while crew.idle:
             process = crew.idle.pop()  # the one used last is the warmest
             if process.masters != self._starter.masters:
                 process.close()  # its environment names masters of the past
             if not process.is_closed:
-                self._call(process, order, call)
-                return
-        task = asyncio.create_task(
-            self._start(order, call, crew), name=f"function process {attempt}"
-        )
-        self._starting[attempt] = task
-        task.add_done_callback(lambda done: self._started(attempt, done))
+                return process
+        return None
 
     def terminate(self, attempt: AttemptId) -> None:
         """Stop preparing its process, or end it."""
@@ -116,8 +129,10 @@ class Crews:
             self._warden.terminate(process.key)
 
     def kill(self, attempt: AttemptId) -> None:
-        """End its process."""
-        if (process := self._busy.get(attempt)) is not None:
+        """End its process, or stop storing what it has put out."""
+        if (storing := self._storing.get(attempt)) is not None:
+            storing.cancel()
+        elif (process := self._busy.get(attempt)) is not None:
             process.is_doomed = True
             self._warden.kill(process.key)
 
@@ -126,7 +141,7 @@ class Crews:
         self._is_closing = True
         if self._sweeping is not None:
             self._sweeping.cancel()
-        tasks = list(self._starting.values())
+        tasks: list[asyncio.Task[Any]] = [*self._starting.values(), *self._storing.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -146,11 +161,20 @@ class Crews:
             crew = self._crews[key] = Crew(key)
         return crew
 
-    async def _start(self, order: RunAttempt, call: CallOrder, crew: Crew) -> None:
-        """A new process, which gets the order as its first call."""
+    async def _start(self, order: RunAttempt) -> None:
+        """Make the call in a new process, or in one that waits once its large values are here."""
+        if large_values(order):
+            call = call_of(order, await self._files.values.bring(order))
+            process = self._idle(self._crew(order))
+            if process is not None:
+                self._call(process, order, call)
+                return
+        else:
+            call = call_of(order, {})
         process = await self._starter.start(
             order, on_end=self._on_end, on_hang_up=self._sweep_later
         )
+        crew = self._crew(order)
         self._processes[process.key] = process
         self._crew_of[process.key] = crew
         self._call(process, order, call)
@@ -169,7 +193,7 @@ class Crews:
 
     def _could_not_start(self, attempt: AttemptId, detail: str, cause: str) -> None:
         self._end_log(attempt, log_bytes=0, is_wanted=True)  # a build may have begun one
-        del self._orders[attempt]
+        self._forget(attempt)
         self._feed(StartFailed(attempt=attempt, detail=detail, cause=cause))
 
     # --- calls --------------------------------------------------------------------------------
@@ -191,6 +215,7 @@ class Crews:
         attempt = AttemptId(end.attempt)
         if not process.is_up:
             self.on_started(process.key)  # it was quicker than the warden's word
+        value, detail = self._value_of(process) if end.is_large else (None, end.detail)
         process.attempt = AttemptId(0)
         text = self._end_log(attempt, log_bytes=end.log_bytes, is_wanted=not process.is_doomed)
         if end.log_bytes:
@@ -201,17 +226,49 @@ class Crews:
             process.idle_since_s = time.monotonic()
             self._crew_of[process.key].idle.append(process)
             self._sweep_later()
+        ended = ProcessEnded(
+            attempt=attempt,
+            exit_code=end.exit_code,
+            duration_us=end.duration_us,
+            log_bytes=end.log_bytes,
+            log=text,
+            output=end.output,
+            detail=detail,
+            cause=NOT_STORED if end.is_large and value is None else "",
+        )
+        if value is not None:
+            self._store(ended, value)
+            return
         self._forget(attempt)
+        self._feed(ended)
+
+    # --- large results ------------------------------------------------------------------------
+
+    def _value_of(self, process: FunctionProcess) -> tuple[Path | None, str]:
+        """The file that holds what the call has put out, or why there is none."""
+        if process.is_doomed:
+            return None, _KILLED
+        try:
+            return process.take_value(), ""
+        except OSError as error:
+            return None, f"its result is gone: {error.strerror}"
+
+    def _store(self, end: ProcessEnded, value: Path) -> None:
+        """The attempt has not ended before its result is stored: then nothing of it is lost."""
+        self._busy.pop(end.attempt, None)
+        task = asyncio.create_task(
+            self._files.finish_call(end.attempt, value), name=f"store result of {end.attempt}"
+        )
+        self._storing[end.attempt] = task
+        task.add_done_callback(lambda done: self._stored(end, value, done))
+
+    def _stored(self, end: ProcessEnded, value: Path, done: asyncio.Task[Ending]) -> None:
+        del self._storing[end.attempt]
+        value.unlink(missing_ok=True)
+        self._forget(end.attempt)
+        ending = Ending(cause=NOT_STORED, detail=_KILLED) if done.cancelled() else done.result()
         self._feed(
-            ProcessEnded(
-                attempt=attempt,
-                exit_code=end.exit_code,
-                duration_us=end.duration_us,
-                log_bytes=end.log_bytes,
-                log=text,
-                output=end.output,
-                detail=end.detail,
-            )
+            replace(end, cause=ending.cause, detail=ending.detail, artifacts=ending.artifacts)
         )
 
     def _end_log(self, attempt: AttemptId, *, log_bytes: int, is_wanted: bool) -> bytes:
@@ -227,6 +284,7 @@ class Crews:
     def _forget(self, attempt: AttemptId) -> None:
         del self._orders[attempt]
         self._busy.pop(attempt, None)
+        self._files.values.let_go(attempt)
 
     # --- the warden's reports -----------------------------------------------------------------
 
@@ -244,7 +302,6 @@ class Crews:
         attempt = process.attempt
         self._gone(process)
         if attempt:
-            self._busy.pop(attempt, None)
             self._could_not_start(
                 attempt, f"its process could not be started: {reason}", "not_prepared"
             )

@@ -25,7 +25,9 @@ from titan.exec.functions.protocol import (
     order_decoder,
     output_file,
     take_frames,
+    value_file,
 )
+from titan.exec.functions.putting_out import forget, put_out
 from titan.exec.functions.resolving import Functions
 from titan.limits import (
     CALL_GROWTH_BYTES_MAX,
@@ -46,6 +48,7 @@ class Host:
     def __init__(self, link: socket.socket, *, logs: str) -> None:
         self._link = link
         self._logs = logs
+        self._value = value_file(logs)
         self._printed = 0  # calls that have printed anything
         self._calls = 0
         self._pid = os.getpid()
@@ -67,14 +70,14 @@ class Host:
     def _perform(self, order: CallOrder) -> CallEnd:
         started_ns = time.perf_counter_ns()
         undo = _enter(order)
-        exit_code, output, detail = 0, b"", ""
+        exit_code, output, detail, is_large = 0, b"", "", False
         try:
-            output = self._functions.call(order)
+            output, is_large = put_out(self._functions.call(order), self._value)
         except BaseException as error:
             exit_code, detail = _report(error)
         if os.getpid() != self._pid:
             _end(exit_code)  # a fork that the function let return: the call is not its to answer
-        self._leave(order, undo)
+        self._leave(order, undo, is_large=is_large)
         duration_us = (time.perf_counter_ns() - started_ns) // 1000
         self._calls += 1
         return CallEnd(
@@ -85,15 +88,18 @@ class Host:
             duration_us=duration_us,
             log_bytes=self._close_log(),
             is_last=self._is_old(duration_us),
+            is_large=is_large,
         )
 
-    def _leave(self, order: CallOrder, undo: dict[str, str | None]) -> None:
+    def _leave(self, order: CallOrder, undo: dict[str, str | None], *, is_large: bool) -> None:
         for name, value in undo.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
         os.chdir(self._folder)
+        if not is_large:
+            forget(self._value)
         if order.workspace:
             shutil.rmtree(_workspace(order), ignore_errors=True)
 

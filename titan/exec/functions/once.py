@@ -14,6 +14,7 @@ def run(path: str) -> int:
     """Make the call; the exit code."""
     from titan.exec.functions.host import _report
     from titan.exec.functions.protocol import order_decoder
+    from titan.exec.functions.putting_out import put_out
     from titan.exec.functions.resolving import Functions
 
     with open(path, "rb") as file:
@@ -24,12 +25,14 @@ def run(path: str) -> int:
     sys.argv = [""]
     if order.workspace:
         os.chdir(os.environ["TMPDIR"])
+    target = os.environ["TITAN_OUTPUT"]
     try:
-        output = Functions(folder).call(order)
+        output, _ = put_out(Functions(folder).call(order), target)
     except BaseException as error:
         return _report(error)[0]
-    with open(os.environ["TITAN_OUTPUT"], "wb") as file:
-        file.write(output)
+    if output:
+        with open(target, "wb") as file:
+            file.write(output)
     return 0
 
 

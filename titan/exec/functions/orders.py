@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from titan.exec.drivers import CannotStart
 from titan.exec.functions.protocol import CallOrder
+from titan.ids import Digest
 from titan.limits import CALL_INPUTS_BYTES_MAX
 from titan.spec.model import JobSpec
 from titan.wire.messages import RunAttempt
@@ -19,8 +22,9 @@ def is_shared(spec: JobSpec) -> bool:
     )
 
 
-def call_of(order: RunAttempt) -> CallOrder:
-    """The call that an attempt is. Raises `CannotStart` when its inputs did not fit."""
+def call_of(order: RunAttempt, paths: Mapping[Digest, str]) -> CallOrder:
+    """The call that an attempt is; `paths`: where its large values are. Raises `CannotStart` when its
+    inputs did not fit."""
     call = order.spec.call
     assert call is not None
     if len(order.results) != len(call.inputs):
@@ -43,4 +47,7 @@ def call_of(order: RunAttempt) -> CallOrder:
         inputs=order.results,
         workspace=call.workspace,
         env={**order.env, **order.spec.env},
+        blobs=tuple([paths[one.digest] for one in call.blobs]),
+        args_are_blob=call.args_are_blob,
+        large_inputs={n: paths[one.digest] for n, one in order.large_results.items()},
     )

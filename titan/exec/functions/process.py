@@ -18,6 +18,7 @@ from titan.exec.functions.protocol import (
     frame,
     output_file,
     take_frames,
+    value_file,
 )
 from titan.exec.workspace import Workspace
 from titan.ids import AttemptId
@@ -120,6 +121,11 @@ class FunctionProcess:
         """Its last call has printed, so the next one prints to another file."""
         self._printed += 1
         self.output = Path(output_file(self.logs, self._printed))
+
+    def take_value(self) -> Path:
+        """The file with what its last call has put out; the next call writes another one."""
+        value = Path(value_file(self.logs))
+        return value.rename(value.with_name(f"{value.name}.{self.attempt}"))
 
     def close(self) -> None:
         """Hang up: it ends when it is done with what it does."""

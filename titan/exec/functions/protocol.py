@@ -33,10 +33,16 @@ class CallOrder(msgspec.Struct, array_like=True, frozen=True):
     inputs: tuple[bytes, ...]
     workspace: bool
     env: dict[str, str]
+    blobs: tuple[str, ...] = ()  # files with large arguments
+    args_are_blob: bool = False  # the last of them holds `args`
+    large_inputs: dict[
+        int, str
+    ] = {}  # files with those of `inputs` that are too large, by position
 
 
 class CallEnd(msgspec.Struct, array_like=True, frozen=True):
-    """It has returned, or raised. With `log_bytes` its output file is complete and the next is in use."""
+    """It has returned, or raised. With `log_bytes` its output file is complete and the next is in use.
+    With `is_large` what it has put out is in the value file, which is the worker's from now on."""
 
     attempt: int
     exit_code: int
@@ -45,6 +51,7 @@ class CallEnd(msgspec.Struct, array_like=True, frozen=True):
     duration_us: int
     log_bytes: int
     is_last: bool  # this process takes no more calls
+    is_large: bool = False
 
 
 encode = msgspec.msgpack.Encoder().encode
@@ -76,3 +83,8 @@ def take_frames(inbox: bytearray) -> Iterator[bytes]:
 def output_file(base: str, count: int) -> str:
     """Where a process prints when `count` of its calls have printed."""
     return f"{base}.{count}"
+
+
+def value_file(base: str) -> str:
+    """Where a process leaves what a call has put out, when that is too large for a message."""
+    return f"{base}.value"

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from titan.exec.functions.protocol import CallOrder
-from titan.limits import CALL_VALUE_BYTES_MAX
+from titan.limits import OUTPUT_BLOB_BYTES_MAX
 from titan.spec.call_types import IMPORTING, Parameters
 from titan.spec.call_values import (
     PICKLED,
@@ -53,7 +53,7 @@ class Functions:
         target = self._known.get(key)
         if target is None:
             target = self._known[key] = Target(self._find(order), order.name)
-        if not order.args:
+        if not order.args and not order.args_are_blob:
             result = target.function()
         else:
             args, kwargs = _arguments(order, target)
@@ -95,23 +95,34 @@ class Functions:
         return module
 
 
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def _arguments(order: CallOrder, target: Target) -> tuple[Sequence[Any], dict[str, Any]]:
+    given, blobs, data = order.inputs, [_read(path) for path in order.blobs], order.args
+    if order.large_inputs:
+        large = order.large_inputs
+        given = tuple([_read(large[n]) if n in large else one for n, one in enumerate(given)])
+    if order.args_are_blob:
+        data = blobs.pop()
     if order.serializer == "pickle":
         from titan.spec import call_pickles
 
         inputs = [
             call_pickles.load_result(one) if one.startswith(PICKLED) else decode_result(one)
-            for one in order.inputs
+            for one in given
         ]
-        args, kwargs = call_pickles.loads(order.args, inputs)
+        args, kwargs = call_pickles.loads(data, inputs, blobs)
         return args, kwargs
-    for one in order.inputs:
+    for one in given:
         if one.startswith(PICKLED):
             raise CallFailed(
                 f"an argument of {order.name} is the pickled result of another task; "
                 "give this task serializer='pickle' too"
             )
-    plain, named = decode_call(order.args, [decode_result(one) for one in order.inputs])
+    plain, named = decode_call(data, [decode_result(one) for one in given], blobs)
     target.parameters.apply(plain, named)
     return plain, named
 
@@ -131,9 +142,9 @@ def _encoded(result: Any, order: CallOrder) -> bytes:
                 f"the result of {order.name} cannot be kept: {error}; "
                 "return plain data, or give the task serializer='pickle'"
             ) from None
-    if len(data) > CALL_VALUE_BYTES_MAX:
+    if len(data) > OUTPUT_BLOB_BYTES_MAX:
         raise CallFailed(
-            f"the result of {order.name} takes {len(data)} bytes; at most {CALL_VALUE_BYTES_MAX}: "
-            "write larger data into a file that others reach, and return where it is"
+            f"the result of {order.name} takes {len(data)} bytes; at most {OUTPUT_BLOB_BYTES_MAX}: "
+            "publish larger data as an artifact, and return its key"
         )
     return data

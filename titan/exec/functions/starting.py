@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 import titan
 from titan.exec import environment
 from titan.exec.functions.process import FunctionProcess
-from titan.exec.functions.protocol import CallEnd, output_file
+from titan.exec.functions.protocol import CallEnd, output_file, value_file
 from titan.exec.isolation.fences import Fences
 from titan.exec.logs import LogStore
 from titan.exec.warden_client import Warden
@@ -112,6 +112,7 @@ class Starter:
         """It has ended: remove what was its own."""
         self._fences.forget(process.key)
         process.output.unlink(missing_ok=True)
+        Path(value_file(process.logs)).unlink(missing_ok=True)
         self._remove(process.workspace)
 
     async def _python(self, order: RunAttempt, workspace: Workspace, key: AttemptId) -> _Python:
@@ -150,7 +151,8 @@ class Starter:
             cwd=workspace.cwd,
             bundle=order.bundle,
         )
-        env |= {os.fsencode("TITAN_CALL_LOGS"): os.fsencode(logs)}
+        env[b"TITAN_CALL_LOGS"] = os.fsencode(logs)
+        env[os.fsencode(environment.OUTPUT_FILE_NAME)] = os.fsencode(value_file(logs))
         if b"VIRTUAL_ENV" in python.env:
             env[b"VIRTUAL_ENV"] = python.env[b"VIRTUAL_ENV"]
             env[b"PATH"] = os.fsencode(Path(python.path).parent) + b":" + env.get(b"PATH", b"")

@@ -8,6 +8,7 @@ from titan.fsm.queries.base import Query
 from titan.fsm.queries.gates import DecisionView
 from titan.fsm.state import AttemptRecord
 from titan.ids import AttemptId, JobId, RunId, WorkerId
+from titan.spec.model import BlobRef
 
 
 class ListJobs(Query, frozen=True, kw_only=True, tag="jobs"):
@@ -76,10 +77,11 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResultView(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a job. `output` is final once it is `over`."""
+    """What became of a job. `output` is final once it is `over`; with `blob` it only stands for that."""
 
     id: JobId
     state: str
     over: bool
     reason: str = ""
     output: bytes = b""
+    blob: BlobRef | None = None

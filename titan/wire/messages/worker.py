@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 from titan.spec.manifest import Manifest
-from titan.spec.model import JobSpec
+from titan.spec.model import BlobRef, JobSpec
 from titan.wire.messages.base import Message
 
 # --- worker → leader ----------------------------------------------------------------------------
@@ -107,6 +107,7 @@ class RunAttempt(Message, frozen=True, kw_only=True, tag="attempt.run"):
     inputs: dict[JobId, Manifest] = {}  # what the jobs have left whose files this one takes
     checkpoint: Manifest | None = None  # what earlier attempts have published last
     results: tuple[bytes, ...] = ()  # outputs of the jobs that the spec's call names, in its order
+    large_results: dict[int, BlobRef] = {}  # those that are blobs, by their place in `results`
 
 
 class KillAttempt(Message, frozen=True, kw_only=True, tag="attempt.kill"):
