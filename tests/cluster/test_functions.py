@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.cluster import Cluster
+from tests.exec.wheels import make_wheel, offline
 from titan.sdk import pipeline
 from titan.sdk.calls import CallFailed
 
@@ -82,6 +83,55 @@ async def test_calls_of_every_kind_on_one_cluster(single: Cluster, many: Any) ->
     assert await client.get_result(parent.id, names[-1]) == 14
     assert await client.get_result(parent.id, "fan_out.1.2.square") == 81
     assert await client.get_output(names[-1], parent.id) == 14
+
+
+@pytest.fixture
+def wheeled(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "functions"))
+    import wheeled  # type: ignore[import-not-found]
+
+    yield wheeled
+    sys.modules.pop("wheeled", None)
+
+
+async def test_functions_have_a_python_of_their_own(
+    single: Cluster, wheeled: Any, tmp_path: Path
+) -> None:
+    client = single.client
+    make_wheel(tmp_path / "wheels", "titan_tiny")
+    env = offline(tmp_path / "wheels")
+    tiny = wheeled.tiny.options(env=env)
+    modules = ["titan_tiny", "aiohttp", "cryptography", "pytest", "msgspec", "titan.sdk"]
+    lines = ["titan_tiny==1.0"]
+    with pipeline("pythons") as p:
+        first = tiny(2)
+        second = tiny.options(after=[first])(84)
+        alone = tiny.options(isolated=True)(3)
+        plain = wheeled.plain()
+        seen = wheeled.found.options(env=env, requirements=lines)(modules)
+        pickled = wheeled.found.options(env=env, requirements=lines, serializer="pickle")(modules)
+    run = await client.submit_pipeline(p)
+    prefix, value = await run.result(first, timeout=90)
+    assert value == 84
+    assert await run.result(second, timeout=60) == (prefix, 84 * 42)
+    assert await run.result(alone, timeout=60) == (prefix, 126)
+    assert await run.result(plain, timeout=60) == (sys.prefix, False)
+    assert prefix != sys.prefix
+    for node in (seen, pickled):
+        assert await run.result(node, timeout=60) == ["titan_tiny", "msgspec", "titan.sdk"]
+    assert await client.store_get("tiny") == "3"
+    assert (await client.fetch_logs("tiny-2", run.id)) == f"in {prefix}\n"
+    builds = (await client.fetch_logs("tiny", run.id)).splitlines()
+    assert builds[-1] == f"in {prefix}"
+
+    venv = await client.submit(wheeled.plain.options(python=prefix))
+    assert await venv.result(timeout=60) == (prefix, True)
+    missing = wheeled.tiny.options(
+        env=env, requirements=["no_such_package_anywhere"], retries=0, job_id="missing"
+    )
+    call = await client.submit(missing, 1)
+    with pytest.raises(CallFailed, match=r"could not be prepared: .*no_such_package_anywhere"):
+        await call.result(timeout=90)
 
 
 async def test_the_example_does_what_its_readme_says(single: Cluster) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from tests.exec.fake_master import FakeMaster, read_log
 from tests.exec.running import Running, StartWorker, bundle, log_text, result
 from tests.exec.support import RUN, is_alive, order, until
-from titan.exec.functions import crews, host
+from titan.exec.drivers import PACKAGE_ROOT
+from titan.exec.functions import crews, host, starting
 from titan.spec import call_pickles
 from titan.spec.call_values import Ref, decode_result, encode_argument, encode_call
 from titan.spec.model import Call
@@ -451,3 +453,14 @@ def test_a_traceback_without_frames_of_ours_stays_whole() -> None:
     except KeyError as error:
         code, said = host._report(error)
     assert (code, said) == (1, "KeyError: 'x'")
+
+
+async def test_a_python_that_cannot_use_what_is_lent_says_what_it_lacks(
+    master: FakeMaster, start: StartWorker, do: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "LIBRARY", "/nowhere")
+    monkeypatch.setattr(starting, "PACKAGE_ROOT", PACKAGE_ROOT + "/.")  # not where this one has it
+    running = await start(slots=1)
+    bare = do.give("add", 1, spec={"python": sys.base_prefix + "/bin/python3", "retries": 0})
+    assert (await result(master, bare)).exit_code == 1
+    assert "add 'msgspec' and 'pathspec' to what is installed in it" in log_text(running, bare)

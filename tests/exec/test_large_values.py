@@ -29,7 +29,7 @@ from titan.spec.call_values import (
 from titan.spec.model import BlobRef, Call
 from titan.wire.messages import KillAttempt
 
-BIG = b"\x00\xff" * 1_500_000
+BIG = b"\x00\xff" * 150_000
 KINDS = [{}, {"isolated": True}]
 
 

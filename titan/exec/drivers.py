@@ -14,12 +14,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
+import titan
 from titan.errors import UserError
 from titan.spec.model import JobSpec
 
 CALL_FILE_NAME: Final = (
     "call"  # in the attempt's private folder: what an isolated function is given
 )
+PACKAGE_ROOT: Final = str(Path(titan.__file__).parent.parent)
+LIBRARY: Final = str(
+    Path(msgspec.__file__).parent.parent
+)  # of what Titan needs in a task's process
 _ONE_CALL: Final = Path(__file__).parent / "functions" / "once.py"
 _SEARCHES_MAX: Final = 256  # found programs remembered
 
@@ -38,7 +45,8 @@ def command(spec: JobSpec, *, cwd: Path, env: Mapping[bytes, bytes], python: str
     """
     _check_work(spec)
     if spec.call is not None:
-        return [os.fsencode(word) for word in (python, _ONE_CALL, cwd.parent / CALL_FILE_NAME)]
+        words = (python, _ONE_CALL, cwd.parent / CALL_FILE_NAME, PACKAGE_ROOT, LIBRARY)
+        return [os.fsencode(word) for word in words]
     if spec.shell:
         return [_bash(), b"-c", spec.shell, b"titan", *spec.args]
     if spec.argv:

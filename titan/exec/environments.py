@@ -42,6 +42,11 @@ _OF_JOBS: Final = (
 _PIP_OPTIONS: Final = ("--disable-pip-version-check", "--no-input")
 
 
+def of_pip(job_env: Mapping[str, str]) -> dict[str, str]:
+    """What a job tells pip; it makes the environment the job's own."""
+    return {name: value for name, value in job_env.items() if name in _OF_JOBS}
+
+
 @dataclass(slots=True)
 class Environment:
     """One built environment."""
@@ -101,7 +106,7 @@ class Environments:
         What a build prints is appended to `log_to` while it goes on. With `wheels_only` no code of
         a package runs while it is built.
         """
-        own = {name: value for name, value in job_env.items() if name in _OF_JOBS}
+        own = of_pip(job_env)
         if wheels_only:
             own.pop("PIP_NO_BINARY", None)
             own["PIP_ONLY_BINARY"] = ":all:"

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from titan.errors import TitanError
 from titan.exec.drivers import CannotStart
+from titan.exec.environments import of_pip
 from titan.exec.events import Event, ProcessEnded, ProcessStarted, StartFailed
 from titan.exec.files.attempts import NOT_STORED, AttemptFiles, Ending
 from titan.exec.files.values import large_values
@@ -155,7 +156,8 @@ class Crews:
 
     def _crew(self, order: RunAttempt) -> Crew:
         spec = order.spec
-        key = (order.bundle, spec.python, spec.requirements, spec.requirements_file)
+        pip = tuple(sorted(of_pip(spec.env).items())) if spec.requirements else ()
+        key = (order.bundle, spec.python, spec.requirements, spec.requirements_file, pip)
         crew = self._crews.get(key)
         if crew is None:
             crew = self._crews[key] = Crew(key)

@@ -38,7 +38,8 @@ def run(path: str) -> int:
 
 if __name__ == "__main__":
     sys.path.pop(0)  # this file's folder
-    ROOT = os.path.abspath(__file__).rsplit("/", 4)[0]  # noqa: PTH100 - few imports
-    if ROOT not in sys.path:
-        sys.path.append(ROOT)
+    sys.path.append(sys.argv[2])
+    from titan.exec.functions.lending import borrow
+
+    borrow(*sys.argv[2:])
     sys.exit(run(sys.argv[1]))

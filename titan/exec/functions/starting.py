@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-import titan
 from titan.exec import environment
+from titan.exec.drivers import LIBRARY, PACKAGE_ROOT
 from titan.exec.functions.process import FunctionProcess
 from titan.exec.functions.protocol import CallEnd, output_file, value_file
 from titan.exec.isolation.fences import Fences
@@ -21,10 +21,10 @@ from titan.ids import AttemptId
 from titan.wire.messages import RunAttempt
 
 KEYS_BELOW: Final = -(1 << 40)  # the warden's keys of function processes; tools have those above
-_PACKAGE_ROOT: Final = str(Path(titan.__file__).parent.parent)
 # Titan's part is imported before the bundle is in the way: a `socket.py` of the user's is not ours.
 _PROGRAM: Final = (
-    "import os, sys; sys.path[:1] = []; sys.path.append(sys.argv.pop(1)); "
+    "import os, sys; sys.path[:1] = []; sys.path.append(sys.argv[1]); "
+    "from titan.exec.functions.lending import borrow; borrow(*sys.argv[1:]); "
     "from titan.exec.functions.host import main; sys.path.insert(0, os.getcwd()); main()"
 )
 OnEnd = Callable[[FunctionProcess, CallEnd], None]
@@ -160,7 +160,10 @@ class Starter:
         with theirs:
             self._warden.spawn(
                 key,
-                argv=[os.fsencode(word) for word in (python.path, "-c", _PROGRAM, _PACKAGE_ROOT)],
+                argv=[
+                    os.fsencode(word)
+                    for word in (python.path, "-c", _PROGRAM, PACKAGE_ROOT, LIBRARY)
+                ],
                 cwd=workspace.cwd,
                 env=env,
                 log=Path(output_file(logs, 0)),
