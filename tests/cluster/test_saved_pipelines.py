@@ -139,3 +139,53 @@ async def start_over_http(single: Cluster) -> None:
         assert runs[0] == runs[1]
         assert (await single.wait_over(runs[0], timeout_s=20)).state == "COMPLETED"
         assert await single.client.get_output("leaf", runs[0]) == {"x": 9}
+
+
+async def test_a_sub_run_gets_what_its_parents_have_put_out(
+    single: Cluster, tmp_path: Path
+) -> None:
+    client = single.client
+    hello = {"id": "hello", "command": "echo $TITAN_PARAM_rows $TITAN_PARAM_day > $TITAN_OUTPUT"}
+    inner = write_pipeline(
+        tmp_path / "inner.yaml", [hello], parameters={"rows": {"type": "int"}, "day": ""}
+    )
+    await client.save_dag("inner", inner)
+    given = {"rows": "${{ outputs.measure.rows + 1 }}", "day": "on ${{ params.day }}"}
+    wrong = {"rows": "${{ outputs.measure.lines }}"}
+    jobs = [
+        {"id": "measure", "command": "echo '{\"rows\": 6}' > $TITAN_OUTPUT"},
+        {"id": "load", "type": "pipeline", "pipeline": "inner", "with": given},
+        {"id": "bad", "type": "pipeline", "pipeline": "inner", "with": wrong},
+    ]
+    for job in jobs[1:]:
+        job["depends_on"] = "measure"
+    outer = write_pipeline(tmp_path / "outer.yaml", jobs, parameters={"day": "monday"})
+    run = str(await client.submit_yaml(outer))
+    assert (await single.wait_over(run, timeout_s=30)).state == "FAILED"
+    assert await client.get_output("load", run) == {"hello": "7 on monday\n"}
+    bad = (await single.jobs(run))["bad"]
+    assert bad.reason == "with: rows: ${{ outputs.measure.lines }}: there is no 'lines' in (rows)"
+    sub = TitanJob(
+        "sdk",
+        job_type="pipeline",
+        pipeline="inner",
+        parents=["measure"],
+        parameters={"rows": "${{ outputs.measure.rows }}"},
+    )
+    measure = TitanJob("measure", command="echo '{\"rows\": 6}' > $TITAN_OUTPUT")
+    other = await client.submit_dag("sdk", [measure, sub])
+    assert await other.wait(30) == "COMPLETED"
+    assert await client.get_output("sdk", other.id) == {"hello": 6}
+    with pytest.raises(InvalidSpec, match="does not depend on 'measure'"):
+        await client.submit_dag(
+            "sdk",
+            [
+                measure,
+                TitanJob(
+                    "x",
+                    job_type="pipeline",
+                    pipeline="p",
+                    parameters={"rows": "${{ outputs.measure }}"},
+                ),
+            ],
+        )

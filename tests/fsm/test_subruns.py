@@ -19,10 +19,12 @@ from titan.fsm.commands import (
     DeletePipeline,
     RetryJob,
     SavePipeline,
+    SubmitRun,
 )
 from titan.fsm.events import AttemptRevoked, RunForgotten
 from titan.fsm.kin import subrun_id
 from titan.fsm.machine import Machine
+from titan.fsm.outcomes import Rejected
 from titan.ids import JobId, RunId, is_run_id
 from titan.limits import FINISHED_KEEP_MS
 from titan.spec.json_text import as_json
@@ -436,3 +438,68 @@ def test_only_a_settled_sub_run_is_cancelled_with_its_parent(machine: MachineDri
     states = machine.states(child)
     assert (states.pop("root"), states.pop("beside")) == ("FAILED", "CANCELLED")
     assert set(states.values()) == {"SKIPPED"}  # as if it had been settled at once
+
+
+def test_parameters_come_from_outputs_and_parameters_of_the_run_with_their_types(
+    machine: MachineDriver,
+) -> None:
+    wanted = {"rows": Input("int", required=True), "day": Input(), "ok": Input("bool")}
+    save(machine, "p", (job("a"),), inputs=wanted)
+    given = {
+        "rows": "${{ outputs.measure.rows * 2 }}",
+        "day": "on-${{ params.day }}",
+        "ok": "${{ states.measure == 'COMPLETED' }}",
+    }
+    jobs = [
+        job("measure"),
+        job("between", "measure"),
+        call("sub", "p", "between", parameters=given),
+    ]
+    run = machine.submit(jobs, parameters={"day": "monday"})
+    machine.run_job(run, "measure", output=b'{"rows": 21}')
+    machine.run_job(run, "between")
+    machine.wait(0)
+    child = machine.state.runs[machine.view(run, "sub").subrun]
+    assert child.parameters == {"rows": 42, "day": "on-monday", "ok": True}
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (
+            "${{ outputs.measure.lines }}",
+            "with: rows: ${{ outputs.measure.lines }}: there is no 'lines' in (all, name)",
+        ),
+        ("${{ outputs.measure.name }}", "pipeline 'p': rows must be a whole number, not 'x'"),
+        ("${{ outputs.measure.all }}", "must be text, a number, true, false or null, not a list"),
+    ],
+)
+def test_an_expression_that_cannot_be_a_parameter_fails_the_job_with_the_reason(
+    machine: MachineDriver, value: str, why: str
+) -> None:
+    save(machine, "p", (job("a"),), inputs={"rows": Input("int")})
+    sub = call("sub", "p", "measure", parameters={"rows": value})
+    run = machine.submit([job("measure"), sub])
+    machine.run_job(run, "measure", output=b'{"name": "x", "all": [1]}')
+    machine.wait(0)
+    assert machine.states(run)["sub"] == "FAILED"
+    assert why in machine.view(run, "sub").reason
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("${{ outputs.other }}", "does not depend on 'other'"),
+        ("${{ outputs.nobody }}", "there is no job 'nobody'"),
+        ("${{ 1 + }}", "with: rows: is no expression"),
+        ("${{ item }}", "with: rows: there is no 'item' here"),
+        ("${{ params.x", "with: rows: ${{ without }}"),
+    ],
+)
+def test_an_expression_that_nobody_can_ask_is_refused_at_submission(
+    machine: MachineDriver, value: str, why: str
+) -> None:
+    jobs = (job("a"), job("other"), call("sub", "p", "a", parameters={"rows": value}))
+    refused = machine.apply(SubmitRun(run=RunId("r-1"), name="n", jobs=jobs))
+    assert isinstance(refused, Rejected)
+    assert why in refused.why

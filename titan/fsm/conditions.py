@@ -69,9 +69,14 @@ def value(turn: Turn, run: Run, spec: JobSpec, *, field: str) -> Any:
     """What the expression in `field` comes to. Raises `ExpressionError` with the field before its words."""
     expression = parse(getattr(spec, field))
     try:
-        return expression.value(_data(turn, run, spec, expression))
+        return look_up(turn, run, spec, expression)
     except ExpressionError as why:
         raise ExpressionError(f"{field}: {why}") from None
+
+
+def look_up(turn: Turn, run: Run, spec: JobSpec, expression: Expression) -> Any:
+    """What an expression of this job comes to. Raises `ExpressionError`."""
+    return expression.value(_data(turn, run, spec, expression))
 
 
 def _data(turn: Turn, run: Run, spec: JobSpec, expression: Expression) -> dict[str, Any]:

@@ -69,6 +69,12 @@ def asks_first(job: Job) -> bool:
     return b"\xa4when" in spec or b"\xa7foreach" in spec or b"\xadforeach_items" in spec
 
 
+def asks_for_parameters(job: Job) -> bool:
+    """Whether an expression in `with` has a say in what the job starts (`subruns.py`); text of the user
+    that looks like one makes the answer True, too."""
+    return b"${{" in job.spec
+
+
 def policy_of(job: Job) -> Policy:
     """The job's delays and retries."""
     return _policy_decoder.decode(job.spec)

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from titan.fsm import budgets, cancels, jobs, kin, pipelines, runs
+from titan.fsm import budgets, cancels, conditions, jobs, kin, pipelines, runs
 from titan.fsm.handling import Turn
 from titan.fsm.outcomes import Rejected
 from titan.fsm.policy import decode_spec
@@ -25,6 +25,8 @@ from titan.limits import (
     SUBRUNS_PER_RUN_MAX,
 )
 from titan.spec.json_text import as_json
+from titan.spec.operations import ExpressionError
+from titan.spec.templates import filled_in
 
 _NAMES_SHOWN: Final = 4
 _END: Final = {
@@ -60,7 +62,11 @@ def _launch(turn: Turn, run: Run, job: Job) -> str:
     version = pipelines.find_version(state, spec.pipeline, spec.pipeline_version)
     if isinstance(version, Rejected):
         return version.why
-    made = pipelines.prepare(below, spec.pipeline, version, spec.parameters)
+    try:
+        values = filled_in(spec.parameters, lambda one: conditions.look_up(turn, run, spec, one))
+    except ExpressionError as error:
+        return f"with: {error}"
+    made = pipelines.prepare(below, spec.pipeline, version, values)
     if isinstance(made, Rejected):
         return made.why
     above = budgets.inherited(state, agent=run.agent_run_id, parent=run)

@@ -235,7 +235,16 @@ def checked(
     ]
     vertices += [graph.Vertex(gate, (job,)) for gate, job in gates_among(specs)]
     graph.check(vertices, problems=problems, open_world=open_world)
-    askers = [ancestry.Asker(spec.id, spec.depends_on, spec.when, spec.foreach) for spec in specs]
+    askers = [
+        ancestry.Asker(
+            spec.id,
+            spec.depends_on,
+            spec.when,
+            spec.foreach,
+            spec.parameters if spec.type == "pipeline" else {},
+        )
+        for spec in specs
+    ]
     gates = gates_among(specs)
     for fault in ancestry.find_faults(askers, gates=gates, open_world=open_world):
         problems.add(fault.message, field=f"job {specs[fault.job].id!r}.{fault.field}")

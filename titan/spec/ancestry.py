@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 from titan.limits import ANCESTRY_STEPS_MAX
 from titan.spec.conditions import why_not_parameters
-from titan.spec.expressions import parse
+from titan.spec.expressions import Expression, parse
 from titan.spec.gates import gate_id
 from titan.spec.graph import Fault
+from titan.spec.model import Scalar
 from titan.spec.problems import did_you_mean
+from titan.spec.templates import expressions_in
 
 
 class Ancestry:
@@ -70,6 +72,16 @@ class Asker(NamedTuple):
     parents: Sequence[str]
     when: str = ""
     foreach: str = ""
+    parameters: Mapping[str, Scalar] = {}  # of a sub-run
+
+    @property
+    def expressions(self) -> Iterator[tuple[str, Expression]]:
+        """Each, with the field that it stands in."""
+        for field, text in (("when", self.when), ("foreach", self.foreach)):
+            if text:
+                yield field, parse(text)
+        for _, expression in expressions_in(self.parameters):
+            yield "with", expression
 
 
 def find_faults(
@@ -85,8 +97,8 @@ def find_faults(
     missing = None if open_world else ()
     ancestry = Ancestry(lambda name: parents.get(name, missing))
     for position, job in enumerate(jobs):
-        for field, text in (("when", job.when), ("foreach", job.foreach)):
-            asked = parse(text).jobs if text else ()
+        for field, expression in job.expressions:
+            asked = expression.jobs
             why = ancestry.why_not(job.id, asked, exists=parents.__contains__)
             if why:
                 yield Fault(position, field, why + _hint(why, asked, parents))
@@ -110,6 +122,7 @@ def faults_of_declared(
             job.get("depends_on", ()),
             job.get("when", ""),
             job.get("foreach", ""),
+            job.get("parameters", {}),
         )
         for position, job in enumerate(declared)
     ]
@@ -120,7 +133,7 @@ def faults_of_declared(
     ]
     yield from find_faults(askers, gates=gates)
     for position, asker in enumerate(askers):
-        for field, text in (("when", asker.when), ("foreach", asker.foreach)):
-            why = why_not_parameters(text, parameters) if text else ""
+        for field, expression in asker.expressions:
+            why = why_not_parameters(expression, parameters)
             if why:
                 yield Fault(position, field, why)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from titan.limits import FOREACH_INSTANCES_MAX, JOB_SPEC_BYTES_MAX
+from titan.spec import templates
 from titan.spec.expressions import Expression, NotAnExpression, parse
 from titan.spec.json_text import decode_json
 from titan.spec.model import JobSpec
@@ -64,13 +65,14 @@ def foreach(value: object) -> dict[str, Any]:
 
 def _checked(text: str) -> Expression:
     expression = parse(text)
-    problem = _problem(expression)
+    problem = problem_of(expression)
     if problem:
         raise ExpressionError(problem)
     return expression
 
 
-def _problem(expression: Expression) -> str:
+def problem_of(expression: Expression) -> str:
+    """Why nobody can ask this of a run; "" when it can be asked."""
     if not expression.is_closed:
         return "outputs and states are asked for by the name of a job: outputs.NAME"
     for word in expression.state_words:
@@ -97,11 +99,14 @@ def asks_each(spec: JobSpec) -> bool:
 def asked_by(spec: JobSpec) -> tuple[str, ...]:
     """The jobs that the declaration asks about, which must be above it."""
     named = [name for text in (spec.when, spec.foreach) if text for name in parse(text).jobs]
+    if spec.type == "pipeline":
+        for _, expression in templates.expressions_in(spec.parameters):
+            named += expression.jobs
     return tuple(dict.fromkeys(named))
 
 
 def why_not(spec: JobSpec) -> str:
-    """What is wrong with `when` and `foreach` of this job, taken by itself; "" when nothing is."""
+    """What is wrong with the expressions of this job, taken by itself; "" when nothing is."""
     for field, text in (("when", spec.when), ("foreach", spec.foreach)):
         if not text:
             continue
@@ -113,6 +118,10 @@ def why_not(spec: JobSpec) -> str:
             return f"{field}: {why}"
         if "item" in expression.names and (field == "foreach" or not _has_item(spec)):
             return f"{field}: there is an 'item' in the `when` of a foreach job only"
+    if spec.type == "pipeline" and spec.parameters:
+        name, problem = templates.why_not(spec.parameters, problem_of=problem_of)
+        if problem:
+            return f"with: {name[:100]}: {problem}"
     if not is_foreach(spec):
         return ""
     if spec.type != "run":
@@ -140,9 +149,9 @@ def _why_not_items(data: bytes) -> str:
     return ""
 
 
-def why_not_parameters(text: str, parameters: Mapping[str, object]) -> str:
+def why_not_parameters(expression: Expression, parameters: Mapping[str, object]) -> str:
     """Why the expression cannot be about a run with just these parameters; "" when it can."""
-    for name in parse(text).parameters:
+    for name in expression.parameters:
         if name not in parameters:
             hint = did_you_mean(name, parameters)
             return f"there is no parameter {name!r}{hint}"

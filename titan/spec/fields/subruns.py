@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from titan.spec import inputs, values
+from titan.spec import templates, values
 from titan.spec.fields.field import INT_MAX, SCALAR_OR_NULL, Field, whole
 
 SUBRUNS: Final[tuple[Field, ...]] = (
@@ -27,9 +27,9 @@ SUBRUNS: Final[tuple[Field, ...]] = (
     Field(
         "with",
         "parameters",
-        inputs.scalars,
+        templates.declared,
         {"type": "object", "additionalProperties": {"type": SCALAR_OR_NULL}},
-        "Parameters for the saved pipeline.",
+        "Parameters for the saved pipeline; `${{ … }}` is an expression over outputs and parameters.",
         aliases=("parameters",),
         per_job=False,
     ),
