@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from titan import limits
 from titan.fsm.outcomes import Rejected
-from titan.fsm.policy import asks_first, asks_for_parameters, decode_spec
+from titan.fsm.policy import asks_about_others, decode_spec
 from titan.fsm.state import Job
 from titan.ids import JobId
 from titan.spec.ancestry import Ancestry
@@ -65,7 +65,7 @@ def why_not_asked(
 
     ancestry = Ancestry(parents_of)
     for job in jobs:
-        if not (asks_first(job) or asks_for_parameters(job)):
+        if not asks_about_others(job):
             continue
         asked = asked_by(decode_spec(job))
         why = ancestry.why_not(job.id, asked, exists=lambda name: find(name) is not None)

@@ -69,10 +69,16 @@ def asks_first(job: Job) -> bool:
     return b"\xa4when" in spec or b"\xa7foreach" in spec or b"\xadforeach_items" in spec
 
 
-def asks_for_parameters(job: Job) -> bool:
-    """Whether an expression in `with` has a say in what the job starts (`subruns.py`); text of the user
-    that looks like one makes the answer True, too."""
-    return b"${{" in job.spec
+def asks_about_others(job: Job) -> bool:
+    """Whether the job has any expression: those, or one in `with`, which it asks as it starts. The
+    answer may be True for nothing as well."""
+    spec = job.spec
+    return (
+        b"\xa4when" in spec
+        or b"${{" in spec
+        or b"\xa7foreach" in spec
+        or b"\xadforeach_items" in spec
+    )
 
 
 def policy_of(job: Job) -> Policy:
