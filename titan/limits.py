@@ -158,6 +158,9 @@ SUBRUN_JOBS_PER_ENTRY: Final = 2000  # jobs that sub-runs begun by one `AdvanceT
 # --- workers -------------------------------------------------------------------------------
 SLOTS_PER_WORKER_MAX: Final = 4096
 PREFILL_PER_SLOT_MAX: Final = 8  # attempts waiting on the worker for each slot
+LOG_BLANKS_MAX: Final = 64  # empty log files kept for the next attempts
+LOG_FOLDERS_KNOWN_MAX: Final = 256  # folders of runs on a worker; an empty one that is older goes
+LOG_SILENT_KNOWN_MAX: Final = 4096  # attempts that had no output, for readers that come just then
 WORKSPACES_FREE_MAX: Final = 64  # untouched folders kept for the next attempts
 WORKSPACE_KEPT_BYTES_MAX: Final = 4 * MIB  # of the bundle in such a folder: 256 MiB in all
 WORKSPACE_WATCHED_MAX: Final = 256  # files looked at after each attempt: a third of a millisecond

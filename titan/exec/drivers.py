@@ -145,9 +145,15 @@ def _program(name: bytes, *, cwd: Path, env: Mapping[bytes, bytes]) -> bytes:
         _check_program(path, name)
         return path
     folders = env.get(b"PATH", b"")
-    if all(folder.startswith(b"/") for folder in folders.split(b":")):
+    if _is_the_same_anywhere(folders):
         return _search_again(name, folders, int(time.monotonic()))
     return _search(name, folders, start=os.fsencode(cwd))
+
+
+@lru_cache(maxsize=_SEARCHES_MAX)
+def _is_the_same_anywhere(folders: bytes) -> bool:
+    """Whether a PATH finds the same programs from every folder."""
+    return all(folder.startswith(b"/") for folder in folders.split(b":"))
 
 
 @lru_cache(maxsize=_SEARCHES_MAX)

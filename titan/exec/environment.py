@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -22,13 +23,23 @@ _FALLBACK: Final = {
     "PYTHONUNBUFFERED": "1",
 }
 _TO_PACKAGES: Final = ("PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE")
+_OF_THE_WORKER: Final = ("TITAN_WORKER_ID", "TITAN_WORKER_DIR", "TITAN_CAPABILITIES")
 OUTPUT_FILE_NAME: Final = "TITAN_OUTPUT"
 CHECKPOINT_DIR_NAME: Final = "TITAN_CHECKPOINT_DIR"
 
 
+class Base(dict[str, str]):
+    """What every job of a worker gets. It stays as it was made, so it is encoded once."""
+
+    @cached_property
+    def encoded(self) -> dict[bytes, bytes]:
+        """As a process is given it."""
+        return _encoded(self)
+
+
 def base(
     source: Mapping[str, str], *, worker: str, data_dir: Path, capabilities: tuple[str, ...]
-) -> dict[str, str]:
+) -> Base:
     """What every job of this worker gets; `source` is the worker's own environment."""
     inherited = {name: source[name] for name in _INHERITED if source.get(name)}
     own = {
@@ -36,7 +47,7 @@ def base(
         "TITAN_WORKER_DIR": str(data_dir),  # how a later life finds what this one left running
         "TITAN_CAPABILITIES": ",".join(capabilities),
     }
-    return {**_FALLBACK, **inherited, **own}
+    return Base({**_FALLBACK, **inherited, **own})
 
 
 def of_helpers(source: Mapping[str, str], *, data_dir: Path) -> dict[str, str]:
@@ -69,7 +80,7 @@ def of_process(
 def of_attempt(
     order: RunAttempt,
     *,
-    base: Mapping[str, str],
+    base: Base,
     masters: str,
     tmp: Path,
     output: Path,
@@ -83,19 +94,22 @@ def of_attempt(
         "TITAN_ATTEMPT_NUMBER": str(order.number),
         "TITAN_FENCE": str(order.fence),
         "TITAN_MASTERS": masters,
-        "TITAN_WORKER_ID": base["TITAN_WORKER_ID"],
-        "TITAN_WORKER_DIR": base["TITAN_WORKER_DIR"],
-        "TITAN_CAPABILITIES": base["TITAN_CAPABILITIES"],
         OUTPUT_FILE_NAME: str(output),
         CHECKPOINT_DIR_NAME: str(checkpoint),
     }
     if order.port:
         own["TITAN_PORT"] = str(order.port)
-    merged = {**base, "TMPDIR": str(tmp), **order.env, **order.spec.env, **own}
-    for name, value in merged.items():
+    merged = {"TMPDIR": str(tmp), **order.env, **order.spec.env, **own}
+    for name in _OF_THE_WORKER:
+        merged.pop(name, None)
+    return {**base.encoded, **_encoded(merged)}
+
+
+def _encoded(variables: Mapping[str, str]) -> dict[bytes, bytes]:
+    for name, value in variables.items():
         if not name or "=" in name or "\0" in name or "\0" in value:
             raise CannotStart(f"the environment variable {name!r} cannot be set")
     try:
-        return {os.fsencode(name): os.fsencode(value) for name, value in merged.items()}
+        return {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
     except UnicodeEncodeError as error:
         raise CannotStart(f"the environment cannot be encoded: {error.reason}") from None

@@ -35,10 +35,14 @@ async def serve_log(request: ReadLog, sink: Sink, *, logs: LogStore) -> LogEnd:
     Raises `NotFound` when this worker has no such log.
     """
     attempt, path = logs.find(request.run, request.job, request.attempt)
+    if logs.is_silent(request.run, request.job, attempt):
+        return LogEnd(attempt=attempt, size=0)
     while not path.exists() and logs.is_running(attempt):  # its process is about to open it
         if not request.follow:
             return LogEnd(attempt=attempt, size=0)
         await asyncio.sleep(_POLL_S)
+    if logs.is_silent(request.run, request.job, attempt):  # it has ended meanwhile
+        return LogEnd(attempt=attempt, size=0)
     is_running = logs.is_running(attempt)
     fd = _open(path)
     try:

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Final
 
 from titan.errors import NotFound
+from titan.exec.blank_logs import BlankLogs
 from titan.ids import AttemptId, JobId, RunId, is_job_id
-from titan.limits import LOG_INLINE_BYTES_MAX
+from titan.limits import LOG_FOLDERS_KNOWN_MAX, LOG_INLINE_BYTES_MAX, LOG_SILENT_KNOWN_MAX
 from titan.wire.log_text import SAMPLE, Sample, read_samples
 
 _SUFFIX: Final = ".log"
 _INDEX_SUFFIX: Final = ".idx"
+_BLANKS: Final = ".blank"  # no run is called so
 _RUN_CHARS_MAX: Final = 128
 _FILES_MAX: Final = (
     50_000  # jobs that print nothing cost an inode and a line in memory all the same
@@ -48,8 +50,12 @@ class LogStore:
         self._running: dict[AttemptId, _Running] = {}
         self._ended: OrderedDict[str, int] = OrderedDict()  # path → bytes, the longest ended first
         self._ended_bytes = 0
-        self._folders: set[Path] = set()
+        self._folders: OrderedDict[Path, None] = (
+            OrderedDict()
+        )  # there are; the last used at the end
+        self._silent: OrderedDict[tuple[RunId, JobId], AttemptId] = OrderedDict()  # have no file
         root.mkdir(parents=True, exist_ok=True)
+        self._blanks = BlankLogs(root / _BLANKS)
         self._load()
 
     def begin(self, run: RunId, job: JobId, attempt: AttemptId, *, at: Path | None = None) -> Path:
@@ -60,19 +66,27 @@ class LogStore:
         """
         path = at or self._path(run, job, attempt)
         if at is None:
-            self._make_folder(path)
+            self._make_folder(path.parent)
+            self._blanks.take(path)
         self._running[attempt] = _Running(run, job, path, is_elsewhere=at is not None)
         return path
 
     def end(self, attempt: AttemptId, *, now_ms: int, size_bytes: int | None = None) -> Path | None:
         """The attempt prints no more: complete its index and make room if there is too much.
 
-        `size_bytes`, when it is known, saves a look at the file. Answers where the log is.
+        `size_bytes`, when it is known, saves a look at the file. Answers where the log is; there is
+        none of an attempt that is known to have printed nothing.
         """
         running = self._running.pop(attempt, None)
         if running is None:
             return None
-        if running.is_elsewhere and not self._take_over(attempt, running, size_bytes):
+        is_silent = size_bytes == 0 and not running.size_bytes
+        if running.is_elsewhere:
+            is_silent = not self._take_over(attempt, running, size_bytes)
+        elif is_silent:
+            is_silent = self._blanks.put(running.at)
+        if is_silent:
+            self._note_silent(attempt, running)
             return None
         if running.sampled_ms:  # an index of one line at the end of a short job tells nothing
             self._sample(attempt, running, now_ms=now_ms)
@@ -102,6 +116,10 @@ class LogStore:
             os.close(fd)
         return data if len(data) <= LOG_INLINE_BYTES_MAX else b""
 
+    def is_silent(self, run: RunId, job: JobId, attempt: AttemptId) -> bool:
+        """Whether the attempt is known to have ended without having printed anything."""
+        return self._silent.get((run, job)) == attempt
+
     def is_running(self, attempt: AttemptId) -> bool:
         """Whether more output may come."""
         return attempt in self._running
@@ -116,6 +134,8 @@ class LogStore:
         for number, running in self._running.items():  # the file may not have been opened yet
             if running.run == run and running.job == job:
                 found[number] = running.at
+        if silent := self._silent.get((run, job)):
+            found.setdefault(silent, self._path(run, job, silent))  # where it would be
         chosen = attempt or max(found, default=AttemptId(0))
         if chosen not in found:
             raise NotFound(f"this worker has no log of attempt {chosen} of {run}/{job}")
@@ -142,19 +162,31 @@ class LogStore:
         return self._root / run
 
     def _path(self, run: RunId, job: JobId, attempt: AttemptId) -> Path:
-        return self._folder(run) / f"{_checked_job(job)}.{attempt}{_SUFFIX}"
+        return Path(f"{self._folder(run)}/{_checked_job(job)}.{attempt}{_SUFFIX}")
 
-    def _make_folder(self, path: Path) -> None:
-        if path.parent not in self._folders:
-            path.parent.mkdir(exist_ok=True)
-            self._folders.add(path.parent)
+    def _make_folder(self, folder: Path) -> None:
+        if folder in self._folders:
+            self._folders.move_to_end(folder)
+            return
+        folder.mkdir(exist_ok=True)
+        self._folders[folder] = None
+        if len(self._folders) > LOG_FOLDERS_KNOWN_MAX:
+            oldest, _ = self._folders.popitem(last=False)
+            if all(running.at.parent != oldest for running in self._running.values()):
+                with contextlib.suppress(OSError):  # it has logs
+                    oldest.rmdir()
+
+    def _note_silent(self, attempt: AttemptId, running: _Running) -> None:
+        self._silent[running.run, running.job] = attempt
+        if len(self._silent) > LOG_SILENT_KNOWN_MAX:
+            self._silent.popitem(last=False)
 
     def _take_over(self, attempt: AttemptId, running: _Running, size_bytes: int | None) -> bool:
         """Make the file that was written instead the log; whether there is one."""
         if not size_bytes:
             return False
         path = self._path(running.run, running.job, attempt)
-        self._make_folder(path)
+        self._make_folder(path.parent)
         try:
             running.at.rename(path)
         except FileNotFoundError:
@@ -171,7 +203,7 @@ class LogStore:
         if size_bytes != running.size_bytes:
             running.size_bytes = size_bytes
             path = self._path(running.run, running.job, attempt)
-            self._make_folder(path)
+            self._make_folder(path.parent)
             with _index(path).open("ab", buffering=0) as file:
                 file.write(SAMPLE.pack(now_ms, size_bytes))
 
@@ -193,7 +225,7 @@ class LogStore:
                 each.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # another attempt of the run still has its log there
                 path.parent.rmdir()
-                self._folders.discard(path.parent)
+                self._folders.pop(path.parent, None)
 
     def _load(self) -> None:
         """Take over the logs of earlier lives, the ones written last being the last to go."""
@@ -203,6 +235,10 @@ class LogStore:
             found += ((path.stat().st_mtime, path) for path in paths)
         for _written, path in sorted(found):
             self._keep(path)
+        for place in self._root.iterdir():
+            if place.name != _BLANKS:
+                with contextlib.suppress(OSError):  # it has logs
+                    place.rmdir()
         self._make_room()
 
 

@@ -33,6 +33,7 @@ class Outbox:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._results: dict[AttemptId, AttemptEnded] = {}
+        self._sizes: dict[AttemptId, int] = {}  # of their records
         self._live_bytes = 0
         self._size_bytes = self._load()
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
@@ -53,6 +54,7 @@ class Outbox:
         """Keep a result. When the disk does not take it, `OSError` is raised and memory still has it."""
         record = _record(result)
         self._results[result.attempt] = result
+        self._sizes[result.attempt] = len(record)
         self._live_bytes += len(record)
         self._write(record)
 
@@ -62,7 +64,8 @@ class Outbox:
         if not known:
             return
         for attempt in known:
-            self._live_bytes -= len(_record(self._results.pop(attempt)))
+            del self._results[attempt]
+            self._live_bytes -= self._sizes.pop(attempt)
         self._write(_record(Confirmed(attempts=known)))
         if self._size_bytes > max(_COMPACT_BYTES_MIN, 2 * self._live_bytes):
             self._compact()
@@ -100,7 +103,8 @@ class Outbox:
             at = end
         if at != len(data):
             log.warning("%s: dropped %d damaged bytes at %d", self._path, len(data) - at, at)
-        self._live_bytes = sum(len(_record(result)) for result in self._results.values())
+        self._sizes = {key: len(_record(result)) for key, result in self._results.items()}
+        self._live_bytes = sum(self._sizes.values())
         return at
 
 

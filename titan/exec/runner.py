@@ -51,7 +51,7 @@ class Surroundings:
     """What every attempt of a worker is started with."""
 
     python: str
-    base_env: dict[str, str]
+    base_env: environment.Base
     masters: Callable[[], tuple[str, ...]]
     advertise: str  # where services are reached
     wall_clock_ns: Callable[[], int] = time.time_ns
@@ -290,11 +290,13 @@ class Runner:
         self._files.pop(attempt, None)
         self._transfers.over(attempt)
         now_ms = self._around.wall_clock_ns() // 1_000_000
-        path = self._logs.end(attempt, now_ms=now_ms, size_bytes=log_bytes)
+        was_told = attempt not in self._signalled  # else nobody may want to hear how it ended
+        # The leader asks for the log of an attempt that it killed, even for one that is empty.
+        size_bytes = log_bytes if was_told else None
+        path = self._logs.end(attempt, now_ms=now_ms, size_bytes=size_bytes)
         if self._services.pop(attempt, None) is not None:
             self._prober.ended(attempt)
         order, workspace = self._held.pop(attempt, (None, None))
-        was_told = attempt not in self._signalled  # else nobody may want to hear how it ended
         self._signalled.discard(attempt)
         is_small = was_told and (log_bytes or 0) <= LOG_INLINE_BYTES_MAX
         if order is not None and path is not None and log_bytes and not is_small:
@@ -367,7 +369,9 @@ class Runner:
         """It is known how the process ended; what it has left may have to be stored first."""
         order, workspace = self._held[ended.attempt]
         output, problem = workspace.read_output()
-        end = replace(ended, output=output, detail=verdict.detail or problem, cause=verdict.cause)
+        end, detail = ended, verdict.detail or problem
+        if output or detail or verdict.cause:
+            end = replace(ended, output=output, detail=detail, cause=verdict.cause)
         was_ended = end.attempt in self._signalled or bool(end.exit_code or end.cause)
         if not self._transfers.needs_finishing(order, workspace, went_well=not was_ended):
             self._ended(end)

@@ -62,6 +62,8 @@ class Workspace:
     def read_output(self) -> tuple[bytes, str]:
         """What the job wrote as its output, and what is wrong with it ("" when nothing is)."""
         try:
+            if self._outer.is_untouched():
+                return b"", ""  # no file was made: most jobs put nothing out
             fd = os.open(self.output, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return b"", ""
