@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from titan.exec import procfs, warm_pool
+from titan.exec.jobs import Jobs
 from titan.exec.spawning import Order
 from titan.exec.warden import Warden
 from titan.exec.warm_pool import WarmPythons
@@ -40,7 +41,7 @@ def test_a_blank_whose_announcement_was_not_read_yet_is_no_stray(
     server.refill()
     ends[0].send(b"%d" % BLANK)  # made and announced; the warden has not looked
     served: list[object] = []
-    warden = SimpleNamespace(_warm=pool, _own_pid=1, _by_pid={}, _serve_waiting=served.append)
+    warden = SimpleNamespace(_warm=pool, _own_pid=1, _jobs=Jobs(), _serve_waiting=served.append)
     assert Warden._strays(warden) == [STRAY]  # type: ignore[arg-type]
     assert served == [server]  # whoever waits for a blank hears of it, since nothing else will tell
     server.close()

@@ -11,34 +11,31 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from titan.errors import TitanError
-from titan.exec import drivers, environment
+from titan.exec import environment
 from titan.exec.drivers import CALL_FILE_NAME, CannotStart
-from titan.exec.events import Event, Hopeless, ProcessEnded, ProcessStarted, StartFailed
-from titan.exec.files.attempts import NOT_STORED, AttemptFiles, Ending
+from titan.exec.ends import Ends
+from titan.exec.events import Event, ProcessEnded, ProcessStarted, StartFailed
+from titan.exec.files.attempts import AttemptFiles
 from titan.exec.functions.crews import Crews
 from titan.exec.functions.orders import call_of, is_shared
 from titan.exec.functions.protocol import encode
 from titan.exec.functions.starting import KEYS_BELOW, Starter
 from titan.exec.isolation.fences import Isolation
-from titan.exec.isolation.verdicts import Verdict
 from titan.exec.log_shipping import Finished, LogShipper
 from titan.exec.logs import LogStore
 from titan.exec.services import ports
-from titan.exec.services.prober import Prober
-from titan.exec.services.probes import Unwell
-from titan.exec.tools import ToolFailed, Tools
+from titan.exec.services.care import ServiceCare
+from titan.exec.tools import Tools
 from titan.exec.warden_client import Warden
 from titan.exec.workspace import Workspace
 from titan.exec.workspaces import Workspaces
 from titan.ids import AttemptId
 from titan.limits import ERROR_TEXT_BYTES_MAX, LOG_INLINE_BYTES_MAX
-from titan.spec.model import JobSpec
-from titan.spec.service import HealthSpec
 from titan.wire.messages import RunAttempt, ServiceHealth
 
 log = logging.getLogger(__name__)
@@ -81,21 +78,30 @@ class Runner:
         self._shipper = shipper
         self._around = surroundings
         self._on_warden_lost = on_warden_lost
-        self.on_health = on_health
-        self.on_broken = on_broken
-        self._prober = Prober(self, host=surroundings.advertise)
         self._held: dict[AttemptId, tuple[RunAttempt, Workspace]] = {}
         self._files: dict[AttemptId, Path] = {}  # where their output goes
         self._running: set[AttemptId] = set()
         self._signalled: set[AttemptId] = set()
-        self._looks: set[asyncio.Task[None]] = set()  # at ends that do not tell all at once
-        self._finishing: dict[AttemptId, asyncio.Task[None]] = {}
         self._preparing: dict[AttemptId, asyncio.Task[None]] = {}
-        self._services: dict[AttemptId, RunAttempt] = {}
         self.started: list[AttemptId] = []  # since the last heartbeat took them
         self._warden = Warden(self)
         self._tools = Tools(self._warden, folder=isolation.private / "tools")
         self._fences = isolation.open(self._tools, python=surroundings.python)
+        self._ends = Ends(
+            fences=self._fences,
+            files=files,
+            is_signalled=self._signalled.__contains__,
+            over=self._ended,
+        )
+        self._care = ServiceCare(
+            tools=self._tools,
+            python=surroundings.python,
+            host=surroundings.advertise,
+            env_of=self._env,
+            feed=feed,
+            on_health=on_health,
+            on_broken=on_broken,
+        )
         starter = Starter(
             warden=self._warden,
             workspaces=workspaces,
@@ -160,8 +166,8 @@ class Runner:
         elif attempt in self._running:
             self._signalled.add(attempt)
             self._warden.kill(attempt)
-        elif (task := self._finishing.get(attempt)) is not None:
-            task.cancel()
+        else:
+            self._ends.give_up(attempt)
 
     def output_bytes_max(self, attempt: AttemptId) -> int | None:
         """How much it may print by its own declaration."""
@@ -169,11 +175,12 @@ class Runner:
 
     async def close(self) -> None:
         """Leave nothing: no process, no preparation, no folder being removed."""
-        tasks = [*self._preparing.values(), *self._looks, *self._finishing.values()]
+        tasks = list(self._preparing.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._prober.close()
+        await self._ends.close()
+        await self._care.close()
         await self._crews.close()
         try:
             await self._warden.close()
@@ -182,36 +189,10 @@ class Runner:
             await self._fences.close()
             await self._workspaces.close()
 
-    # --- health -------------------------------------------------------------------------------
-
     @property
     def health(self) -> tuple[ServiceHealth, ...]:
         """What has been told of the services that run."""
-        return tuple(self._prober.told)
-
-    async def run_probe(self, attempt: AttemptId, health: HealthSpec) -> int:
-        """Run a probe's command beside the service, as the service is run; its exit code.
-
-        It is killed when the caller stops waiting. Its output goes nowhere.
-        """
-        order, workspace = self._held[attempt]
-        env = self._env(order, workspace)
-        spec = JobSpec(id=order.spec.id, argv=health.argv, shell=health.shell)
-        try:
-            argv = drivers.command(spec, cwd=workspace.cwd, env=env, python=self._around.python)
-        except CannotStart as error:
-            raise Unwell(f"the health command cannot run: {error}") from None
-        timeout_s = health.timeout_ms / 1000 + _PROBE_MARGIN_S  # the asker gives up before
-        try:
-            return await self._tools.run(
-                argv, env=env, log=Path(os.devnull), timeout_s=timeout_s, cwd=workspace.cwd
-            )
-        except ToolFailed as error:
-            raise Unwell(str(error)) from None
-
-    def on_hopeless(self, attempt: AttemptId) -> None:
-        """A service has been unhealthy for too long."""
-        self._feed(Hopeless(attempt=attempt))
+        return self._care.health
 
     # --- preparing ----------------------------------------------------------------------------
 
@@ -277,7 +258,7 @@ class Runner:
             how=launch.how,
         )
         if order.port:
-            self._services[order.attempt] = order
+            self._care.expect(order, workspace)
 
     def _could_not_start(
         self, attempt: AttemptId, detail: str, *, cause: str = "start_failed"
@@ -294,8 +275,7 @@ class Runner:
         # The leader asks for the log of an attempt that it killed, even for one that is empty.
         size_bytes = log_bytes if was_told else None
         path = self._logs.end(attempt, now_ms=now_ms, size_bytes=size_bytes)
-        if self._services.pop(attempt, None) is not None:
-            self._prober.ended(attempt)
+        self._care.ended(attempt)
         order, workspace = self._held.pop(attempt, (None, None))
         self._signalled.discard(attempt)
         is_small = was_told and (log_bytes or 0) <= LOG_INLINE_BYTES_MAX
@@ -316,8 +296,7 @@ class Runner:
         self._running.add(attempt)
         self.started.append(attempt)
         self._feed(ProcessStarted(attempt=attempt))
-        if attempt in self._services:
-            self._prober.began(self._services[attempt])
+        self._care.began(attempt)
 
     def on_start_failed(self, attempt: AttemptId, errno: int, text: str) -> None:
         """The process could not be made."""
@@ -349,52 +328,8 @@ class Runner:
             log=self._logs.read_small(attempt) if log_bytes else b"",
             cpu_us=cpu_us,
         )
-        if self._fences.needs_look(attempt):
-            task = asyncio.create_task(self._look(ended), name=f"end of attempt {attempt}")
-            self._looks.add(task)
-            task.add_done_callback(self._looks.discard)
-        else:
-            self._judged(ended, self._fences.verdict(attempt, exit_code=exit_code))
-
-    async def _look(self, ended: ProcessEnded) -> None:
-        verdict = await self._fences.look(
-            ended.attempt,
-            exit_code=ended.exit_code,
-            was_killed=ended.attempt in self._signalled,
-            log_file=self._files[ended.attempt],
-        )
-        self._judged(ended, verdict)
-
-    def _judged(self, ended: ProcessEnded, verdict: Verdict) -> None:
-        """It is known how the process ended; what it has left may have to be stored first."""
-        order, workspace = self._held[ended.attempt]
-        output, problem = workspace.read_output()
-        end, detail = ended, verdict.detail or problem
-        if output or detail or verdict.cause:
-            end = replace(ended, output=output, detail=detail, cause=verdict.cause)
-        was_ended = end.attempt in self._signalled or bool(end.exit_code or end.cause)
-        if not self._transfers.needs_finishing(order, workspace, went_well=not was_ended):
-            self._ended(end)
-            return
-        task = asyncio.create_task(
-            self._finish(order, workspace, end, went_well=not was_ended),
-            name=f"store files of attempt {end.attempt}",
-        )
-        self._finishing[end.attempt] = task
-        task.add_done_callback(lambda _: self._finishing.pop(end.attempt, None))
-
-    async def _finish(
-        self, order: RunAttempt, workspace: Workspace, end: ProcessEnded, *, went_well: bool
-    ) -> None:
-        """The attempt has not ended before its files are stored: then nothing of it is lost."""
-        ending = Ending(cause=NOT_STORED, detail="it was killed before its files were stored")
-        try:
-            ending = await self._transfers.finish(order, workspace, went_well=went_well)
-        finally:
-            if went_well:
-                detail = ending.detail or end.detail
-                end = replace(end, cause=ending.cause, detail=detail, artifacts=ending.artifacts)
-            self._ended(end)
+        order, workspace = self._held[attempt]
+        self._ends.take(ended, order=order, workspace=workspace, log_file=self._files[attempt])
 
     def _ended(self, end: ProcessEnded) -> None:
         self._clean_up(end.attempt, log_bytes=end.log_bytes)

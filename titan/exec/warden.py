@@ -14,44 +14,31 @@ from __future__ import annotations
 
 import _socket
 import ctypes
-import marshal
 import os
 import select
 import signal
-import struct
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from titan.exec import procfs
+from titan.exec.frames import READ_BYTES, packed, take_frames
+from titan.exec.jobs import Job, Jobs
+from titan.exec.signals import kill, kill_group
 from titan.exec.spawning import Order, give, spawn
 from titan.exec.warm_pool import Blank, Server, WarmPythons
 
-_HEADER = struct.Struct("<I")
-_READ_BYTES = 1 << 16  # a larger buffer is mapped and unmapped for each read
 _SHUTDOWN_PATIENCE_S = 10.0  # a process in an uninterruptible wait cannot be killed by anyone
 _FAREWELL_PATIENCE_S = 8.0
 _SWEEP_PAUSE_MS = 10
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_ATTEMPT_MARK = b"TITAN_ATTEMPT"
 _FD_BYTES = 4
 _DOORS_ROOM = _socket.CMSG_SPACE(_FD_BYTES)  # an order brings one at most
 _MSG_CMSG_CLOEXEC = 0x40000000  # Linux's; the module has no name for it
 _LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-
-
-class Job:
-    """A job whose main process has not been reaped. It leads its own session and group."""
-
-    __slots__ = ("key", "log", "pid", "reach", "started_ns", "started_ticks")
-
-    def __init__(self, order: Order, pid: int, started_ns: int) -> None:
-        self.key, self.log, self.reach = order.key, order.log, order.reach
-        self.pid, self.started_ns = pid, started_ns
-        self.started_ticks = -1  # read only when a stray has to be told apart
 
 
 class Warden:
@@ -66,8 +53,7 @@ class Warden:
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._poll = select.poll()
         self._warm = WarmPythons(self._poll, null_fd=self._null)
-        self._by_pid: dict[int, Job] = {}
-        self._by_key: dict[int, Job] = {}
+        self._jobs = Jobs()
         self._inbox = bytearray()
         self._outbox = bytearray()
         self._is_over = False
@@ -101,7 +87,7 @@ class Warden:
     def _receive(self) -> None:
         try:
             data, extra, _flags, _address = self._link.recvmsg(
-                _READ_BYTES, _DOORS_ROOM, _MSG_CMSG_CLOEXEC
+                READ_BYTES, _DOORS_ROOM, _MSG_CMSG_CLOEXEC
             )
         except BlockingIOError:
             return
@@ -112,7 +98,7 @@ class Warden:
             self._is_over = True
             return
         self._inbox += data
-        for frame in _take_frames(self._inbox):
+        for frame in take_frames(self._inbox):
             self._obey(frame)
 
     def _obey(self, frame: tuple[Any, ...]) -> None:
@@ -128,13 +114,12 @@ class Warden:
                 raise ValueError(f"unknown order {frame[:1]!r}")
 
     def _say(self, *frame: Any) -> None:
-        body = marshal.dumps(frame)
-        self._outbox += _HEADER.pack(len(body)) + body
+        self._outbox += packed(frame)
 
     def _flush(self) -> None:
         try:
             while self._outbox:
-                del self._outbox[: os.write(self._socket, self._outbox[:_READ_BYTES])]
+                del self._outbox[: os.write(self._socket, self._outbox[:READ_BYTES])]
         except BlockingIOError:
             return
         except (BrokenPipeError, ConnectionResetError):
@@ -188,7 +173,7 @@ class Warden:
             os.close(log_fd)
             order.close_door()
         job = Job(order, pid, started_ns)
-        self._by_pid[pid] = self._by_key[order.key] = job
+        self._jobs.add(job)
         self._say("started", order.key, pid, is_warm)
 
     def _reap(self) -> None:
@@ -203,9 +188,9 @@ class Warden:
             if seen is None:
                 break
             ended = True
-            job = self._by_pid.pop(seen.si_pid, None)
+            job = self._jobs.by_pid.pop(seen.si_pid, None)
             if job is not None:
-                _kill_group(job.pid, signal.SIGKILL)
+                kill_group(job.pid, signal.SIGKILL)
             _pid, status, usage = os.wait4(seen.si_pid, 0)
             if job is not None:
                 cpu_us = round((usage.ru_utime + usage.ru_stime) * 1e6)
@@ -216,23 +201,23 @@ class Warden:
             self._sweep()
 
     def _ended(self, job: Job, code: int, *, cpu_us: int) -> None:
-        del self._by_key[job.key]
+        del self._jobs.by_key[job.key]
         duration_us = (time.monotonic_ns() - job.started_ns) // 1000
         log_bytes = _size(job.log)
         code = code if code >= 0 else 128 - code
         self._say("exited", job.key, code, duration_us, log_bytes, cpu_us)
 
     def _signal(self, key: int, signum: int) -> None:
-        job = self._by_key.get(key)
+        job = self._jobs.by_key.get(key)
         if job is None:
             return  # it ended while the order was on its way
         if signum != signal.SIGKILL and job.reach != "group":
             self._signal_inside(job, signum)
             return
-        if not _kill_group(job.pid, signum):
-            _kill(job.pid, signum)  # a fork that has not had the time to lead its group yet
+        if not kill_group(job.pid, signum):
+            kill(job.pid, signum)  # a fork that has not had the time to lead its group yet
         for pid in self._outside_the_group(job):
-            _kill(pid, signum)
+            kill(pid, signum)
 
     def _signal_inside(self, job: Job, signum: int) -> None:
         """Signal a job whose main process stands for another: it must live to tell the exit code.
@@ -241,13 +226,13 @@ class Warden:
         """
         below = procfs.descendants(job.pid) if job.reach == "inside" else ()
         for pid in below or (job.pid,):
-            _kill(pid, signum)
+            kill(pid, signum)
 
     def _outside_the_group(self, job: Job) -> list[int]:
         """Descendants that left the group, and daemons that were handed to this process."""
         found = procfs.descendants(job.pid)
         for stray in self._strays():
-            if self._owner(stray) is job:
+            if self._jobs.owner(stray) is job:
                 found += [stray, *procfs.descendants(stray)]
         return [pid for pid in found if (seen := procfs.stat(pid)) is None or seen.group != job.pid]
 
@@ -259,50 +244,26 @@ class Warden:
         # it a fresh blank looks like something that a job left behind.
         for server in self._warm.catch_up():
             self._serve_waiting(server)
-        return [pid for pid in children if pid not in self._by_pid and not self._warm.owns(pid)]
+        return [
+            pid for pid in children if pid not in self._jobs.by_pid and not self._warm.owns(pid)
+        ]
 
     def _sweep(self) -> None:
         """Kill what ended jobs left behind. Each death brings another sweep until none is left."""
         for pid in self._strays():
-            if not self._may_live(pid):
+            if not self._jobs.may_live(pid):
                 for victim in (pid, *procfs.descendants(pid)):
-                    _kill(victim, signal.SIGKILL)
-
-    def _may_live(self, pid: int) -> bool:
-        seen = procfs.stat(pid)
-        if seen is None or seen.state == "Z":
-            return True  # reaped in its turn
-        if self._owner(pid) is not None:
-            return True
-        if procfs.environ_value(pid, _ATTEMPT_MARK) is not None:
-            return False
-        # It hid its environment. It may belong to any job that is older than itself.
-        return any(self._ticks(job) <= seen.started_ticks for job in self._by_pid.values())
-
-    def _owner(self, pid: int) -> Job | None:
-        seen = procfs.stat(pid)
-        if seen is None:
-            return None
-        if (job := self._by_pid.get(seen.session)) is not None:
-            return job
-        mark = procfs.environ_value(pid, _ATTEMPT_MARK)
-        return self._by_key.get(int(mark)) if mark is not None and mark.isdigit() else None
-
-    def _ticks(self, job: Job) -> int:
-        if job.started_ticks < 0:
-            seen = procfs.stat(job.pid)
-            job.started_ticks = seen.started_ticks if seen is not None else 0
-        return job.started_ticks
+                    kill(victim, signal.SIGKILL)
 
     def _end_everything(self, wakeup_fd: int) -> None:
         poll = select.poll()
         poll.register(wakeup_fd, select.POLLIN)
         deadline = time.monotonic() + _SHUTDOWN_PATIENCE_S
         while time.monotonic() < deadline:
-            for job in self._by_pid.values():
-                _kill_group(job.pid, signal.SIGKILL)
+            for job in self._jobs.by_pid.values():
+                kill_group(job.pid, signal.SIGKILL)
             for pid in procfs.descendants(self._own_pid):
-                _kill(pid, signal.SIGKILL)
+                kill(pid, signal.SIGKILL)
             if not self._reap_all():
                 break
             for fd, _events in poll.poll(_SWEEP_PAUSE_MS):
@@ -322,7 +283,7 @@ class Warden:
         deadline = time.monotonic() + _FAREWELL_PATIENCE_S
         while os.waitpid(pid, os.WNOHANG) == (0, 0):
             if time.monotonic() > deadline:
-                _kill_group(pid, signal.SIGKILL)
+                kill_group(pid, signal.SIGKILL)
             for fd, _events in poll.poll(_SWEEP_PAUSE_MS):
                 os.read(fd, 4096)
 
@@ -335,7 +296,7 @@ class Warden:
                 return False
             if pid == 0:
                 return True
-            self._by_pid.pop(pid, None)
+            self._jobs.by_pid.pop(pid, None)
 
 
 def _size(path: bytes) -> int:
@@ -343,36 +304,6 @@ def _size(path: bytes) -> int:
         return os.stat(path).st_size  # noqa: PTH116 - no pathlib here
     except OSError:
         return 0  # removed under the running job
-
-
-def _kill(pid: int, signum: int) -> None:
-    try:
-        os.kill(pid, signum)
-    except (ProcessLookupError, PermissionError):
-        return  # gone, or a program that changed its user: nothing more we may do
-
-
-def _kill_group(group: int, signum: int) -> bool:
-    """Whether there is such a group."""
-    try:
-        os.killpg(group, signum)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _take_frames(buffer: bytearray) -> Iterator[tuple[Any, ...]]:
-    at = 0
-    while len(buffer) - at >= _HEADER.size:
-        (length,) = _HEADER.unpack_from(buffer, at)
-        end = at + _HEADER.size + length
-        if len(buffer) < end:
-            break
-        yield marshal.loads(buffer[at + _HEADER.size : end])  # noqa: S302 - our own parent wrote it
-        at = end
-    del buffer[:at]
 
 
 def _prctl(option: int, value: int) -> None:

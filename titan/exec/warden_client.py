@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import marshal
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 from collections import deque
@@ -23,13 +21,12 @@ from typing import Any, Final, Protocol
 import titan
 from titan.errors import Fatal
 from titan.exec import procfs
+from titan.exec.frames import READ_BYTES, packed, take_frames
 from titan.exec.warden import become_subreaper
 from titan.ids import AttemptId
 
 log = logging.getLogger(__name__)
 
-_HEADER: Final = struct.Struct("<I")
-_READ_BYTES: Final = 1 << 16  # a larger buffer is mapped and unmapped for each read
 _EXIT_PATIENCE_S: Final = (
     25.0  # longer than the warden waits for what cannot be killed and says farewell
 )
@@ -164,8 +161,7 @@ class Warden:
     # --- frames -----------------------------------------------------------------------------
 
     def _order(self, *frame: Any) -> None:
-        body = marshal.dumps(frame)
-        self._outbox += _HEADER.pack(len(body)) + body
+        self._outbox += packed(frame)
         if not self._flush_scheduled and not self._is_closing:
             self._flush_scheduled = True
             self._loop.call_soon(self._flush)
@@ -188,7 +184,7 @@ class Warden:
 
     def _send_some(self) -> int:
         """A descriptor travels with the first byte of its order, so no piece goes beyond the next one."""
-        end = _READ_BYTES
+        end = READ_BYTES
         door = -1
         for at, fd in self._doors:
             if at:
@@ -210,7 +206,7 @@ class Warden:
 
     def _receive(self) -> None:
         try:
-            data = self._socket.recv(_READ_BYTES)
+            data = self._socket.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):
             return
         except ConnectionResetError:
@@ -219,15 +215,8 @@ class Warden:
             self._lost()
             return
         self._inbox += data
-        at = 0
-        while len(self._inbox) - at >= _HEADER.size:
-            (length,) = _HEADER.unpack_from(self._inbox, at)
-            end = at + _HEADER.size + length
-            if len(self._inbox) < end:
-                break
-            self._report(marshal.loads(self._inbox[at + _HEADER.size : end]))  # noqa: S302
-            at = end
-        del self._inbox[:at]
+        for frame in take_frames(self._inbox):
+            self._report(frame)
 
     def _report(self, frame: tuple[Any, ...]) -> None:
         match frame:
