@@ -304,5 +304,6 @@ LOGS_UNSHIPPED_MAX: Final = 20_000  # finished logs that wait on a worker
 DRAFT_FILES_MAX: Final = 256  # beside a pipeline that a page sends; more is a project for the SDK
 DRAFT_NAME_BYTES_MAX: Final = 200  # of one part of a path; every file system takes that
 SOURCE_BYTES_MAX: Final = 4 * MIB  # files of a past run that a page loads back into its editor
+OUTPUT_SHOWN_BYTES_MAX: Final = 256 * KIB  # of a job's output in a page; nobody reads more there
 FACTS_PER_PUSH_MAX: Final = 500  # events told to a page at once; beyond it only the newest count
 FACTS_PAGE_MAX: Final = 1000  # events in one answer

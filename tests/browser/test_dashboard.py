@@ -46,7 +46,7 @@ async def test_a_pipeline_is_drawn_written_deployed_and_watched(
     await page.get_by_role("button", name="Redo").click()
     await page.locator(".react-flow__node[data-id=task-2]").wait_for()
 
-    await _draw(page, "task", "first")  # would close a circle
+    await draw(page, "task", "first")  # would close a circle
     text = await page.locator(".cm-content").inner_text()
     assert text.count("depends_on") == 2, text
 
@@ -81,7 +81,7 @@ async def test_a_pipeline_is_drawn_written_deployed_and_watched(
     assert [run.name for run in runs] == ["drawn", "drawn"]
 
 
-async def _draw(page: Page, source: str, target: str) -> None:
+async def draw(page: Page, source: str, target: str) -> None:
     """An edge by the mouse, from one handle to another."""
     start = page.locator(f".react-flow__node[data-id={source}] .react-flow__handle-right")
     end = page.locator(f".react-flow__node[data-id={target}] .react-flow__handle-left")
@@ -210,9 +210,9 @@ async def test_a_thousand_jobs_are_drawn_as_they_finish(cluster: Cluster, page: 
     await expect_text(page, ".pills", "1000 pending")
     await page.locator(".react-flow__node").nth(1000).wait_for()
     await page.evaluate("window.paints = []; window.ends = []")
+    await cluster.wait_over(run, timeout_s=90)
     await expect_text(page, ".pills", "1001 completed")
-    await cluster.wait_over(run, timeout_s=60)
-    assert await page.locator(".react-flow__node .state-completed").count() == 1001
+    await page.locator(".react-flow__node .state-completed").nth(1000).wait_for()
     spans = sorted(await page.evaluate("window.paints"))
     print(f"from message to paint, ms: {_shares(spans)} of {len(spans)}")  # noqa: T201
     whole = sorted(await page.evaluate("window.ends"))

@@ -6,6 +6,7 @@ import "./styles/theme.css";
 import "./styles/frame.css";
 import "./styles/parts.css";
 import "./styles/build.css";
+import "./styles/run.css";
 
 const root = document.getElementById("root");
 if (root === null) throw new Error("index.html has no #root");

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Final
 
 import msgspec
@@ -11,8 +10,8 @@ from aiohttp import web
 from titan.errors import TitanError
 from titan.ids import AttemptId, JobId, RunId, strip_v1_prefix
 from titan.master.http.api import Api
+from titan.master.http.sending import Sending
 from titan.master.http.table import Call, Endpoint
-from titan.wire.channel import Stream
 from titan.wire.messages import LogEnd, ReadLog
 
 
@@ -26,24 +25,6 @@ class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
     grep: str = ""
     since_ms: int = 0
     until_ms: int = 0
-
-
-class _Sink(Stream):
-    """The reader's end: what is read goes into the response as it comes."""
-
-    def __init__(self, response: web.StreamResponse) -> None:
-        self._response = response
-
-    async def send(self, piece: bytes) -> None:
-        """Waits while the reader is slow."""
-        await self._response.write(piece)
-
-    async def finish(self) -> None:
-        """Nothing to say."""
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        return
-        yield b""  # makes this a generator
 
 
 async def read_log(api: Api, call: Call) -> web.StreamResponse:
@@ -60,35 +41,11 @@ async def read_log(api: Api, call: Call) -> web.StreamResponse:
         since_ms=query.since_ms,
         until_ms=query.until_ms,
     )
-    response = _LazyResponse(api, call.request)
+    response = Sending(api, call.request, {"Content-Type": "text/plain; charset=utf-8"})
     end = await api.gateway.channel(message, response, forwarded=False)
     if not isinstance(end, LogEnd):
         raise TitanError("the log did not end as it should")
     return await response.close()
-
-
-class _LazyResponse(_Sink):
-    """Prepared with the first byte, so that an error before it still has a status of its own."""
-
-    def __init__(self, api: Api, request: web.Request) -> None:
-        # Never HTML, whatever the job printed; `nosniff` keeps browsers from guessing.
-        response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
-        response.headers.update(api.headers(request))
-        super().__init__(response)
-        self._request = request
-
-    async def send(self, piece: bytes) -> None:
-        """Waits while the reader is slow."""
-        if not self._response.prepared:
-            await self._response.prepare(self._request)
-        await super().send(piece)
-
-    async def close(self) -> web.StreamResponse:
-        """All is sent."""
-        if not self._response.prepared:
-            await self._response.prepare(self._request)
-        await self._response.write_eof()
-        return self._response
 
 
 ENDPOINTS: Final = (

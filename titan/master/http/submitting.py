@@ -65,11 +65,12 @@ async def store(api: Api, bundle: Bundle) -> Digest:
     return bundle.digest
 
 
-async def load(api: Api, digest: Digest, *, bytes_max: int) -> bytes:
-    """A blob's bytes. Raises `Conflict` (`too_large`), `NotFound`."""
+async def load(api: Api, digest: Digest, *, bytes_max: int, length: int = 0) -> bytes:
+    """A blob's bytes, or its first `length`. Raises `Conflict` (`too_large`), `NotFound`."""
     collector = _Collector(bytes_max=bytes_max)
     async with asyncio.timeout(_BLOB_TIMEOUT_S):
-        await api.gateway.channel(GetBlob(digest=digest), collector, forwarded=False)
+        message = GetBlob(digest=digest, length=length)
+        await api.gateway.channel(message, collector, forwarded=False)
     return bytes(collector.data)
 
 

@@ -36,6 +36,11 @@ export class Client {
     return response.text();
   }
 
+  async bytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
+    const response = await this.tried("GET", path, undefined, {});
+    return new Uint8Array(await response.arrayBuffer());
+  }
+
   private async send<T>(
     method: string,
     path: string,

@@ -435,6 +435,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{run}/jobs/{job}/output": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a job has put out */
+        get: operations["get_runs_run_jobs_job_output"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/jobs/{job}/output/raw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same, as bytes */
+        get: operations["get_runs_run_jobs_job_output_raw"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/jobs/{job}/artifacts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Files that a job has left */
+        get: operations["get_runs_run_jobs_job_artifacts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run}/jobs/{job}/artifacts/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One of them, as bytes */
+        get: operations["get_runs_run_jobs_job_artifacts_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/pipelines": {
         parameters: {
             query?: never;
@@ -1666,6 +1734,38 @@ export interface components {
             since_ms: number;
             /** @default  */
             reason: string;
+        };
+        /**
+         * OutputView
+         * @description What a job has put out, for people. `kind`: none, json (indented), text, or bytes (no text then).
+         *         Of a large one the beginning; `size` counts all of it as it was put out.
+         */
+        OutputView: {
+            kind: string;
+            size: number;
+            /** @default  */
+            text: string;
+            /** @default false */
+            is_cut: boolean;
+        };
+        /**
+         * Page[FileView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_FileView_: {
+            items: components["schemas"]["FileView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * FileView
+         * @description A file that a job has left. `digest` is "" for one in a pack of many.
+         */
+        FileView: {
+            path: string;
+            size: number;
+            mode: number;
+            digest: string;
         };
         /**
          * Page[PipelineView]
@@ -3239,6 +3339,145 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Replayed"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_jobs_job_output: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                run: string;
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OutputView"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_jobs_job_output_raw: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                run: string;
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_jobs_job_artifacts: {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                run: string;
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_FileView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_runs_run_jobs_job_artifacts_file: {
+        parameters: {
+            query?: {
+                path?: string;
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                run: string;
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
                 };
             };
             /** @description refused */

@@ -18,6 +18,11 @@ export type Why = Schemas["Why"];
 export type ServiceView = Schemas["ServiceView"];
 export type PoolView = Schemas["PoolView"];
 export type Checked = Schemas["Checked"];
+export type OutputView = Schemas["OutputView"];
+export type FileView = Schemas["FileView"];
+export type RevisionView = Schemas["RevisionView"];
+export type Revised = Schemas["Revised"];
+export type GraphView = Schemas["GraphView"];
 export type MasterView = Schemas["MasterView"];
 
 export interface Page<T> {

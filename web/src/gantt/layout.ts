@@ -35,7 +35,15 @@ function compare(a: number, b: number): number {
   return a === b ? 0 : a < b ? -1 : 1; // Infinity minus itself is no number
 }
 
+const known = new WeakMap<JobView, Row>(); // a view never changes: of a large run only new ones are looked at
+
 function rowOf(job: JobView): Row {
+  const row = known.get(job) ?? made(job);
+  known.set(job, row);
+  return row;
+}
+
+function made(job: JobView): Row {
   const bars: Bar[] = job.history.map(([attempt, worker, fromMs, toMs, exitCode, cause]) => ({
     fromMs: Number(fromMs),
     toMs: Number(toMs),

@@ -1,9 +1,11 @@
-// A job for a run that is live: its parents may be jobs that have ended, run or wait.
+// A job for a run that is live: its parents may be jobs that have ended, run or wait. While the graph is edited it
+// joins the changes that are collected; otherwise it is added at once.
 
 import { useState } from "react";
 import type { JobView } from "../api/types";
 import { freshId } from "../build/ids";
 import { useLive } from "../state/live";
+import type { Editing } from "../state/use-edits";
 import { useAct } from "../ui/act";
 import { Dialog } from "../ui/dialog";
 
@@ -11,18 +13,25 @@ interface Props {
   readonly run: string;
   readonly parent: string;
   readonly jobs: ReadonlyMap<string, JobView>;
+  readonly editing: Editing;
   readonly onClose: () => void;
 }
 
-export function AddJob({ run, parent, jobs, onClose }: Props) {
+export function AddJob({ run, parent, jobs, editing, onClose }: Props) {
   const { client } = useLive();
   const act = useAct();
-  const [id, setId] = useState(() => freshId(new Set(jobs.keys()), parent === "" ? "job" : `after-${parent}`.slice(0, 120)));
+  const { draft } = editing;
+  const [id, setId] = useState(() => freshId(new Set([...jobs.keys(), ...(draft?.added ?? []).map((each) => each.id)]), parent === "" ? "job" : `after-${parent}`.slice(0, 120)));
   const [command, setCommand] = useState("");
   const [parents, setParents] = useState(parent);
 
   async function add() {
     const above = parents.split(/[\s,]+/).filter((name) => name !== "");
+    if (draft !== null) {
+      editing.change((old) => ({ ...old, added: [...old.added, { id, command, parents: above }] }));
+      onClose();
+      return;
+    }
     const yaml = JSON.stringify({ name: run, project: false, jobs: [{ id, command, depends_on: above }] }); // JSON is YAML
     const done = await act.run(() => client.change("POST", `/api/v1/runs/${run}/jobs`, { yaml }));
     if (done !== undefined) onClose();

@@ -1,10 +1,13 @@
-// The job that was clicked: why it waits or how it ended, its output, its attempts, what it was declared to be.
+// The job that was clicked: why it waits or how it ended, what it printed and put out, the files it left, its
+// attempts, what it was declared to be.
 
-import { lazy, Suspense, useState } from "react";
+import { lazy, Suspense, useState, type ReactNode } from "react";
 import { Link } from "wouter";
 import type { JobView } from "../api/types";
 import { LogView } from "../ui/log-view";
 import { Empty, StateBadge } from "../ui/parts";
+import { Artifacts } from "./artifacts";
+import { Output } from "./output";
 import { WhyNot } from "./why";
 import { isOver } from "../ui/states";
 import { Tabs } from "../ui/tabs";
@@ -14,15 +17,17 @@ interface Props {
   readonly job: JobView;
   readonly onClose: () => void;
   readonly onAct: (path: string) => Promise<void>;
+  readonly children?: ReactNode; // what can be changed of it, while the graph is edited
 }
 
 const Declaration = lazy(() => import("./declaration"));
-const TABS = ["output", "attempts", "declaration"] as const;
+const TABS = ["log", "output", "artifacts", "attempts", "declaration"] as const;
 
-export function JobPanel({ job, onClose, onAct }: Props) {
-  const [tab, setTab] = useState<(typeof TABS)[number]>("output");
+export function JobPanel({ job, onClose, onAct, children }: Props) {
+  const [tab, setTab] = useState<(typeof TABS)[number]>("log");
   const [attempt, setAttempt] = useState(0);
   const path = `jobs/${encodeURIComponent(job.id)}`;
+  const stamp = `${job.attempts}/${job.state}`; // what it has put out is asked for again when this is another one
   const isBroken = job.state === "DEAD" || job.state === "FAILED";
   return (
     <aside className="job-panel" aria-label={`Job ${job.id}`}>
@@ -56,12 +61,13 @@ export function JobPanel({ job, onClose, onAct }: Props) {
           </button>
         )}
       </div>
+      {children}
       <Tabs label="About the job" names={TABS} chosen={tab} onChoose={setTab} />
-      {tab === "output" && (
+      {tab === "log" && (
         <>
           {attempt !== 0 && (
             <p className="reason">
-              Output of attempt {attempt}.{" "}
+              The log of attempt {attempt}.{" "}
               <button type="button" className="quiet" onClick={() => setAttempt(0)}>
                 the newest
               </button>
@@ -70,7 +76,9 @@ export function JobPanel({ job, onClose, onAct }: Props) {
           <LogView key={`${job.attempts}/${attempt}`} source={{ run: job.run, job: job.id, attempt }} />
         </>
       )}
-      {tab === "attempts" && <Attempts job={job} onOpen={(each) => (setAttempt(each), setTab("output"))} />}
+      {tab === "output" && <Output key={stamp} job={job} />}
+      {tab === "artifacts" && <Artifacts key={stamp} job={job} />}
+      {tab === "attempts" && <Attempts job={job} onOpen={(each) => (setAttempt(each), setTab("log"))} />}
       {tab === "declaration" && (
         <Suspense fallback={<Empty>…</Empty>}>
           <Declaration job={job} />
@@ -91,33 +99,51 @@ function Attempts({ job, onOpen }: { readonly job: JobView; readonly onOpen: (at
           <th>worker</th>
           <th>from</th>
           <th>took</th>
+          <th>exit</th>
           <th>end</th>
         </tr>
       </thead>
       <tbody>
         {job.history.map((attempt) => (
-          <tr key={String(attempt[0])}>
-            <td>
-              <button type="button" className="quiet" onClick={() => onOpen(Number(attempt[0]))} title="Its output">
-                {String(attempt[0])}
-              </button>
-            </td>
-            <td>{String(attempt[1])}</td>
-            <td>{clock(Number(attempt[2]))}</td>
-            <td className="number">{duration(Number(attempt[3]) - Number(attempt[2]))}</td>
-            <td title={String(attempt[6] ?? "")}>{String(attempt[5] || `exit ${String(attempt[4])}`)}</td>
-          </tr>
+          <AttemptRow key={String(attempt[0])} attempt={attempt} onOpen={onOpen} />
         ))}
         {now && (
           <tr>
-            <td>{job.live}</td>
+            <td>
+              <button type="button" className="quiet" onClick={() => onOpen(job.live)} title="Its log">
+                {job.live}
+              </button>
+            </td>
             <td>{job.worker}</td>
             <td>{clock(job.started_ms)}</td>
             <td className="number">…</td>
+            <td />
             <td>runs</td>
           </tr>
         )}
       </tbody>
     </table>
+  );
+}
+
+/** One that is over: its number, worker, beginning, end, exit code, what ended it, and more words. */
+function AttemptRow({ attempt, onOpen }: { readonly attempt: JobView["history"][number]; readonly onOpen: (attempt: number) => void }) {
+  const [number, worker, fromMs, toMs, exit, cause, words] = attempt;
+  return (
+    <tr>
+      <td>
+        <button type="button" className="quiet" onClick={() => onOpen(Number(number))} title="Its log">
+          {String(number)}
+        </button>
+      </td>
+      <td>{String(worker)}</td>
+      <td>{clock(Number(fromMs))}</td>
+      <td className="number">{duration(Number(toMs) - Number(fromMs))}</td>
+      <td className="number">{exit === null ? "–" : String(exit)}</td>
+      <td>
+        {String(cause || (exit === 0 ? "done" : "failed"))}
+        {words !== undefined && words !== "" && <small> {String(words)}</small>}
+      </td>
+    </tr>
   );
 }

@@ -1,23 +1,33 @@
-// One run: its numbers, the live graph, the same by time and as a list, and the job that was clicked.
+// One run: its numbers, the live graph, the same by time and as a list, how it has changed, and the job that was
+// clicked.
 
-import { useState } from "react";
-import { Link, useLocation } from "wouter";
-import type { Submitted } from "../api/types";
+import { useCallback, useState } from "react";
 import { AddJob } from "./add-job";
+import { EditBar } from "./edit-bar";
 import { GateBanners } from "./gate-banner";
+import { History } from "./history";
+import { JobEdits } from "./job-edits";
 import { JobPanel } from "./job-panel";
+import { PastBar } from "./past-bar";
+import { RunHead } from "./run-head";
 import { Gantt } from "../gantt/gantt";
+import type { Vertex } from "../graph/layout";
 import { RunGraph } from "../graph/run-graph";
 import { useFollowed, useLive } from "../state/live";
 import { useWorld } from "../state/store";
+import { useEdits } from "../state/use-edits";
 import { useAct } from "../ui/act";
 import { JobList } from "../ui/job-list";
-import { Empty, Pills, Progress, StateBadge } from "../ui/parts";
+import { Empty, Pills } from "../ui/parts";
 import { Tabs } from "../ui/tabs";
-import { dateTime, duration } from "../ui/time";
 
-const VIEWS = ["graph", "gantt", "list"] as const;
+const VIEWS = ["graph", "gantt", "list", "history"] as const;
 type View = (typeof VIEWS)[number];
+
+interface Looked {
+  readonly revision: number;
+  readonly vertices: readonly Vertex[] | null; // null until they are here
+}
 
 export function RunPage({ run }: { readonly run: string }) {
   const { client } = useLive();
@@ -26,11 +36,14 @@ export function RunPage({ run }: { readonly run: string }) {
   const jobs = useWorld(store, (world) => world.jobs);
   const index = useWorld(store, (world) => world.index);
   const act = useAct();
-  const [, go] = useLocation();
+  const editing = useEdits(run, view?.revision ?? 0, jobs);
   const [chosen, setChosen] = useState("");
   const [filter, setFilter] = useState("");
   const [shown, setShown] = useState<View>("graph");
+  const [level, setLevel] = useState<ReadonlySet<string> | null>(null); // only these jobs are listed
+  const [looked, setLooked] = useState<Looked | null>(null);
   const [grows, setGrows] = useState<string | null>(null); // the parent of a job to be added
+  const listLevel = useCallback((found: ReadonlySet<string>) => (setLevel(found), setShown("list")), []);
 
   if (view === undefined) {
     return <Empty>{index === 0 ? "Loading…" : `There is no run ${run}.`}</Empty>;
@@ -38,61 +51,79 @@ export function RunPage({ run }: { readonly run: string }) {
   async function post(path: string) {
     await act.run(() => client.change("POST", `/api/v1/runs/${run}/${path}`));
   }
-  async function redeploy() {
-    const made = await act.run(() => client.change<Submitted>("POST", `/api/v1/runs/${run}/redeploy`));
-    if (made !== undefined) go(`/runs/${made.run}`);
+  function look(revision: number | null) {
+    setLooked(revision === null ? null : { revision, vertices: null });
+    setShown("graph");
   }
+  const { draft } = editing;
   const job = jobs.get(chosen);
+  const isNew = draft?.added.some((each) => each.id === chosen) === true;
+  const isSplit = job !== undefined || isNew;
   const same = { jobs, chosen, filter, onChoose: setChosen };
+  const edits = draft !== null && isSplit && <JobEdits key={chosen} id={chosen} run={run} jobs={jobs} draft={draft} editing={editing} />;
   return (
     <div className="run-page">
-      <header className="run-head">
-        <div>
-          <h1>{view.name}</h1>
-          <small className="id">{view.id}</small>
-        </div>
-        <StateBadge state={view.state} />
-        <Progress counts={view.jobs} />
-        <span>{dateTime(view.created_ms)}</span>
-        <span>{view.over ? duration(view.ended_ms - view.created_ms) : "live"}</span>
-        {view.agent_run_id !== "" && (
-          <Link href={`/agents?run=${encodeURIComponent(view.agent_run_id)}`}>agent run {view.agent_run_id}</Link>
-        )}
-        <span className="spacer" />
-        <div className="actions">
-          {!view.over && (
-            <>
-              <button type="button" onClick={() => setGrows(chosen)}>
-                Add job
-              </button>
-              <button type="button" className="danger" onClick={() => void post("cancel")}>
-                Stop
-              </button>
-            </>
-          )}
-          <button type="button" onClick={() => void redeploy()} disabled={act.isBusy} title="The same jobs as a new run">
-            Redeploy
-          </button>
-          <Link className="button" href={`/dags/new?run=${run}`} title="Edit a copy in the constructor">
-            Edit
-          </Link>
-        </div>
-      </header>
+      <RunHead
+        view={view}
+        act={act}
+        isEditing={draft !== null}
+        onAdd={() => setGrows(chosen)}
+        onEdit={() => (look(null), editing.begin())}
+        onStop={() => void post("cancel")}
+      />
       {act.problem !== "" && <p className="problem">{act.problem}</p>}
       <GateBanners run={run} jobs={jobs} />
+      {draft !== null && <EditBar editing={editing} draft={draft} />}
+      {looked !== null && (
+        <PastBar
+          run={run}
+          revision={looked.revision}
+          now={view.revision}
+          onFound={(vertices) => setLooked({ revision: looked.revision, vertices })}
+          onLeave={() => look(null)}
+        />
+      )}
       <div className="run-tools">
         <Tabs label="View" names={VIEWS} chosen={shown} onChoose={setShown} />
         <Pills counts={view.jobs} chosen={filter} onChoose={setFilter} />
+        {shown === "list" && level !== null && (
+          <button type="button" className="pill" onClick={() => setLevel(null)} title="List all jobs again">
+            {level.size} jobs of a level ✕
+          </button>
+        )}
       </div>
-      <div className={job ? "split" : "split is-whole"}>
+      <div className={isSplit ? "split" : "split is-whole"}>
         <div className="canvas">
-          {shown === "graph" && <RunGraph {...same} store={store} onGrow={view.over ? null : setGrows} />}
+          {shown === "graph" && (
+            <RunGraph
+              {...same}
+              store={store}
+              draft={draft}
+              past={looked?.vertices ?? null}
+              onGrow={view.over || looked !== null ? null : setGrows}
+              onDraw={draft === null ? null : editing.draw}
+              onArrow={draft === null ? null : editing.toggle}
+              onLevel={listLevel}
+            />
+          )}
           {shown === "gantt" && <Gantt {...same} />}
-          {shown === "list" && <JobList {...same} />}
+          {shown === "list" && <JobList {...same} only={level} />}
+          {shown === "history" && <History run={run} revision={view.revision} onLook={look} />}
         </div>
-        {job && <JobPanel key={job.id} job={job} onClose={() => setChosen("")} onAct={post} />}
+        {job && (
+          <JobPanel key={job.id} job={job} onClose={() => setChosen("")} onAct={post}>
+            {edits}
+          </JobPanel>
+        )}
+        {isNew && (
+          <aside className="job-panel" aria-label={`Job ${chosen}`}>
+            <h2>{chosen}</h2>
+            <p className="reason">It is added when the changes are applied.</p>
+            {edits}
+          </aside>
+        )}
       </div>
-      {grows !== null && <AddJob run={run} parent={grows} jobs={jobs} onClose={() => setGrows(null)} />}
+      {grows !== null && <AddJob run={run} parent={grows} jobs={jobs} editing={editing} onClose={() => setGrows(null)} />}
     </div>
   );
 }

@@ -1,8 +1,9 @@
-// What the page knows: views by id, replaced as the stream tells. No framework: a value, its listeners, and a
-// hook. Changes of one batch are told once, at `now`.
+// What the page knows: views by id, replaced as the stream tells. No framework: a value, its listeners, and two
+// hooks. Changes of one batch are told once, at `now`; a box of a graph hears of its own job only.
 
-import { useSyncExternalStore } from "react";
+import { useCallback, useSyncExternalStore } from "react";
 import type { Batch } from "../api/stream";
+import { Table } from "./table";
 import type { Fact, JobView, KvView, Masters, RunView, WorkerView } from "../api/types";
 
 const HIDDEN_MS = 250;
@@ -12,6 +13,7 @@ export interface World {
   readonly index: number;
   readonly runs: ReadonlyMap<string, RunView>;
   readonly jobs: ReadonlyMap<string, JobView>; // of the run that is followed, by id
+  readonly shape: number; // another one when a job came, went or got other parents
   readonly workers: ReadonlyMap<string, WorkerView>;
   readonly keys: ReadonlyMap<string, KvView>;
   readonly facts: readonly Fact[]; // newest first
@@ -22,7 +24,8 @@ export interface World {
 export const NOTHING: World = {
   index: 0,
   runs: new Map(),
-  jobs: new Map(),
+  jobs: new Table<JobView>(),
+  shape: 0,
   workers: new Map(),
   keys: new Map(),
   facts: [],
@@ -35,8 +38,10 @@ type Named = { readonly id: string };
 export class Store {
   private world: World;
   private readonly listeners = new Set<() => void>();
+  private readonly byJob = new Map<string, Set<() => void>>();
+  private touched: Set<string> | null = new Set(); // jobs that the listeners have not been told of; null: all
+  private table = new Table<JobView>();
   private draft: { -readonly [K in keyof World]: World[K] } | null = null;
-
   private ready: World | null = null; // whole batches that the listeners have not been told of
 
   /** `soon` decides when listeners hear: at once, or with the next frame, several batches together. */
@@ -54,13 +59,25 @@ export class Store {
     return () => this.listeners.delete(listener);
   };
 
+  /** Hear of one job only: a batch then costs what changed, not what is shown. */
+  readonly subscribeJob = (id: string, listener: () => void): (() => void) => {
+    const listeners = this.byJob.get(id) ?? new Set();
+    this.byJob.set(id, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0 && this.byJob.get(id) === listeners) this.byJob.delete(id);
+    };
+  };
+
   /** Take in one message of the stream. */
   take(message: Batch): void {
     const draft = (this.draft ??= { ...(this.ready ?? this.world) });
     switch (message.kind) {
       case "reset":
         draft.runs = new Map();
-        draft.jobs = new Map();
+        draft.jobs = this.table = new Table();
+        draft.shape += 1;
+        this.touched = null;
         draft.workers = new Map();
         draft.keys = new Map();
         draft.facts = [];
@@ -69,7 +86,12 @@ export class Store {
         draft.runs = merged(draft.runs, message.data as RunView[]);
         return;
       case "jobs":
-        draft.jobs = merged(draft.jobs, message.data as JobView[]);
+        for (const job of message.data as JobView[]) {
+          if (!isSameShape(this.table.get(job.id), job)) draft.shape += 1;
+          this.table.set(job.id, job);
+          this.touched?.add(job.id);
+        }
+        draft.jobs = this.table = this.table.renewed();
         return;
       case "workers":
         draft.workers = merged(draft.workers, message.data as WorkerView[]);
@@ -87,7 +109,7 @@ export class Store {
         return;
       }
       case "gone":
-        for (const what of message.data as string[][]) drop(draft, what);
+        for (const what of message.data as string[][]) this.drop(draft, what);
         return;
       case "cluster":
         draft.cluster = message.data as Masters;
@@ -108,8 +130,24 @@ export class Store {
     if (this.ready === null) return;
     this.world = this.ready;
     this.ready = null;
+    const { touched } = this;
+    this.touched = new Set();
     for (const listener of this.listeners) listener();
+    const jobs = touched ?? this.byJob.keys();
+    for (const job of [...jobs]) for (const listener of this.byJob.get(job) ?? []) listener();
   };
+
+  private drop(draft: { -readonly [K in keyof World]: World[K] }, what: readonly string[]): void {
+    const [kind, first, second] = what;
+    if (kind === "run" && first !== undefined) draft.runs = without(draft.runs, first);
+    if (kind === "worker" && first !== undefined) draft.workers = without(draft.workers, first);
+    if (kind === "key" && first !== undefined) draft.keys = without(draft.keys, first);
+    if (kind !== "job" || second === undefined) return;
+    this.table.delete(second);
+    this.touched?.add(second);
+    draft.jobs = this.table = this.table.renewed();
+    draft.shape += 1;
+  }
 
   private tell(): void {
     if (this.draft === null) return;
@@ -132,12 +170,9 @@ function merged<T extends Named>(old: ReadonlyMap<string, T>, fresh: readonly T[
   return map;
 }
 
-function drop(draft: { -readonly [K in keyof World]: World[K] }, what: readonly string[]): void {
-  const [kind, first, second] = what;
-  if (kind === "run" && first !== undefined) draft.runs = without(draft.runs, first);
-  if (kind === "job" && second !== undefined) draft.jobs = without(draft.jobs, second);
-  if (kind === "worker" && first !== undefined) draft.workers = without(draft.workers, first);
-  if (kind === "key" && first !== undefined) draft.keys = without(draft.keys, first);
+function isSameShape(old: JobView | undefined, fresh: JobView): boolean {
+  if (old === undefined || old.parents.length !== fresh.parents.length) return false;
+  return old.parents.every((parent, at) => parent === fresh.parents[at]);
 }
 
 function without<T>(map: ReadonlyMap<string, T>, id: string): ReadonlyMap<string, T> {
@@ -149,4 +184,10 @@ function without<T>(map: ReadonlyMap<string, T>, id: string): ReadonlyMap<string
 /** The part of the world that `select` picks; the component renders again when that part changes. */
 export function useWorld<T>(store: Store, select: (world: World) => T): T {
   return useSyncExternalStore(store.subscribe, () => select(store.get()));
+}
+
+/** One job of the run that is followed; the component renders again when that job has changed. */
+export function useJobOf(store: Store, id: string): JobView | undefined {
+  const subscribe = useCallback((listener: () => void) => store.subscribeJob(id, listener), [store, id]);
+  return useSyncExternalStore(subscribe, () => store.get().jobs.get(id));
 }

@@ -12,12 +12,16 @@ interface Props {
   readonly jobs: ReadonlyMap<string, JobView>;
   readonly chosen: string;
   readonly filter: string;
+  readonly only?: ReadonlySet<string> | null; // of all jobs
   readonly onChoose: (job: string) => void;
 }
 
-export function JobList({ jobs, chosen, filter, onChoose }: Props) {
+export function JobList({ jobs, chosen, filter, only = null, onChoose }: Props) {
   const box = useRef<HTMLDivElement>(null);
-  const shown = useMemo(() => [...jobs.values()].filter((job) => filter === "" || job.state === filter), [jobs, filter]);
+  const shown = useMemo(
+    () => [...jobs.values()].filter((job) => (filter === "" || job.state === filter) && (only === null || only.has(job.id))),
+    [jobs, filter, only],
+  );
   const rows = useVirtualizer({
     count: shown.length,
     getScrollElement: () => box.current,
