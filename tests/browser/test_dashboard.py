@@ -212,7 +212,7 @@ async def test_a_thousand_jobs_are_drawn_as_they_finish(cluster: Cluster, page: 
     await page.evaluate("window.paints = []; window.ends = []")
     await cluster.wait_over(run, timeout_s=90)
     await expect_text(page, ".pills", "1001 completed")
-    await page.locator(".react-flow__node .state-completed").nth(1000).wait_for()
+    await page.locator(".far-boxes .state-completed[data-count='1001']").wait_for()
     spans = sorted(await page.evaluate("window.paints"))
     print(f"from message to paint, ms: {_shares(spans)} of {len(spans)}")  # noqa: T201
     whole = sorted(await page.evaluate("window.ends"))

@@ -2,7 +2,7 @@
 
 import { levelsOf, type Vertex } from "./layout";
 
-export const BANDS_MAX = 40;
+export const BANDS_MAX = 30;
 
 export interface Band {
   readonly first: number; // level

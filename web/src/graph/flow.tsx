@@ -13,7 +13,7 @@ import {
 import "@xyflow/react/dist/style.css";
 import { memo, useEffect, useRef, type RefObject } from "react";
 import type { Arrow } from "./edits";
-import { JobBox, MiniBox, useFar } from "./job-box";
+import { FarBoxes, JobBox, MiniBox, useFar } from "./job-box";
 
 export const CROWD = 150;
 
@@ -90,10 +90,20 @@ export const Flow = memo(function Flow({ nodes, edges, lines, shape, chosen, may
           </svg>
         </ViewportPortal>
       )}
+      <Far nodes={nodes} />
       <Overview count={count} />
     </ReactFlow>
   );
 });
+
+function Far({ nodes }: { readonly nodes: readonly JobNode[] }) {
+  if (!useFar()) return null;
+  return (
+    <ViewportPortal>
+      <FarBoxes nodes={nodes} />
+    </ViewportPortal>
+  );
+}
 
 /** The small map, where one sees only a part of a large run. */
 function Overview({ count }: { readonly count: number }) {

@@ -1,9 +1,9 @@
 // A job as a box. Each looks at its own job in the store: a change of state repaints its box and no other.
 
 import { Handle, Position, useStore, type MiniMapNodeProps } from "@xyflow/react";
-import { createContext, memo, useContext } from "react";
+import { createContext, memo, useContext, useMemo } from "react";
 import type { JobView } from "../api/types";
-import { Store, useJobOf } from "../state/store";
+import { Store, useJobOf, useWorld } from "../state/store";
 import { classOf, signOf } from "../ui/states";
 import { NODE_HEIGHT, NODE_WIDTH } from "./layout";
 
@@ -52,10 +52,18 @@ export function useFar(): boolean {
 }
 
 export const JobBox = memo(function JobBox({ id, selected }: { id: string; selected?: boolean }) {
-  const { job, classes } = useLook(id, selected === true);
-  const isFar = useFar();
+  return useFar() ? <FarBox id={id} isChosen={selected === true} /> : <NearBox id={id} isChosen={selected === true} />;
+});
+
+/** What can be clicked; `FarBoxes` paints the states of all at once. */
+function FarBox({ id, isChosen }: { readonly id: string; readonly isChosen: boolean }) {
+  const mark = useContext(SeenContext).marks.get(id);
+  return <div className={`node is-far${isChosen ? " is-chosen" : ""}${mark === undefined ? "" : ` will-${mark}`}`} title={id} />;
+}
+
+function NearBox({ id, isChosen }: { readonly id: string; readonly isChosen: boolean }) {
+  const { job, classes } = useLook(id, isChosen);
   const state = job?.state ?? "PENDING";
-  if (isFar) return <div className={`node is-far ${classes}`} title={`${id}: ${state.toLowerCase()}`} />;
   return (
     <div className={`node ${classes}`} title={job?.reason || (job === undefined ? "to be added" : state.toLowerCase())}>
       <Handle type="target" position={Position.Left} />
@@ -67,7 +75,43 @@ export const JobBox = memo(function JobBox({ id, selected }: { id: string; selec
       <Handle type="source" position={Position.Right} />
     </div>
   );
-});
+}
+
+interface Placed {
+  readonly id: string;
+  readonly position: { readonly x: number; readonly y: number };
+}
+
+/** All boxes from far away, a path per state: a thousand elements would be gone through for every frame. */
+export function FarBoxes({ nodes }: { readonly nodes: readonly Placed[] }) {
+  const { store, filter } = useContext(SeenContext);
+  const jobs = useWorld(store, (world) => world.jobs);
+  const paths = useMemo(() => pathsOf(nodes, jobs), [nodes, jobs]);
+  return (
+    <svg className="far-boxes" aria-hidden="true">
+      {[...paths].map(([state, parts]) => (
+        <path
+          key={state}
+          className={`${classOf(state)}${filter === "" || filter === state ? "" : " is-dim"}`}
+          data-count={parts.length}
+          d={parts.join("")}
+        />
+      ))}
+    </svg>
+  );
+}
+
+function pathsOf(nodes: readonly Placed[], jobs: ReadonlyMap<string, JobView>): ReadonlyMap<string, readonly string[]> {
+  const paths = new Map<string, string[]>();
+  for (const { id, position } of nodes) {
+    const state = jobs.get(id)?.state ?? "PENDING";
+    const part = `M${position.x} ${position.y}h${NODE_WIDTH}v${NODE_HEIGHT}h${-NODE_WIDTH}z`;
+    const parts = paths.get(state);
+    if (parts === undefined) paths.set(state, [part]);
+    else parts.push(part);
+  }
+  return paths;
+}
 
 export const MiniBox = memo(function MiniBox({ id, x, y, width, height }: MiniMapNodeProps) {
   const { job } = useLook(id, false);

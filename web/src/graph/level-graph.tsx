@@ -8,7 +8,9 @@ import { useWorld, type Store } from "../state/store";
 import { classOf, signOf } from "../ui/states";
 import { bandsOf, type Band } from "./bands";
 
-const COLUMN = 240;
+const COLUMN = 250;
+const ROW = 170;
+const PER_ROW = 6; // as wide as it is high, about: one long line could not be read
 
 type BandNode = Node<{ band: Band; counts: Readonly<Record<string, number>> }, "band">;
 
@@ -22,7 +24,8 @@ export function LevelGraph({ store, jobs, onLevel }: Props) {
   const shape = useWorld(store, (world) => world.shape);
   const bands = useMemo(() => bandsOf([...store.get().jobs.values()]), [store, shape]);
   const edges = useMemo<Edge[]>(
-    () => bands.slice(1).map((_, at) => ({ id: `e${at}`, source: `band-${at}`, target: `band-${at + 1}` })),
+    () =>
+      bands.slice(1).map((_, at) => ({ id: `e${at}`, source: `band-${at}`, target: `band-${at + 1}`, type: "smoothstep" })),
     [bands],
   );
   const nodes = useMemo<BandNode[]>(
@@ -30,7 +33,7 @@ export function LevelGraph({ store, jobs, onLevel }: Props) {
       bands.map((band, at) => ({
         id: `band-${at}`,
         type: "band",
-        position: { x: at * COLUMN, y: 0 },
+        position: { x: (at % PER_ROW) * COLUMN, y: Math.floor(at / PER_ROW) * ROW },
         data: { band, counts: countsOf(band, jobs) },
         ariaRole: "button",
       })),

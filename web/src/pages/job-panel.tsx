@@ -46,21 +46,23 @@ export function JobPanel({ job, onClose, onAct, children }: Props) {
           runs as <Link href={`/runs/${job.subrun}`}>{job.subrun}</Link>
         </p>
       )}
-      <div className="actions">
-        {isOver(job.state) ? (
-          <button
-            type="button"
-            onClick={() => void onAct(`${path}/retry`)}
-            title="Run this job again, and with it what ended because of it"
-          >
-            {isBroken ? "Replay job" : "Re-run from here"}
-          </button>
-        ) : (
-          <button type="button" className="danger" onClick={() => void onAct(`${path}/cancel`)}>
-            Cancel job
-          </button>
-        )}
-      </div>
+      {!children && (
+        <div className="actions">
+          {isOver(job.state) ? (
+            <button
+              type="button"
+              onClick={() => void onAct(`${path}/retry`)}
+              title="Run this job again, and with it what ended because of it"
+            >
+              {isBroken ? "Replay job" : "Re-run from here"}
+            </button>
+          ) : (
+            <button type="button" className="danger" onClick={() => void onAct(`${path}/cancel`)}>
+              Cancel job
+            </button>
+          )}
+        </div>
+      )}
       {children}
       <Tabs label="About the job" names={TABS} chosen={tab} onChoose={setTab} />
       {tab === "log" && (

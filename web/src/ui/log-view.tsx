@@ -3,7 +3,7 @@
 
 import { useVirtualizer } from "@tanstack/react-virtual";
 import Anser from "anser";
-import { memo, useEffect, useMemo, useRef, useState } from "react";
+import { memo, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { ApiError } from "../api/client";
 import { followLog, logPath, type LogSource } from "../api/log";
 import { useLive } from "../state/live";
@@ -14,8 +14,9 @@ const TELL_MS = 60; // output faster than this is drawn together
 
 export function LogView({ source }: { readonly source: LogSource }) {
   const { client } = useLive();
-  const [lines, setLines] = useState<readonly string[]>([]);
-  const [dropped, setDropped] = useState(0);
+  // The lines stay where they are, and `text` is another object whenever there are more: nothing is copied, however
+  // much there is.
+  const [text, setText] = useState<Text>(NOTHING);
   const [state, setState] = useState("following");
   const [follows, setFollows] = useState(true);
   const [wanted, setWanted] = useState("");
@@ -27,8 +28,8 @@ export function LogView({ source }: { readonly source: LogSource }) {
     let timer: ReturnType<typeof setTimeout> | null = null;
     const tell = () => {
       timer = null;
-      setLines([...buffer.all()]);
-      setDropped(buffer.dropped);
+      const lines = buffer.all();
+      setText({ lines, count: lines.length, dropped: buffer.dropped });
     };
     setState("following");
     followLog(
@@ -48,21 +49,20 @@ export function LogView({ source }: { readonly source: LogSource }) {
     };
   }, [client, source.run, source.job, source.attempt]);
 
-  const shown = useMemo(() => {
-    const word = wanted.toLowerCase();
-    const numbered = lines.map((text, at) => ({ text, number: at + dropped + 1 }));
-    return word === "" ? numbered : numbered.filter((line) => line.text.toLowerCase().includes(word));
-  }, [lines, dropped, wanted]);
+  const { lines, count, dropped } = text;
+  const word = useDeferredValue(wanted.toLowerCase());
+  const found = useMemo(() => (word === "" ? null : matching(lines, word)), [text, word]);
+  const shown = found?.length ?? count;
 
   const rows = useVirtualizer({
-    count: shown.length,
+    count: shown,
     getScrollElement: () => box.current,
     estimateSize: () => LINE_HEIGHT,
     overscan: 20,
   });
   useEffect(() => {
-    if (follows && shown.length > 0) rows.scrollToIndex(shown.length - 1, { align: "end" });
-  }, [shown.length, follows]);
+    if (follows && shown > 0) rows.scrollToIndex(shown - 1, { align: "end" });
+  }, [shown, follows]);
 
   return (
     <section className="log-view" aria-label={`Output of ${source.job}`}>
@@ -78,8 +78,8 @@ export function LogView({ source }: { readonly source: LogSource }) {
           <input type="checkbox" checked={follows} onChange={(event) => setFollows(event.target.checked)} /> follow
         </label>
         <span className="log-state">
-          {wanted !== "" && `${shown.length} of `}
-          {lines.length} lines, {state}
+          {wanted !== "" && `${shown} of `}
+          {count} lines, {state}
         </span>
         <a href={client.masters.base + logPath(source)} download={`${source.run}-${source.job}.log`}>
           download
@@ -96,12 +96,13 @@ export function LogView({ source }: { readonly source: LogSource }) {
         {dropped > 0 && <p className="empty">The first {dropped} lines are not kept here; download has the rest.</p>}
         <div style={{ height: rows.getTotalSize(), position: "relative" }}>
           {rows.getVirtualItems().map((row) => {
-            const line = shown[row.index];
+            const at = found === null ? row.index : (found[row.index] ?? 0);
+            const line = lines[at];
             if (line === undefined) return null;
             return (
               <div key={row.key} className="line" style={{ transform: `translateY(${row.start}px)` }}>
-                <span className="at">{line.number}</span>
-                <Coloured text={line.text} />
+                <span className="at">{at + dropped + 1}</span>
+                <Coloured text={line} />
               </div>
             );
           })}
@@ -109,6 +110,21 @@ export function LogView({ source }: { readonly source: LogSource }) {
       </div>
     </section>
   );
+}
+
+interface Text {
+  readonly lines: readonly string[]; // grows in place
+  readonly count: number;
+  readonly dropped: number;
+}
+
+const NOTHING: Text = { lines: [], count: 0, dropped: 0 };
+
+/** Where the lines are that have the word, which is in small letters. */
+function matching(lines: readonly string[], word: string): readonly number[] {
+  const found: number[] = [];
+  lines.forEach((line, at) => line.toLowerCase().includes(word) && found.push(at));
+  return found;
 }
 
 const Coloured = memo(function Coloured({ text }: { readonly text: string }) {
