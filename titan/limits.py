@@ -145,6 +145,11 @@ PIPELINE_VERSION_MAX: Final = 2**31 - 1  # nobody saves that often
 PIPELINES_BYTES_MAX: Final = 64 * MIB  # of all versions together: they live in memory
 PIPELINE_JOBS_MAX: Final = 2000  # of a saved pipeline: one apply makes a run of it
 SCHEDULES_MAX: Final = 5000
+AUDIT_KEPT_PER_KIND: Final = (
+    2000  # orders remembered for each kind of object: 12 MB for all of them
+)
+AUDIT_CHARS_MAX: Final = 256  # of an object's name and of a detail: what fits into a line
+WHO_CHARS_MAX: Final = 128  # what a client says of itself
 SCHEDULE_QUEUE_MAX: Final = 100  # firings that wait for the run before them; more are skipped
 SCHEDULE_FIRINGS_KEPT: Final = 50  # what became of the newest ones
 BACKFILL_SPAN_MS_MAX: Final = 31_622_400_000  # a year at a time

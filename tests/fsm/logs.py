@@ -692,6 +692,7 @@ _MOVES: tuple[tuple[int, Callable[[State, Dice], Command]], ...] = (
 )
 _WEIGHTED = [move for weight, move in _MOVES for _ in range(weight)]
 CLIENTS = ("c1", "c2")
+WHO = ("", "cli ada@laptop", "http 10.0.0.7")
 
 
 @contextmanager
@@ -751,7 +752,8 @@ def _propose(
     floor = max(0, request - 5) if dice.random() < 0.5 else 0
     from_task = 0.9 if move is _task else 0.2
     attempt = _some_attempt(state, dice) if dice.random() < from_task else AttemptId(0)
-    return Proposal(command, client, request, floor, attempt)
+    who = "" if attempt else WHO[request % len(WHO)]
+    return Proposal(command, client, request, floor, attempt, who)
 
 
 def _long(dice: Dice) -> int:

@@ -13,7 +13,7 @@ from titan.fsm.commands import CancelRun, MutateRun, RetryJob
 from titan.fsm.commands.mutation import Rerun
 from titan.fsm.invariants import validate
 from titan.fsm.machine import Machine
-from titan.fsm.queries.graph import DeadView, ListDead
+from titan.fsm.queries.graph import CountDead, DeadView, ListDead
 from titan.fsm.views import read
 from titan.ids import JobId, RunId
 from titan.limits import FINISHED_KEEP_MS
@@ -49,6 +49,9 @@ def test_jobs_whose_retries_are_used_up_queue_in_the_order_of_their_deaths(
     assert dead(machine, since_ms=middle_ms) == ["a"]
     assert dead(machine, reason="exit code") == ["c", "b"]
     assert dead(machine, name="other") == []
+    assert dead(machine, text="TEST") == ["a", "c", "b"]
+    assert read(machine.state, CountDead(run=one)) == 2
+    assert read(machine.state, CountDead(text="nobody")) == 0
     assert dead(machine, limit=1, after=f"{one}/a") == ["c"]
     with pytest.raises(NotFound):
         dead(machine, after=f"{one}/failed")

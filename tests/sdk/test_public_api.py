@@ -51,7 +51,7 @@ JOB_NEW = (
     "pipeline=None, version=0, parameters=None"
 )
 CLIENT = {
-    "__init__": "masters=None, *, deadline_s=30.0",
+    "__init__": "masters=None, *, deadline_s=30.0, who=None",
     "close": "",
     "submit_dag": "name, jobs, agent_run_id=None, *, parameters=None, budget=None",
     "submit": "task, /, *args, **kwargs",
@@ -154,9 +154,10 @@ CLIENT = {
     "undo": "run, revision=0",
     "graph": "run, at=0",
     "revisions": "run",
-    "dead_letters": "limit=100, *, run='', name='', since_ms=0, reason=''",
+    "audit": "limit=100, *, who='', about='', kind='', action='', since_ms=0, until_ms=0",
+    "dead_letters": "limit=100, *, run='', name='', since_ms=0, reason='', text=''",
     "replay": "job_id, run=None",
-    "replay_all": "*, run='', name='', since_ms=0, reason=''",
+    "replay_all": "*, run='', name='', since_ms=0, reason='', text=''",
 }
 HANDLE = {
     "wait": "timeout=None",

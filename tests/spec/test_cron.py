@@ -112,6 +112,11 @@ def test_asking_again_from_any_moment_goes_on_with_the_same_firings(name: str) -
                 assert calendar.next_after(after) == first
 
 
+def test_an_expression_is_said_in_words() -> None:
+    assert Calendar("30 2 * * 1-5").words() == "At 02:30 on Monday through Friday"
+    assert Calendar("@daily").words() == "At 00:00 every day"
+
+
 def test_seconds_and_nicknames() -> None:
     start = ms(datetime(2026, 1, 1, tzinfo=UTC))
     assert Calendar("*/20 * * * * *").next_after(start) == start + 20_000

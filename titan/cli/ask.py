@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from titan.config import split_address
 from titan.errors import Unavailable
+from titan.sdk import given
 from titan.sdk.discovery import first_masters
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ async def with_client(masters: Masters, work: Callable[[AsyncClient], Awaitable[
             f"no master answers at {', '.join(addresses)}",
             hint="start a cluster with `titan up`, or name its masters by --masters or TITAN_MASTERS",
         )
-    client = AsyncClient(addresses, deadline_s=DEADLINE_S)
+    client = AsyncClient(addresses, deadline_s=DEADLINE_S, who=given.who("cli"))
     try:
         return await work(client)
     finally:

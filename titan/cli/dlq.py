@@ -32,6 +32,8 @@ def _filters() -> Decorator:
             click.option("--reason", default="", metavar="TEXT", help="Only with TEXT in the reason."),
             click.option("--since", default="", metavar="WHEN",
                          help="Only dead since then: 90s, 15m, 2h, 7d, or an ISO time."),
+            click.option("--text", default="", metavar="TEXT",
+                         help="Only with TEXT in the name of the run, its pipeline or the job."),
             click.option("--name", default="", help="Only of runs of this pipeline."),
             click.option("--run", "in_run", default="", metavar="RUN", help="Only of this run."),
         ):  # fmt: skip
@@ -66,6 +68,7 @@ def list_letters(
     name: str,
     since: str,
     reason: str,
+    text: str,
     limit: int,
     masters: ask.Masters,
     as_json: bool,
@@ -75,7 +78,7 @@ def list_letters(
 
     async def work(client: AsyncClient) -> list[DeadView]:
         return await client.dead_letters(
-            limit, run=in_run, name=name, since_ms=moment, reason=reason
+            limit, run=in_run, name=name, since_ms=moment, reason=reason, text=text
         )
 
     found = ask.run(masters, work)
@@ -126,21 +129,24 @@ def replay(
     name: str,
     since: str,
     reason: str,
+    text: str,
     masters: ask.Masters,
     as_json: bool,
 ) -> None:
     """Run JOB again in its run, with what ended because of it; or many, by --all or a filter."""
     moment = since_ms(since)
-    if job is None and not (everything or in_run or name or since or reason):
+    if job is None and not (everything or in_run or name or since or reason or text):
         raise UserError("say what to replay", hint="a job, --all, or a filter such as --name")
-    if job is not None and (everything or name or since or reason):
+    if job is not None and (everything or name or since or reason or text):
         raise UserError("a job and --all or a filter exclude one another", hint="leave one out")
 
     async def work(client: AsyncClient) -> int:
         if job is not None:
             await client.replay(job, in_run or None)
             return 1
-        return await client.replay_all(run=in_run, name=name, since_ms=moment, reason=reason)
+        return await client.replay_all(
+            run=in_run, name=name, since_ms=moment, reason=reason, text=text
+        )
 
     count = ask.run(masters, work)
     if as_json:

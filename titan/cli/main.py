@@ -73,6 +73,7 @@ SECTIONS: Final[dict[str, tuple[Entry, ...]]] = {
         Entry("agents", "budgets", "Show agent runs and their stages."),
         Entry("budgets", "budgets", "Show and set what trees of runs may use."),
         Entry("cluster", "cluster", "Show the masters and who leads."),
+        Entry("audit", "audit", "Show who did what."),
         Entry("store", "store", "Read, write and follow the key-value store."),
         Entry("lock", "lock", "Show who holds which lock."),
         Entry("artifacts", "artifacts", "List, bring and publish files."),

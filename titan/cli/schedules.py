@@ -142,8 +142,9 @@ def show(*, name: str, masters: ask.Masters, as_json: bool) -> None:
 def explained(spec: ScheduleSpec) -> str:
     """A schedule in one line."""
     jitter = f", up to {spec.jitter_ms / 1000:g} s later" if spec.jitter_ms else ""
+    words = Calendar(spec.cron, timezone=spec.timezone).words()
     return (
-        f"cron {spec.cron!r} in {spec.timezone}{jitter}; "
+        f"cron {spec.cron!r} in {spec.timezone} ({words}){jitter}; "
         f"overlap {spec.overlap}, catchup {spec.catchup}"
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from titan import limits
 from titan.fsm import settling, timers
 from titan.fsm.file_invariants import validate_files
+from titan.fsm.invariants_audit import validate_orders
 from titan.fsm.invariants_budgets import validate_budgets
 from titan.fsm.invariants_coordination import validate_locks, validate_mail
 from titan.fsm.invariants_mutation import validate_dead, validate_histories
@@ -70,6 +71,7 @@ def validate(state: State) -> None:
     validate_services(state, counted)
     validate_histories(state)
     validate_dead(state)
+    validate_orders(state)
     validate_budgets(state, counted)
     assert all(run.jobs for run in state.runs.values()), "a run has no jobs"
 

@@ -19,6 +19,7 @@ from titan.errors import Fatal
 from titan.fsm import (
     artifacts,
     attempts,
+    audit,
     blobs,
     cancels,
     checkpoints,
@@ -187,6 +188,8 @@ def _take(state: State, proposal: Proposal, at: Stamp) -> tuple[Outcome, bytes]:
         fence = settling.why_not_live(state, proposal.attempt) if proposal.attempt else None
         outcome = fence or HANDLERS[type(command)](state, command, _signed(at, proposal))
     answer = encode_outcome(outcome)
+    if proposal.who and isinstance(outcome, Applied):
+        audit.note(state, proposal, outcome, index=at.index, now_ms=at.now_ms)
     if proposal.client and not (isinstance(outcome, Rejected) and outcome.is_for_now):
         remember(state, proposal, answer)
     return outcome, answer

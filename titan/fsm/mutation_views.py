@@ -17,6 +17,7 @@ from titan.fsm import dead, revisions
 from titan.fsm.commands.mutation import Fields
 from titan.fsm.policy import decode_spec
 from titan.fsm.queries.graph import (
+    CountDead,
     DeadView,
     GetGraph,
     GraphView,
@@ -187,13 +188,23 @@ def _after(letters: Iterator[tuple[Run, Job]], last: str) -> Iterator[tuple[Run,
     raise NotFound(f"'{last}' is not in the dead-letter queue any more; begin again")
 
 
-def _is_wanted(query: ListDead, run: Run, job: Job) -> bool:
+def count_dead(state: State, query: CountDead) -> int:
+    """How many letters the filters let through."""
+    return sum(_is_wanted(query, run, job) for run, job in dead.newest_first(state))
+
+
+def _is_wanted(query: ListDead | CountDead, run: Run, job: Job) -> bool:
     return (
         (not query.run or run.id == query.run)
         and (not query.name or run.name == query.name)
         and job.ended_ms >= query.since_ms
         and query.reason in job.reason
+        and (not query.text or _names(run, job, query.text.lower()))
     )
+
+
+def _names(run: Run, job: Job, text: str) -> bool:
+    return any(text in name.lower() for name in (run.name, run.pipeline, job.id, run.id))
 
 
 def _letter(run: Run, job: Job) -> DeadView:
@@ -206,4 +217,5 @@ def _letter(run: Run, job: Job) -> DeadView:
         attempts=job.attempts,
         worker=job.worker,
         died_ms=job.ended_ms,
+        pipeline=run.pipeline,
     )

@@ -7,7 +7,7 @@ import msgspec
 from titan.errors import NotFound
 from titan.fsm.firings import is_live
 from titan.fsm.queries import FiringView, GetSchedule, ListSchedules, ScheduleView
-from titan.fsm.records.schedules import Schedule
+from titan.fsm.records.schedules import Firing, Schedule
 from titan.fsm.state import State
 from titan.limits import LIST_PAGE_MAX
 
@@ -28,12 +28,13 @@ def schedule_view(state: State, schedule: Schedule, *, with_firings: bool) -> Sc
         live=tuple([run for run in schedule.live if is_live(state, run)]),
         backfill_until_ms=asked.until_ms if asked else 0,
         backfill_done_ms=asked.done_ms if asked else 0,
-        firings=tuple(
-            [FiringView(**msgspec.structs.asdict(each)) for each in schedule.firings]
-            if with_firings
-            else []
-        ),
+        firings=tuple([_firing(each) for each in schedule.firings] if with_firings else []),
+        last=_firing(schedule.firings[-1]) if schedule.firings else None,
     )
+
+
+def _firing(firing: Firing) -> FiringView:
+    return FiringView(**msgspec.structs.asdict(firing))
 
 
 def list_schedules(state: State, query: ListSchedules) -> list[ScheduleView]:

@@ -17,8 +17,9 @@ from typing import Any, Final
 import msgspec
 
 from titan.errors import Fatal
-from titan.fsm import revisions
+from titan.fsm import audit, revisions
 from titan.fsm.rebuild import rebuild
+from titan.fsm.records.audit import Order
 from titan.fsm.records.budgets import RunBudget
 from titan.fsm.records.files import ArtifactKey, Checkpoint, LogPack, TailLog
 from titan.fsm.records.locks import Lock
@@ -77,6 +78,9 @@ class SavedBlock(msgspec.Struct, frozen=True, array_like=True):
     version: PipelineVersion
 
 
+_Other = bytes | SavedBlock | list[Order]  # a block, or what it is made of later
+
+
 class Frozen:
     """A state as it was: an iterator over its blocks, which another thread may draw.
 
@@ -98,7 +102,7 @@ class Frozen:
         return next(self._blocks)
 
     def _draw(
-        self, runs: list[bytes | list[Run]], others: list[bytes | SavedBlock], header: bytes
+        self, runs: list[bytes | list[Run]], others: list[_Other], header: bytes
     ) -> Iterator[bytes]:
         count = 1
         yield header
@@ -107,7 +111,7 @@ class Frozen:
                 count += 1
                 yield block
         for each in others:
-            yield each if isinstance(each, bytes) else _block("pipelines", each)
+            yield each if isinstance(each, bytes) else _later(each)
         self._lazy = {}
         yield _block("end", count + len(others))
 
@@ -128,7 +132,11 @@ def _copied(run: Run) -> Run:
     return msgspec.structs.replace(run, jobs=jobs, services=services, **fresh)
 
 
-def _others(state: State) -> Iterator[bytes | SavedBlock]:
+def _later(each: SavedBlock | list[Order]) -> bytes:
+    return _block("pipelines" if isinstance(each, SavedBlock) else "orders", each)
+
+
+def _others(state: State) -> Iterator[_Other]:
     """Everything but the header and the runs."""
     for section, rows in (
         ("attempts", state.attempts),
@@ -161,6 +169,8 @@ def _others(state: State) -> Iterator[bytes | SavedBlock]:
         yield _block("kv", kv_part)
     for part in _parts_by_size(state.histories, size_of=lambda history: history.size):
         yield _block("histories", part)
+    for ring in state.orders.values():  # orders never change: encoded when they are drawn
+        yield list(ring)
     # An older master may get the snapshot while the cluster's version says that it is one of it.
     dead = iter(state.dead if state.version >= revisions.SINCE else ())
     while letters := list(islice(dead, _JOBS_PER_BLOCK)):
@@ -302,6 +312,7 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
         ("kv", dict[str, KvItem]),
         ("histories", dict[RunId, History]),
         ("dead", list[tuple[RunId, JobId]]),
+        ("orders", list[Order]),
         ("timers", list[Timer]),
         ("end", int),
     )
@@ -355,6 +366,8 @@ def _take(state: State, section: str, data: Any) -> None:
         state.pipelines.setdefault(data.name, saved).versions[data.version.number] = data.version
     elif section == "dead":
         state.dead.update(dict.fromkeys(data))
+    elif section == "orders":
+        audit.take_back(state, data)
     elif section == "timers":
         state.timers.extend(data)
     elif section != "end":

@@ -7,11 +7,13 @@ they are not in snapshots, are rebuilt by `snapshot.restore` and checked by `inv
 from __future__ import annotations
 
 import enum
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from titan.fsm.records.audit import Order
 from titan.fsm.records.budgets import RunBudget
 from titan.fsm.records.files import ArtifactKey, Checkpoint, LogPack, TailLog
 from titan.fsm.records.foreach import Expansion
@@ -325,7 +327,11 @@ class State(msgspec.Struct, kw_only=True):
     log_packs: dict[int, LogPack] = msgspec.field(default_factory=dict)  # by number, oldest first
     next_log_pack: int = 1
     budgets: dict[str, RunBudget] = msgspec.field(default_factory=dict)  # oldest first
+    orders: dict[str, deque[Order]] = msgspec.field(
+        default_factory=dict
+    )  # the audit: by kind of object, oldest first
     # index
+    next_order: int = 1
     history_bytes: int = 0  # the sizes of all histories
     agents: dict[str, dict[RunId, None]] = msgspec.field(
         default_factory=dict

@@ -13,6 +13,7 @@ from titan.errors import NotFound
 from titan.fsm import mutation_views
 from titan.fsm import views_coordination as coordination
 from titan.fsm.artifacts import large_output
+from titan.fsm.audit import list_orders
 from titan.fsm.budget_views import get_agent_run, get_budget, list_agent_runs, list_budgets
 from titan.fsm.file_views import get_artifact, get_outputs, list_artifacts
 from titan.fsm.gate_views import decision_views, get_gate, list_gates
@@ -55,9 +56,10 @@ from titan.fsm.queries import (
     RunView,
     WorkerView,
 )
+from titan.fsm.queries.audit import ListOrders
 from titan.fsm.queries.base import Query
 from titan.fsm.queries.budgets import GetAgentRun, GetBudget, ListAgentRuns, ListBudgets
-from titan.fsm.queries.graph import GetGraph, ListDead, ListRevisions
+from titan.fsm.queries.graph import CountDead, GetGraph, ListDead, ListRevisions
 from titan.fsm.reasons import Reasons
 from titan.fsm.records.pools import AWAITED, JOINED, Pool
 from titan.fsm.schedule_views import get_schedule, list_schedules
@@ -357,6 +359,8 @@ _READERS: Final[dict[type[Query], Callable[[State, Any], Any]]] = {
     GetGraph: mutation_views.graph,
     ListRevisions: mutation_views.history,
     ListDead: mutation_views.dead_letters,
+    ListOrders: list_orders,
+    CountDead: mutation_views.count_dead,
     ListAgentRuns: list_agent_runs,
     GetAgentRun: get_agent_run,
     GetBudget: get_budget,

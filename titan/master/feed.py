@@ -26,6 +26,7 @@ from titan.fsm.events import (
     RunForgotten,
     RunSettled,
     RunSubmitted,
+    ScheduleChanged,
     StateReplaced,
     WorkerChanged,
     WorkerExpired,
@@ -34,7 +35,8 @@ from titan.fsm.events import (
 from titan.limits import FEED_ENTRIES_KEPT, FEED_IDS_KEPT, STREAMS_PER_MASTER_MAX
 from titan.master.replica import Replica
 
-Id = tuple[str, ...]  # ("run", RUN), ("job", RUN, JOB), ("worker", WORKER), ("key", KEY), ("fact",)
+# A kind, then names: run RUN, job RUN JOB, worker WORKER, key KEY, schedule NAME, or fact alone.
+Id = tuple[str, ...]
 FACT: Final[Id] = ("fact",)  # something happened
 EVERYTHING: Final[Id] = ("everything",)  # a snapshot replaced the state
 
@@ -46,6 +48,7 @@ class Interest(NamedTuple):
     run: str = ""  # one run, with its jobs
     workers: bool = False
     keys: str | None = None  # those with this prefix
+    schedules: bool = False
     facts: bool = False  # every entry's events as they are
 
     def covers(self, what: Id) -> bool:
@@ -59,6 +62,8 @@ class Interest(NamedTuple):
             return self.workers
         if kind == "key":
             return self.keys is not None and what[1].startswith(self.keys)
+        if kind == "schedule":
+            return self.schedules
         if kind == "fact":
             return self.facts
         return True
@@ -197,4 +202,5 @@ _NAMERS: Final[dict[type, Callable[..., tuple[Id, ...] | list[Id]]]] = {
     WorkerChanged: lambda event: (("worker", event.worker),),
     WorkerExpired: lambda event: (("worker", event.worker),),
     KeyChanged: lambda event: (("key", event.key),),
+    ScheduleChanged: lambda event: (("schedule", event.name),),
 }

@@ -27,6 +27,7 @@ from titan.fsm.queries import GetJob, ListWorkers, decode_query
 from titan.fsm.queries.base import Query
 from titan.fsm.views import read
 from titan.ids import JobId, RunId
+from titan.limits import WHO_CHARS_MAX
 from titan.master.blob_ledger import BlobLedger
 from titan.master.blobs import BlobKeeper
 from titan.master.logs import LogReader
@@ -69,6 +70,7 @@ from titan.wire.messages import (
 from titan.wire.promise import Promise
 
 READ_TIMEOUT_S: Final = 5.0
+UNDECLARED: Final = "unknown"  # a client that says nothing of itself
 UPLOADS_SINCE: Final = 2  # the version of the cluster from which on every master takes uploads
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -145,6 +147,7 @@ class Gateway:
             request=message.request,
             floor=message.floor,
             attempt=message.attempt,
+            who="" if message.attempt else message.who[:WHO_CHARS_MAX] or UNDECLARED,
         )
         self._foresee(command)
         return answer

@@ -101,10 +101,18 @@ class Proposer:
         return self._enqueue(_encode((command,)))
 
     def submit_encoded(
-        self, command: bytes, *, client: str, request: int, floor: int, attempt: AttemptId
+        self,
+        command: bytes,
+        *,
+        client: str,
+        request: int,
+        floor: int,
+        attempt: AttemptId,
+        who: str = "",
     ) -> Answer:
         """Propose a client's command, which has been checked to decode, without encoding it again."""
-        return self._enqueue(_encode((msgspec.Raw(command), client, request, floor, attempt)))
+        fields = (msgspec.Raw(command), client, request, floor, attempt)
+        return self._enqueue(_encode((*fields, who) if who else fields))
 
     def _enqueue(self, proposal: bytes) -> Answer:
         if not self._epoch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from titan.sdk.absent import KnowsWhatIsAbsent
+from titan.sdk.audit import AuditApi
 from titan.sdk.budgets import BudgetsApi
 from titan.sdk.calls import CallsApi
 from titan.sdk.fleet import FleetApi
@@ -25,6 +26,7 @@ class AsyncClient(
     LocksApi,
     FleetApi,
     BudgetsApi,
+    AuditApi,
     KnowsWhatIsAbsent,
 ):
     """A client of a Titan cluster, for one event loop.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from titan.limits import CLIENT_DEADLINE_S
 from titan.sdk.absent import KnowsWhatIsAbsent
 from titan.sdk.artifacts_face import ArtifactsFace
+from titan.sdk.audit_face import AuditFace
 from titan.sdk.budgets_face import BudgetsFace
 from titan.sdk.calls_face import CallsFace
 from titan.sdk.fleet_face import FleetFace
@@ -55,6 +56,7 @@ class TitanClient(
     StoreFace,
     FleetFace,
     BudgetsFace,
+    AuditFace,
     KnowsWhatIsAbsent,
 ):
     """A client of a Titan cluster. Safe to use from several threads.
@@ -62,17 +64,23 @@ class TitanClient(
     `masters`: "host:port,host:port" or a list; else `TITAN_MASTERS`, else `TITAN_HOST` and
     `TITAN_PORT`, else 127.0.0.1:9090. Any one master is enough; it learns the others.
     Every call is repeated through failovers until `deadline_s` has passed, and takes effect once.
-    It connects with the first call. Closing is optional; a `with` block does it. After a fork the child
-    gets a connection and an identity of its own.
+    `who`: what the audit calls it; by default the program, the user and the machine. It connects with
+    the first call. Closing is optional; a `with` block does it. After a fork the child gets a
+    connection and an identity of its own.
     """
 
     def __init__(
-        self, masters: str | Iterable[str] | None = None, *, deadline_s: float = CLIENT_DEADLINE_S
+        self,
+        masters: str | Iterable[str] | None = None,
+        *,
+        deadline_s: float = CLIENT_DEADLINE_S,
+        who: str | None = None,
     ) -> None:
         from titan.sdk.discovery import first_masters
 
         self._masters = first_masters(masters)
         self._deadline_s = deadline_s
+        self._who = who
         self._open()
 
     def _open(self) -> None:
@@ -81,7 +89,7 @@ class TitanClient(
 
         self._pid = os.getpid()
         self._portal = Portal()
-        self._client = AsyncClient(self._masters, deadline_s=self._deadline_s)
+        self._client = AsyncClient(self._masters, deadline_s=self._deadline_s, who=self._who)
         self._closer = weakref.finalize(self, _close, self._portal, self._client, self._pid)
 
     def _here(self) -> AsyncClient:

@@ -15,6 +15,7 @@ from titan.fsm.commands import Command, encode_command
 from titan.fsm.queries.base import Query
 from titan.ids import AttemptId
 from titan.limits import CLIENT_DEADLINE_S
+from titan.sdk import given
 from titan.sdk.context import attempt_id
 from titan.sdk.discovery import first_masters
 from titan.sdk.transport import Transport
@@ -40,14 +41,20 @@ class Core:
     """One client of a cluster: its session and its transport. Belongs to one event loop.
 
     `masters`: "host:port,host:port" or a list; by default from the environment (`discovery.py`).
-    `deadline_s`: how long every call is retried through failovers.
+    `deadline_s`: how long every call is retried through failovers. `who`: what it says of itself in the
+    audit, by default the program, the user and the machine.
     Inside a task every write carries the id of the attempt that this process is just then, and is
     refused once the attempt is superseded.
     """
 
     def __init__(
-        self, masters: str | Iterable[str] | None = None, *, deadline_s: float = CLIENT_DEADLINE_S
+        self,
+        masters: str | Iterable[str] | None = None,
+        *,
+        deadline_s: float = CLIENT_DEADLINE_S,
+        who: str | None = None,
     ) -> None:
+        self._who = given.who("sdk") if who is None else who
         self._session = Session()
         self._transport = Transport(
             first_masters(masters), client_id=self._session.client, deadline_s=deadline_s
@@ -97,6 +104,7 @@ class Core:
                     floor=self._session.floor,
                     command=payload,
                     attempt=fenced_by,
+                    who="" if fenced_by else self._who,
                 )
                 reply = await connection.call(write, timeout_s=self._transport.try_s(left_s))
                 done = _expect(reply, WriteDone)

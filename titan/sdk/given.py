@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import getpass
+import os
+import socket
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from titan.errors import InvalidSpec
+from titan.limits import WHO_CHARS_MAX
 from titan.spec.inputs import scalars
 from titan.spec.model import Scalar
 
@@ -16,6 +21,16 @@ def owner() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return ""
+
+
+def who(through: str) -> str:
+    """What this process says of itself, for the audit: "cli ada@laptop", "sdk etl.py ada@laptop".
+
+    `through`: "cli" or "sdk"; a program of the SDK's is named as well. A claim, no proof.
+    """
+    program = Path(sys.argv[0]).name if through == "sdk" and sys.argv else ""
+    there = f"{owner() or os.getuid()}@{socket.gethostname()}"
+    return " ".join(filter(None, (through, program, there)))[:WHO_CHARS_MAX]
 
 
 def values(given: Mapping[str, Scalar] | None, *, what: str) -> dict[str, Scalar]:

@@ -187,9 +187,11 @@ class MutationsApi(RunsApi):
         name: str = "",
         since_ms: int = 0,
         reason: str = "",
+        text: str = "",
     ) -> list[DeadView]:
         """Jobs whose retries are used up, the latest first: of one run, of runs of that name, dead
-        since then, with a reason that contains a text."""
+        since then, with a reason that contains a text, with `text` in the name of the run, its
+        pipeline or the job."""
         found: list[DeadView] = []
         while len(found) < limit:
             size = min(LIST_PAGE_MAX, limit - len(found))
@@ -200,6 +202,7 @@ class MutationsApi(RunsApi):
                 name=name,
                 since_ms=since_ms,
                 reason=reason,
+                text=text,
             )
             page = await self._read(query, list[DeadView])
             found += page
@@ -218,14 +221,20 @@ class MutationsApi(RunsApi):
         await self.mutate(found.run, [Rerun(job=found.id)])
 
     async def replay_all(
-        self, *, run: object = "", name: str = "", since_ms: int = 0, reason: str = ""
+        self,
+        *,
+        run: object = "",
+        name: str = "",
+        since_ms: int = 0,
+        reason: str = "",
+        text: str = "",
     ) -> int:
         """Run every dead letter again that the filters let through; answers how many there were.
 
         Each run's letters go together. What has run again meanwhile is left alone.
         """
         letters = await self.dead_letters(
-            1 << 30, run=run, name=name, since_ms=since_ms, reason=reason
+            1 << 30, run=run, name=name, since_ms=since_ms, reason=reason, text=text
         )
         by_run: dict[RunId, list[JobId]] = {}
         for letter in reversed(letters):

@@ -120,11 +120,13 @@ class MutationsFace(Face):
         name: str = "",
         since_ms: int = 0,
         reason: str = "",
+        text: str = "",
     ) -> list[DeadView]:
         """Jobs whose retries are used up, the latest first: of one run, of runs of that name, dead
-        since then, with a reason that contains a text."""
+        since then, with a reason that contains a text, with `text` in the name of the run, its
+        pipeline or the job."""
         work = self._here().dead_letters(
-            limit, run=run, name=name, since_ms=since_ms, reason=reason
+            limit, run=run, name=name, since_ms=since_ms, reason=reason, text=text
         )
         return self._call(work)
 
@@ -133,8 +135,16 @@ class MutationsFace(Face):
         self._call(self._here().replay(job_id, run))
 
     def replay_all(
-        self, *, run: object = "", name: str = "", since_ms: int = 0, reason: str = ""
+        self,
+        *,
+        run: object = "",
+        name: str = "",
+        since_ms: int = 0,
+        reason: str = "",
+        text: str = "",
     ) -> int:
         """Run every dead letter again that the filters let through; answers how many there were."""
-        work = self._here().replay_all(run=run, name=name, since_ms=since_ms, reason=reason)
+        work = self._here().replay_all(
+            run=run, name=name, since_ms=since_ms, reason=reason, text=text
+        )
         return self._call(work)

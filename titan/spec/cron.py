@@ -64,6 +64,14 @@ class Calendar:
         except OverflowError:  # the calendar ends in the year 9999
             return
 
+    def words(self) -> str:
+        """The expression in words, for people."""
+        return CronSim(self._fields, datetime(2024, 1, 1, tzinfo=UTC)).explain()
+
+    def offset(self, at_ms: int) -> str:
+        """How far the zone's clocks are from UTC at that moment, as "+0200"."""
+        return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(self._zone).strftime("%z")
+
     def local(self, at_ms: int) -> str:
         """The moment in the zone's own time, with its offset."""
         moment = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(self._zone)

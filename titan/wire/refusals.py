@@ -23,6 +23,7 @@ _NOT_FOUND: Final = (
     "unknown_attempt",
     "unknown_gate",
     "unknown_pipeline",
+    "unknown_schedule",
     "unknown_pool",
     "unknown_revision",
     "unknown_budget",

@@ -263,6 +263,7 @@ class Proposal(msgspec.Struct, frozen=True, array_like=True):
     request: int = 0  # 1, 2, 3, … within the client
     floor: int = 0  # every request below it has been answered and will not be repeated
     attempt: AttemptId = AttemptId(0)  # when it comes from inside a task: refused unless it is live
+    who: str = ""  # who orders it, as declared: noted in the audit (`audit.py`)
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):

@@ -16,6 +16,7 @@ from titan.fsm.queries.artifacts import (
     ListArtifacts,
     OutputsView,
 )
+from titan.fsm.queries.audit import ListOrders, OrderView
 from titan.fsm.queries.base import Query
 from titan.fsm.queries.blobs import BlobView, GetBlob
 from titan.fsm.queries.budgets import (
@@ -29,6 +30,7 @@ from titan.fsm.queries.budgets import (
 )
 from titan.fsm.queries.gates import DecisionView, GateView, GetGate, ListGates
 from titan.fsm.queries.graph import (
+    CountDead,
     DeadView,
     GetGraph,
     GraphView,
@@ -63,6 +65,7 @@ __all__ = [
     "BlobView",
     "BudgetView",
     "ClaimView",
+    "CountDead",
     "DeadView",
     "DecisionView",
     "FiringView",
@@ -95,6 +98,7 @@ __all__ = [
     "ListGates",
     "ListJobs",
     "ListLocks",
+    "ListOrders",
     "ListPipelines",
     "ListPools",
     "ListRevisions",
@@ -103,6 +107,7 @@ __all__ = [
     "ListServices",
     "ListWorkers",
     "LockView",
+    "OrderView",
     "OutputsView",
     "PeekSignal",
     "PipelineView",
@@ -150,6 +155,8 @@ AnyQuery = (
     | GetGraph
     | ListRevisions
     | ListDead
+    | CountDead
+    | ListOrders
     | ListAgentRuns
     | GetAgentRun
     | GetBudget

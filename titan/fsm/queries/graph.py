@@ -36,6 +36,17 @@ class ListDead(Query, frozen=True, kw_only=True, tag="dead"):
     name: str = ""  # of the run, exact
     since_ms: int = 0  # died then or later
     reason: str = ""  # a part of it
+    text: str = ""  # a part of the name of the run, its pipeline or the job, in any case
+
+
+class CountDead(Query, frozen=True, kw_only=True, tag="dead.count"):
+    """How many dead letters there are → int. The filters are those of `ListDead`."""
+
+    run: str = ""
+    name: str = ""
+    since_ms: int = 0
+    reason: str = ""
+    text: str = ""
 
 
 class VertexView(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,3 +88,4 @@ class DeadView(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     worker: WorkerId
     died_ms: int
+    pipeline: str = ""  # saved, that the run was started from

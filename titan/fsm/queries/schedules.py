@@ -50,3 +50,4 @@ class ScheduleView(msgspec.Struct, frozen=True, kw_only=True):
     backfill_until_ms: int  # 0 when no range is being made up for
     backfill_done_ms: int
     firings: tuple[FiringView, ...] = ()  # the newest last
+    last: FiringView | None = None  # the newest, in a list too

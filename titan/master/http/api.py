@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from copy import copy
 from typing import Any, Final
 
 import msgspec
@@ -48,7 +49,14 @@ class Api:
         self._replica = replica
         self._raft = raft
         self._session = Session()
+        self._who = ""  # who asks, for the audit
         self._masters: dict[str, str] = {}  # address → HTTP address as last heard, "" if never
+
+    def asked_by(self, who: str) -> Api:
+        """The same for one request: its writes say who ordered them."""
+        mine = copy(self)
+        mine._who = who
+        return mine
 
     @property
     def state(self) -> State:
@@ -75,9 +83,11 @@ class Api:
         That of a master that is down stays known: a page that it has served goes on here.
         """
         info = await self.gateway.cluster()
-        self._masters = {
+        known = {
             one.address: one.http or self._masters.get(one.address, "") for one in info.masters
         }
+        self._masters.clear()
+        self._masters.update(known)
         return info
 
     async def learn_masters(self, *, timeout_s: float) -> None:
@@ -108,7 +118,11 @@ class Api:
 
     async def _send(self, command: ClientCommand, *, client: str, request: int, floor: int) -> Done:
         message = Write(
-            client=client, request=request, floor=floor, command=encode_command(command)
+            client=client,
+            request=request,
+            floor=floor,
+            command=encode_command(command),
+            who=self._who,
         )
         async with asyncio.timeout(WRITE_TIMEOUT_S):
             done = await self.gateway.write(message, forwarded=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from titan.master.http import (
+    audit,
     budgets,
     cluster,
     declarations,
@@ -16,6 +17,7 @@ from titan.master.http import (
     pipelines,
     pools,
     runs,
+    schedules,
     services,
     sources,
     store,
@@ -25,6 +27,7 @@ from titan.master.http import (
 from titan.master.http.table import Endpoint
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *audit.ENDPOINTS,
     *budgets.ENDPOINTS,
     *cluster.ENDPOINTS,
     *declarations.ENDPOINTS,
@@ -36,6 +39,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *pipelines.ENDPOINTS,
     *pools.ENDPOINTS,
     *runs.ENDPOINTS,
+    *schedules.ENDPOINTS,
     *services.ENDPOINTS,
     *sources.ENDPOINTS,
     *store.ENDPOINTS,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 from aiohttp import web
@@ -28,18 +28,22 @@ from titan.errors import (
     TitanError,
     UserError,
 )
+from titan.limits import WHO_CHARS_MAX
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CHANGE_HEADER: Final = "X-Titan-Request"
+WHO_HEADER: Final = "X-Titan-Who"  # who the caller claims to be, in URL encoding
 SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _POLICY: Final = (
     "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self' {masters}; object-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-_HEADERS: Final = f"Content-Type, Idempotency-Key, Last-Event-ID, {CHANGE_HEADER}"  # pages send
+_HEADERS: Final = (  # that pages send
+    f"Content-Type, Idempotency-Key, Last-Event-ID, {CHANGE_HEADER}, {WHO_HEADER}"
+)
 _STATUS: Final[tuple[tuple[type[TitanError], int], ...]] = (
     (NotFound, 404),
     (Conflict, 409),
@@ -127,6 +131,14 @@ class Guard:
                     "Access-Control-Max-Age": "600",
                 }
         return headers
+
+
+def who_asks(request: web.Request) -> str:
+    """What the audit is to call the caller: as it says, else where it comes from. A claim, no proof."""
+    claimed = unquote(request.headers.get(WHO_HEADER, "")).strip()
+    if claimed.startswith("dashboard "):
+        return claimed[:WHO_CHARS_MAX]
+    return f"http {claimed or request.remote or 'unknown'}"[:WHO_CHARS_MAX]
 
 
 def refused(error: TitanError) -> web.Response:

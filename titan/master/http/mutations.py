@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -10,6 +10,7 @@ from titan.errors import NotFound
 from titan.fsm.commands import MutateRun
 from titan.fsm.commands.mutation import AnyEdit, Rerun
 from titan.fsm.queries.graph import (
+    CountDead,
     DeadView,
     GetGraph,
     GraphView,
@@ -43,7 +44,32 @@ class DeadQuery(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     since_ms: int = 0
     reason: str = ""
+    text: str = ""
     consistent: bool = False
+
+
+class DeadCountQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which dead letters to count."""
+
+    run: str = ""
+    name: str = ""
+    since_ms: int = 0
+    reason: str = ""
+    text: str = ""
+    consistent: bool = False
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """How many there are."""
+
+    count: int
+
+
+class Letter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One dead letter by name."""
+
+    run: RunId
+    job: JobId
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,12 +82,14 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Which(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which dead letters to run again; all when nothing is said."""
+    """Which dead letters to run again; all when nothing is said. With `letters` these alone."""
 
     run: str = ""
     name: str = ""
     since_ms: int = 0
     reason: str = ""
+    text: str = ""
+    letters: Annotated[tuple[Letter, ...], msgspec.Meta(max_length=LIST_PAGE_MAX)] = ()
 
 
 class Revised(msgspec.Struct, frozen=True):
@@ -116,24 +144,33 @@ async def list_dead(api: Api, call: Call) -> Page[DeadView]:
             name=query.name,
             since_ms=query.since_ms,
             reason=query.reason,
+            text=query.text,
         )
     )
     last = f"{items[-1].run}/{items[-1].job}" if len(items) == limit else None
     return Page(items, last)
 
 
+async def count_dead(api: Api, call: Call) -> Counted:
+    """With the same filters."""
+    query: DeadCountQuery = call.query
+    return Counted(
+        api.read(
+            CountDead(
+                run=query.run,
+                name=query.name,
+                since_ms=query.since_ms,
+                reason=query.reason,
+                text=query.text,
+            )
+        )
+    )
+
+
 async def replay(api: Api, call: Call) -> Replayed:
     """Each run's letters go together; what has run again meanwhile is left alone."""
     which: Which = call.body
-    letters: list[DeadView] = api.read(
-        ListDead(
-            limit=LIST_PAGE_MAX,
-            run=which.run,
-            name=which.name,
-            since_ms=which.since_ms,
-            reason=which.reason,
-        )
-    )
+    letters = which.letters or _letters(api, which)
     by_run: dict[RunId, list[JobId]] = {}
     for letter in reversed(letters):
         by_run.setdefault(letter.run, []).append(letter.job)
@@ -145,7 +182,21 @@ async def replay(api: Api, call: Call) -> Replayed:
         except NotFound:
             continue  # the run was forgotten meanwhile
         replayed += len(jobs)
-    return Replayed(replayed, len(letters) == LIST_PAGE_MAX)
+    return Replayed(replayed, not which.letters and len(letters) == LIST_PAGE_MAX)
+
+
+def _letters(api: Api, which: Which) -> tuple[Letter, ...]:
+    found: list[DeadView] = api.read(
+        ListDead(
+            limit=LIST_PAGE_MAX,
+            run=which.run,
+            name=which.name,
+            since_ms=which.since_ms,
+            reason=which.reason,
+            text=which.text,
+        )
+    )
+    return tuple(Letter(one.run, one.job) for one in found)
 
 
 _RUN: Final = "/api/v1/runs/{run}"
@@ -161,5 +212,8 @@ ENDPOINTS: Final = (
     ),
     Endpoint("GET", f"{_RUN}/graph", get_graph, "A run's graph", GraphView, GraphQuery),
     Endpoint("GET", "/api/v1/dead", list_dead, "Dead letters", Page[DeadView], DeadQuery),
+    Endpoint(
+        "GET", "/api/v1/dead/count", count_dead, "How many dead letters", Counted, DeadCountQuery
+    ),
     Endpoint("POST", "/api/v1/dead/replay", replay, "Replay dead letters", Replayed, body=Which),
 )

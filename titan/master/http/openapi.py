@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from titan import __version__
-from titan.master.http.guard import CHANGE_HEADER, Refusal
+from titan.master.http.guard import CHANGE_HEADER, WHO_HEADER, Refusal
 from titan.master.http.table import Endpoint
 
 _REF: Final = "#/components/schemas/{name}"
@@ -90,6 +90,13 @@ _CHANGE_PARAMETERS: Final[list[dict[str, Any]]] = [
         "in": "header",
         "required": True,
         "description": "any value; a form of a foreign page cannot send it",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": WHO_HEADER,
+        "in": "header",
+        "required": False,
+        "description": "who asks, in URL encoding, for the audit; a claim, no proof",
         "schema": {"type": "string"},
     },
     {

@@ -12,7 +12,7 @@ from titan.config import split_address
 from titan.limits import HTTP_BODY_BYTES_MAX
 from titan.master.http.api import Api
 from titan.master.http.endpoints import ENDPOINTS
-from titan.master.http.guard import Guard, json_response
+from titan.master.http.guard import Guard, json_response, who_asks
 from titan.master.http.openapi import document
 from titan.master.http.operations import Operations
 from titan.master.http.pages import Pages
@@ -77,7 +77,8 @@ def _route(api: Api, endpoint: Endpoint) -> web.RouteDef:
         call = await take(endpoint, request)
         if getattr(call.query, "consistent", False):
             await api.catch_up()
-        answer = await endpoint.serve(api, call)
+        mine = api.asked_by(who_asks(request)) if endpoint.changes else api
+        answer = await endpoint.serve(mine, call)
         if isinstance(answer, web.StreamResponse):
             return answer
         return _labelled(api, request, json_response(answer, status=endpoint.status))

@@ -3,8 +3,9 @@
 `GET /api/v1/stream?runs=true&run=ID&workers=true&keys=PREFIX&cluster=true`. Each batch of messages ends
 with one that carries the applied index as its id; a page that reconnects, here or at another master,
 sends it as `Last-Event-ID` and gets what changed since. `reset` says that everything follows anew.
-Messages: `runs`, `jobs`, `workers`, `keys` (lists of views), `gone` (ids that no longer exist),
-`cluster`, `facts` (what happened, newest first). Views replace each other by id, so a repeat does no harm.
+Messages: `runs`, `jobs`, `workers`, `keys`, `schedules` (lists of views), `gone` (ids that no longer
+exist), `cluster`, `facts` (what happened, newest first). Views replace each other
+by id, so a repeat does no harm.
 """
 
 from __future__ import annotations
@@ -18,7 +19,17 @@ import msgspec
 from aiohttp import web
 
 from titan.errors import NotFound, UserError
-from titan.fsm.queries import GetJob, GetRun, KvGet, KvList, ListJobs, ListRuns, ListWorkers
+from titan.fsm.queries import (
+    GetJob,
+    GetRun,
+    GetSchedule,
+    KvGet,
+    KvList,
+    ListJobs,
+    ListRuns,
+    ListSchedules,
+    ListWorkers,
+)
 from titan.fsm.queries.base import Query
 from titan.ids import JobId, RunId
 from titan.limits import FACTS_PER_PUSH_MAX, LIST_PAGE_MAX
@@ -26,6 +37,7 @@ from titan.master.feed import EVERYTHING, FACT, Follower, Id, Interest
 from titan.master.http.api import Api
 from titan.master.http.cluster import masters_of
 from titan.master.http.facts import newest
+from titan.master.http.schedules import scheduled
 from titan.master.http.table import Call, Endpoint
 from titan.master.watchers import DEAF_MS
 
@@ -44,6 +56,7 @@ class StreamQuery(msgspec.Struct, frozen=True, kw_only=True):
     workers: bool = False
     keys: str | None = None
     cluster: bool = False
+    schedules: bool = False
     facts: bool = False
     since: int | None = None
 
@@ -64,7 +77,14 @@ class Message(NamedTuple):
 async def stream(api: Api, call: Call) -> web.StreamResponse:
     """Serve until the page leaves or this master loses touch with the leader."""
     query: StreamQuery = call.query
-    interest = Interest(query.runs, query.run, query.workers, query.keys, query.facts)
+    interest = Interest(
+        runs=query.runs,
+        run=query.run,
+        workers=query.workers,
+        keys=query.keys,
+        schedules=query.schedules,
+        facts=query.facts,
+    )
     since = _since(call)
     follower = api.feed.follow(interest)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -157,6 +177,8 @@ class _Stream:
             await self._send("workers", self._api.read(ListWorkers()))
         if interest.keys is not None:
             await self._send_pages("keys", interest.keys)
+        if interest.schedules:
+            await self._send_schedules()
         self._told_at = -1
         await self._send_facts(index)
         await self._send("now", {"index": index}, index=index)
@@ -178,6 +200,13 @@ class _Stream:
         while page := self._api.read(KvList(prefix=prefix, limit=LIST_PAGE_MAX, after=after)):
             await self._send(kind, page)
             after = page[-1].key
+
+    async def _send_schedules(self) -> None:
+        after = ""
+        while page := self._api.read(ListSchedules(after=after)):
+            await self._send("schedules", [scheduled(one, count=1) for one in page])
+            after = page[-1].name
+            await asyncio.sleep(0)  # calendars take their time
 
     async def _send_changes(self, changes: Iterable[Id]) -> None:
         index = self._api.state.index
@@ -221,6 +250,9 @@ def _views(api: Api, ids: Iterable[Id]) -> dict[str, list[Any]]:
             view = _one(api, GetJob(run=name, job=JobId(what[2])))
         elif kind == "key":
             view = api.read(KvGet(key=name))
+        elif kind == "schedule":
+            found_one = _one(api, GetSchedule(name=name))
+            view = None if found_one is None else scheduled(found_one, count=1)
         else:
             if workers is None:
                 workers = {each.id: each for each in api.read(ListWorkers())}

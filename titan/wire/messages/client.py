@@ -21,6 +21,7 @@ class Write(Message, frozen=True, kw_only=True, tag="write"):
     floor: int
     command: bytes  # titan.fsm.commands.encode_command
     attempt: AttemptId = AttemptId(0)
+    who: str = ""  # what the client says of itself, for the audit
 
 
 class WriteDone(Message, frozen=True, kw_only=True, tag="write.done"):
