@@ -16,10 +16,11 @@ from tests.browser.chromium import chromium, why_not
 from tests.cluster.cluster import Cluster
 
 if TYPE_CHECKING:
-    from playwright.async_api import Page
+    from playwright.async_api import Page, ViewportSize
 
 COLOURS: Final = 96  # a third of the bytes, and nobody sees it
-SIZE: Final = {"width": 1280, "height": 800}
+SIZE: Final[ViewportSize] = {"width": 1280, "height": 800}
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 HEADERS: Final = {"X-Titan-Request": "1"}
 
 
@@ -46,6 +47,33 @@ def etl() -> list[dict[str, Any]]:
     return jobs
 
 
+def nightly() -> dict[str, Any]:
+    return {
+        "name": "nightly-report",
+        "project": False,
+        "parameters": {"region": {"choices": ["eu", "us"], "default": "eu"}, "rows": 1000},
+        "jobs": [{"id": "report", "command": "echo $TITAN_PARAM_region"}],
+    }
+
+
+SCHEDULES: Final[dict[str, dict[str, Any]]] = {
+    "nightly-report": {
+        "cron": "30 2 * * *", "timezone": "Europe/Berlin", "overlap": "skip", "catchup": "last",
+        "jitter": 120,
+    },
+    "report-us": {
+        "cron": "0 9 * * 1-5", "timezone": "America/New_York", "pipeline": "nightly-report",
+        "parameters": {"region": "us"},
+    },
+    "every-ten-seconds": {"cron": "*/10 * * * * *", "pipeline": "nightly-report", "overlap": "queue"},
+    "yearly": {"cron": "@yearly", "pipeline": "nightly-report", "paused": True},
+}  # fmt: skip
+
+
+def mortal(name: str, command: str) -> dict[str, Any]:
+    return {"id": name, "command": command, "retries": 1, "retry_backoff_ms": 100}
+
+
 def wide(*, width: int, depth: int) -> list[dict[str, Any]]:
     return [
         {
@@ -65,9 +93,10 @@ class Scene:
         self._session = session
         self.base = f"http://{cluster.masters[0].http}"
 
-    async def change(self, method: str, path: str, body: Any) -> Any:
+    async def change(self, method: str, path: str, body: Any, *, who: str = "ada") -> Any:
+        headers = {**HEADERS, "X-Titan-Who": f"dashboard {who}"}
         async with self._session.request(
-            method, self.base + path, json=body, headers=HEADERS
+            method, self.base + path, json=body, headers=headers
         ) as answer:
             found = await answer.json()
             assert answer.status == 200, found
@@ -106,9 +135,28 @@ class Scene:
             "command": "exec python3 -m http.server $TITAN_PORT",
         }
         await self.submit("site", [service])
+        await self._schedules()
+        await self._dead_letters()
         run = await self.submit("nightly-etl", etl())
         await asyncio.sleep(6)
         return run
+
+    async def _schedules(self) -> None:
+        yaml = json.dumps(nightly())
+        await self.change("PUT", "/api/v1/pipelines/nightly-report", {"yaml": yaml})
+        for name, timing in SCHEDULES.items():
+            await self.change("PUT", f"/api/v1/schedules/{name}", timing, who="grace")
+        await self.change("POST", "/api/v1/schedules/nightly-report/run", {}, who="grace")
+
+    async def _dead_letters(self) -> None:
+        imports = [
+            mortal(
+                "load-orders", "echo 'connected to 10.0.0.4'; echo 'lock wait timeout' >&2; exit 75"
+            ),
+            mortal("load-prices", "printf 'reading prices.csv\\nrow 17: no price\\n'; exit 3"),
+        ]
+        await self.submit("import", imports)
+        await self.submit("thumbnails", [mortal("resize", "echo 'out of memory'; exit 137")])
 
 
 async def shoot(page: Page, folder: Path, name: str) -> None:
@@ -149,12 +197,35 @@ async def tour(page: Page, scene: Scene, run: str, folder: Path) -> None:
     await page.goto(f"{base}/agents")
     await page.get_by_role("heading", name="essay-on-rafts").wait_for()
     await shoot(page, folder, "agents")
+    await clock_tour(page, base, folder)
     await page.goto(f"{base}/keys")
     await page.get_by_role("button", name="config/limits").click()
     await shoot(page, folder, "keys")
     await page.goto(f"{base}/events")
     await page.locator("table.events").wait_for()
     await shoot(page, folder, "events")
+    await page.goto(f"{base}/events?tab=audit")
+    await page.get_by_text("schedule.set").first.wait_for()
+    await shoot(page, folder, "audit")
+    await page.set_viewport_size(PHONE)
+    await page.goto(f"{base}/runs")
+    await page.get_by_role("link", name="map-reduce").wait_for()
+    await shoot(page, folder, "phone")
+    await page.set_viewport_size(SIZE)
+
+
+async def clock_tour(page: Page, base: str, folder: Path) -> None:
+    """Schedules, and what has died."""
+    await page.goto(f"{base}/schedules")
+    await page.get_by_role("link", name="every-ten-seconds").wait_for()
+    await shoot(page, folder, "schedules")
+    await page.goto(f"{base}/schedules/nightly-report")
+    await page.get_by_text("Europe/Berlin").first.wait_for()
+    await shoot(page, folder, "schedule")
+    await page.goto(f"{base}/dead")
+    await page.get_by_role("button", name="Output of load-prices").click()
+    await page.get_by_text("row 17: no price").wait_for()
+    await shoot(page, folder, "dead")
 
 
 async def main(folder: Path) -> None:

@@ -1,13 +1,19 @@
 // The frame of every page: where one can go, how the cluster is, and whether the page is live.
 
 import { lazy, Suspense, useEffect, useState, type ReactNode } from "react";
-import { Link, Route, Switch, useRoute } from "wouter";
+import { Link, Route, Switch, useLocation, useRoute } from "wouter";
+import { Dialog } from "./ui/dialog";
 import { Icon, type IconName } from "./ui/icon";
+import { name as nameOfWho, setName } from "./api/who";
 import { Agents } from "./pages/agents";
+import { DeadLetters } from "./pages/dead";
 import { Events } from "./pages/events";
 import { Keys } from "./pages/keys";
 import { Orchestrator } from "./pages/orchestrator";
 import { RunPage } from "./pages/run";
+import { SchedulePage } from "./pages/schedule";
+import { EditSchedule, NewSchedule } from "./pages/schedule-form";
+import { Schedules } from "./pages/schedules";
 import { Services } from "./pages/services";
 import { Runs } from "./pages/runs";
 import { useLive } from "./state/live";
@@ -18,8 +24,10 @@ const PLACES = [
   { path: "/", label: "Orchestrator", icon: "orchestrator" },
   { path: "/runs", label: "Runs", icon: "runs" },
   { path: "/dags/new", label: "Constructor", icon: "constructor" },
+  { path: "/schedules", label: "Schedules", icon: "schedules" },
   { path: "/services", label: "Services", icon: "service" },
   { path: "/agents", label: "Agent runs", icon: "agents" },
+  { path: "/dead", label: "Dead letters", icon: "dead" },
   { path: "/keys", label: "Keys", icon: "keys" },
   { path: "/events", label: "Events", icon: "events" },
 ] as const;
@@ -30,15 +38,7 @@ export function App() {
       <a className="skip" href="#main">
         Skip to the page
       </a>
-      <nav className="rail" aria-label="Pages">
-        <Link href="/" className="brand">
-          <img src="/titan.svg" alt="" width={26} height={26} /> <span>Titan</span>
-        </Link>
-        {PLACES.map((place) => (
-          <Place key={place.path} {...place} />
-        ))}
-        <ThemeSwitch />
-      </nav>
+      <Rail />
       <div className="body">
         <StatusBar />
         <main id="main" tabIndex={-1}>
@@ -51,8 +51,13 @@ export function App() {
                 <Constructor />
               </Suspense>
             </Route>
+            <Route path="/schedules" component={Schedules} />
+            <Route path="/schedules/new" component={NewSchedule} />
+            <Route path="/schedules/:name">{({ name }) => <SchedulePage key={name} name={named(name)} />}</Route>
+            <Route path="/schedules/:name/edit">{({ name }) => <EditSchedule key={name} name={named(name)} />}</Route>
             <Route path="/services" component={Services} />
             <Route path="/agents" component={Agents} />
+            <Route path="/dead" component={DeadLetters} />
             <Route path="/keys" component={Keys} />
             <Route path="/events" component={Events} />
             <Route>
@@ -65,11 +70,81 @@ export function App() {
   );
 }
 
+/** A name as it stands in a path: once encoded by us, and the router has decoded what it could. */
+function named(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // it holds a bare per cent sign, so it was decoded before
+  }
+}
+
+/** Where one can go. On a narrow screen it is folded up behind a button. */
+function Rail() {
+  const [place] = useLocation();
+  const [isOpen, setOpen] = useState(false);
+  useEffect(() => setOpen(false), [place]);
+  return (
+    <nav
+      className={isOpen ? "rail is-open" : "rail"}
+      aria-label="Pages"
+      onKeyDown={(event) => {
+        if (event.key === "Escape") setOpen(false);
+      }}
+    >
+      <div className="rail-head">
+        <Link href="/" className="brand">
+          <img src="/titan.svg" alt="" width={26} height={26} /> <span>Titan</span>
+        </Link>
+        <button type="button" className="rail-menu" aria-expanded={isOpen} aria-controls="places" onClick={() => setOpen(!isOpen)}>
+          <Icon name="menu" /> Menu
+        </button>
+      </div>
+      <div className="places" id="places">
+        {PLACES.map((each) => (
+          <Place key={each.path} {...each} />
+        ))}
+        <Who />
+        <ThemeSwitch />
+      </div>
+    </nav>
+  );
+}
+
+/** Under which name this page's orders stand in the audit. */
+function Who() {
+  const [isAsking, setAsking] = useState(false);
+  const [text, setText] = useState(nameOfWho);
+  return (
+    <>
+      <button type="button" className="who" title="Your name in the audit" onClick={() => (setText(nameOfWho()), setAsking(true))}>
+        <Icon name="who" /> <span>{nameOfWho() || "your name"}</span>
+      </button>
+      {isAsking && (
+        <Dialog title="Your name" onClose={() => setAsking(false)}>
+          <form className="stack" onSubmit={(event) => (event.preventDefault(), setName(text), setAsking(false))}>
+            <label>
+              name
+              <input autoFocus maxLength={100} value={text} onChange={(event) => setText(event.target.value)} />
+            </label>
+            <p className="empty">It stands beside what you do here: under Events, who did what. It is kept in this browser, and nobody checks it.</p>
+            <div className="actions">
+              <button type="submit" className="primary">
+                Keep it
+              </button>
+            </div>
+          </form>
+        </Dialog>
+      )}
+    </>
+  );
+}
+
 function Place({ path, label, icon }: { readonly path: string; readonly label: string; readonly icon: IconName }) {
   const [isExact] = useRoute(path);
   const [isBelow] = useRoute(path === "/" ? "/-" : `${path}/*`);
   return (
-    <Link href={path} aria-current={isExact || isBelow ? "page" : undefined}>
+    <Link href={path} title={label} aria-current={isExact || isBelow ? "page" : undefined}>
       <Icon name={icon} /> <span>{label}</span>
     </Link>
   );
@@ -110,7 +185,7 @@ function ThemeSwitch() {
   const next = theme === "" ? "light" : theme === "light" ? "dark" : "";
   return (
     <button type="button" className="theme" onClick={() => setTheme(next)} title="Theme: system, light, dark">
-      {theme === "" ? "◑ system" : theme === "light" ? "☀ light" : "☾ dark"}
+      <span aria-hidden="true">{theme === "" ? "◑" : theme === "light" ? "☀" : "☾"}</span> <span>{theme === "" ? "system" : theme}</span>
     </button>
   );
 }

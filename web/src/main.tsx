@@ -7,6 +7,7 @@ import "./styles/frame.css";
 import "./styles/parts.css";
 import "./styles/build.css";
 import "./styles/run.css";
+import "./styles/narrow.css";
 
 const root = document.getElementById("root");
 if (root === null) throw new Error("index.html has no #root");

@@ -2,6 +2,7 @@
 // the same Idempotency-Key, so that it takes effect once.
 
 import { Masters } from "./masters";
+import { whoHeader } from "./who";
 
 export class ApiError extends Error {
   constructor(
@@ -27,7 +28,7 @@ export class Client {
   }
 
   change<T>(method: "POST" | "PUT" | "DELETE", path: string, body?: unknown): Promise<T> {
-    const headers = { "X-Titan-Request": "1", "Idempotency-Key": crypto.randomUUID() };
+    const headers = { "X-Titan-Request": "1", "Idempotency-Key": crypto.randomUUID(), "X-Titan-Who": whoHeader() };
     return this.send<T>(method, path, body ?? {}, headers);
   }
 

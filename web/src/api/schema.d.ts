@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who did what */
+        get: operations["get_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/agents": {
         parameters: {
             query?: never;
@@ -418,6 +435,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/dead/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many dead letters */
+        get: operations["get_dead_count"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/dead/replay": {
         parameters: {
             query?: never;
@@ -707,6 +741,127 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Schedules */
+        get: operations["get_schedules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One schedule */
+        get: operations["get_schedules_name"];
+        /** Set a schedule */
+        put: operations["put_schedules_name"];
+        post?: never;
+        /** Forget a schedule */
+        delete: operations["delete_schedules_name"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let a schedule rest */
+        post: operations["post_schedules_name_pause"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let a schedule go on */
+        post: operations["post_schedules_name_resume"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Start its pipeline now */
+        post: operations["post_schedules_name_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{name}/backfill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make up for a range */
+        post: operations["post_schedules_name_backfill"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cron": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a cron expression means */
+        get: operations["get_cron"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/services": {
         parameters: {
             query?: never;
@@ -951,6 +1106,29 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * Page[OrderView]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_OrderView_: {
+            items: components["schemas"]["OrderView"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * OrderView
+         * @description Who did what. `who` is what the client says of itself: through what, and who is there.
+         */
+        OrderView: {
+            number: number;
+            index: number;
+            at_ms: number;
+            who: string;
+            action: string;
+            kind: string;
+            object: string;
+            detail: string;
+        };
         /**
          * Page[AgentRunView]
          * @description A part of a list. `next` is the cursor of the following page, null after the last one.
@@ -1539,7 +1717,7 @@ export interface components {
          * Call
          * @description A Python function that a job calls, by reference: its code travels in the bundle, never here.
          *
-         *         Titan's own processes carry `args` and the results of `inputs` and never look into them.
+         *         Titan's own processes carry `args`, `blobs` and the results of `inputs` and never look into them.
          */
         Call: {
             module: string;
@@ -1556,7 +1734,19 @@ export interface components {
             isolated: boolean;
             /** @default false */
             workspace: boolean;
+            /** @default [] */
+            blobs: components["schemas"]["BlobRef"][];
+            /** @default false */
+            args_are_blob: boolean;
         };
+        /**
+         * BlobRef
+         * @description A value that is too large for a message, by its SHA-256.
+         */
+        BlobRef: [
+            string,
+            number
+        ];
         /**
          * Change
          * @description Other fields for a job that has not started.
@@ -1712,6 +1902,15 @@ export interface components {
             attempts: number;
             worker: string;
             died_ms: number;
+            /** @default  */
+            pipeline: string;
+        };
+        /**
+         * Counted
+         * @description How many there are.
+         */
+        Counted: {
+            count: number;
         };
         /**
          * Replayed
@@ -1723,7 +1922,7 @@ export interface components {
         };
         /**
          * Which
-         * @description Which dead letters to run again; all when nothing is said.
+         * @description Which dead letters to run again; all when nothing is said. With `letters` these alone.
          */
         Which: {
             /** @default  */
@@ -1734,6 +1933,18 @@ export interface components {
             since_ms: number;
             /** @default  */
             reason: string;
+            /** @default  */
+            text: string;
+            /** @default [] */
+            letters: components["schemas"]["Letter"][];
+        };
+        /**
+         * Letter
+         * @description One dead letter by name.
+         */
+        Letter: {
+            run: string;
+            job: string;
         };
         /**
          * OutputView
@@ -2062,6 +2273,159 @@ export interface components {
             number
         ];
         /**
+         * Page[Scheduled]
+         * @description A part of a list. `next` is the cursor of the following page, null after the last one.
+         */
+        Page_Scheduled_: {
+            items: components["schemas"]["Scheduled"][];
+            /** @default null */
+            next: string | null;
+        };
+        /**
+         * Scheduled
+         * @description A schedule with its times. `next_ms` is null while it is paused, or when it never fires again.
+         */
+        Scheduled: {
+            schedule: components["schemas"]["ScheduleView"];
+            words: string;
+            next_ms: number | null;
+            upcoming: components["schemas"]["Nominal"][];
+        };
+        /**
+         * ScheduleView
+         * @description A schedule. When it fires next is for the reader's calendar to say: see `titan.spec.cron`.
+         */
+        ScheduleView: {
+            name: string;
+            spec: components["schemas"]["ScheduleSpec"];
+            pipeline: string;
+            version: number;
+            parameters: {
+                [key: string]: string | number | boolean | null;
+            };
+            owner: string;
+            is_paused: boolean;
+            last_nominal_ms: number;
+            queued: number[];
+            live: string[];
+            backfill_until_ms: number;
+            backfill_done_ms: number;
+            /** @default [] */
+            firings: components["schemas"]["FiringView"][];
+            /** @default null */
+            last: components["schemas"]["FiringView"] | null;
+        };
+        /**
+         * ScheduleSpec
+         * @description When a pipeline starts by itself. `catchup` is for times that passed while nobody could fire them.
+         */
+        ScheduleSpec: {
+            cron: string;
+            /** @default UTC */
+            timezone: string;
+            /** @default none */
+            catchup: string;
+            /** @default allow */
+            overlap: string;
+            /** @default 0 */
+            jitter_ms: number;
+            /** @default false */
+            paused: boolean;
+        };
+        /**
+         * FiringView
+         * @description What became of one nominal time. `outcome`: started, queued, skipped, missed or failed.
+         */
+        FiringView: {
+            nominal_ms: number;
+            at_ms: number;
+            outcome: string;
+            run: string;
+            kind: string;
+            why: string;
+            missed: number;
+        };
+        /**
+         * Nominal
+         * @description A time at which something fires; `local`: in the zone's own time. `note` tells of a clock change.
+         */
+        Nominal: {
+            at_ms: number;
+            local: string;
+            note: string;
+        };
+        /**
+         * Revision
+         * @description The schedule is as asked, as of this revision.
+         */
+        Revision: {
+            index: number;
+            revision: number;
+        };
+        /**
+         * Timing
+         * @description What a schedule is to be, as in YAML: `jitter` in seconds, `version` 0 for the latest at each
+         *         firing. `paused` is how it begins; it changes nothing of a schedule that is there.
+         */
+        Timing: {
+            cron: string;
+            /** @default UTC */
+            timezone: string;
+            /** @default none */
+            catchup: string;
+            /** @default allow */
+            overlap: string;
+            /** @default 0 */
+            jitter: number;
+            /** @default false */
+            paused: boolean;
+            /** @default  */
+            pipeline: string;
+            /** @default 0 */
+            version: number;
+            /** @default {} */
+            parameters: {
+                [key: string]: string | number | boolean | null;
+            };
+            /** @default  */
+            owner: string;
+        };
+        /**
+         * Effect
+         * @description Whether it changed anything.
+         */
+        Effect: {
+            index: number;
+            changed: boolean;
+        };
+        /**
+         * Triggered
+         * @description The run that was started.
+         */
+        Triggered: {
+            index: number;
+            run: string;
+        };
+        /**
+         * Span
+         * @description The nominal times from `from_ms` on and before `until_ms`.
+         */
+        Span: {
+            from_ms: number;
+            until_ms: number;
+        };
+        /**
+         * Explained
+         * @description An expression in words, and its next times. `count` firings lie before `until_ms`, if that was
+         *         given; `more`: they were too many to count.
+         */
+        Explained: {
+            words: string;
+            firings: components["schemas"]["Nominal"][];
+            count: number;
+            more: boolean;
+        };
+        /**
          * Page[ServiceView]
          * @description A part of a list. `next` is the cursor of the following page, null after the last one.
          */
@@ -2237,6 +2601,45 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_audit: {
+        parameters: {
+            query?: {
+                limit?: number;
+                before?: number;
+                who?: string;
+                object?: string;
+                kind?: string;
+                action?: string;
+                since_ms?: number;
+                until_ms?: number;
+                consistent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_OrderView_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
     get_agents: {
         parameters: {
             query?: {
@@ -2375,6 +2778,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -2446,6 +2851,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -2484,6 +2891,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -2520,6 +2929,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -2558,6 +2969,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -2621,6 +3034,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -2693,6 +3108,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -2735,6 +3152,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -2807,6 +3226,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -2881,6 +3302,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -3053,6 +3476,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -3094,6 +3519,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -3138,6 +3565,7 @@ export interface operations {
                 grep?: string;
                 since_ms?: number;
                 until_ms?: number;
+                tail_bytes?: number;
             };
             header?: never;
             path: {
@@ -3207,6 +3635,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -3286,6 +3716,7 @@ export interface operations {
                 name?: string;
                 since_ms?: number;
                 reason?: string;
+                text?: string;
                 consistent?: boolean;
             };
             header?: never;
@@ -3314,12 +3745,50 @@ export interface operations {
             };
         };
     };
+    get_dead_count: {
+        parameters: {
+            query?: {
+                run?: string;
+                name?: string;
+                since_ms?: number;
+                reason?: string;
+                text?: string;
+                consistent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Counted"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
     post_dead_replay: {
         parameters: {
             query?: never;
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -3530,6 +3999,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -3601,6 +4072,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -3706,6 +4179,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -3810,6 +4285,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -3847,6 +4324,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -3898,6 +4377,343 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["JobView"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_schedules: {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+                consistent?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Scheduled_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_schedules_name: {
+        parameters: {
+            query?: {
+                consistent?: boolean;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Scheduled"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    put_schedules_name: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Timing"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Revision"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    delete_schedules_name: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Effect"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_schedules_name_pause: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Effect"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_schedules_name_resume: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Effect"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_schedules_name_run: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Triggered"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    post_schedules_name_backfill: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description any value; a form of a foreign page cannot send it */
+                "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
+                /** @description a repeat with the same key, at any master, has no second effect */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Span"];
+            };
+        };
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Effect"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_cron: {
+        parameters: {
+            query?: {
+                cron?: string;
+                timezone?: string;
+                count?: number;
+                after_ms?: number;
+                until_ms?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Explained"];
                 };
             };
             /** @description refused */
@@ -3981,6 +4797,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -4018,6 +4836,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -4192,6 +5012,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -4232,6 +5054,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -4268,6 +5092,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -4308,6 +5134,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -4348,6 +5176,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };
@@ -4390,6 +5220,7 @@ export interface operations {
                 workers?: boolean;
                 keys?: string | null;
                 cluster?: boolean;
+                schedules?: boolean;
                 facts?: boolean;
                 since?: number | null;
             };
@@ -4456,6 +5287,8 @@ export interface operations {
             header: {
                 /** @description any value; a form of a foreign page cannot send it */
                 "X-Titan-Request": string;
+                /** @description who asks, in URL encoding, for the audit; a claim, no proof */
+                "X-Titan-Who"?: string;
                 /** @description a repeat with the same key, at any master, has no second effect */
                 "Idempotency-Key"?: string;
             };

@@ -1,9 +1,10 @@
 // Agent runs: the runs that belong together by their agent run, as stages on one timeline.
 
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { Link, useSearch } from "wouter";
 import type { RunView } from "../api/types";
 import { useLive } from "../state/live";
+import { useNow } from "../state/now";
 import { useWorld } from "../state/store";
 import { Empty, Panel, StateBadge } from "../ui/parts";
 import { classOf } from "../ui/states";
@@ -45,7 +46,7 @@ export function Agents() {
   const wanted = new URLSearchParams(useSearch()).get("run") ?? "";
   const [text, setText] = useState(wanted);
   const groups = [...grouped(runs.values())].filter(([id]) => id.toLowerCase().includes(text.trim().toLowerCase()));
-  const nowMs = useNow(groups.some(([, group]) => group.some((run) => !run.over)));
+  const nowMs = useNow(groups.some(([, group]) => group.some((run) => !run.over)) ? 500 : 0);
   return (
     <>
       <h1>Agent runs</h1>
@@ -93,14 +94,4 @@ function AgentRun({ id, runs, nowMs }: { readonly id: string; readonly runs: rea
       </ol>
     </Panel>
   );
-}
-
-function useNow(isTicking: boolean): number {
-  const [nowMs, setNowMs] = useState(() => Date.now());
-  useEffect(() => {
-    if (!isTicking) return;
-    const timer = setInterval(() => setNowMs(Date.now()), 500);
-    return () => clearInterval(timer);
-  }, [isTicking]);
-  return nowMs;
 }

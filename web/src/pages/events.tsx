@@ -1,16 +1,35 @@
-// What happens in the cluster, as it happens: the facts that the log produces, newest first.
+// What happens in the cluster, as it happens: the facts that the log produces, newest first. And who ordered it.
 
 import { useDeferredValue, useState } from "react";
-import { Link } from "wouter";
+import { Link, useLocation, useSearch } from "wouter";
 import type { Fact } from "../api/types";
 import { useFollowed } from "../state/live";
-import { useWorld } from "../state/store";
+import { useWorld, type Store } from "../state/store";
 import { Empty } from "../ui/parts";
+import { Tabs } from "../ui/tabs";
+import { Audit } from "./audit";
 
 const SHOWN_MAX = 300;
 
+const TABS = ["what happened", "who did what"] as const;
+type Tab = (typeof TABS)[number];
+
 export function Events() {
   const store = useFollowed("facts=true");
+  const [, go] = useLocation();
+  const tab: Tab = new URLSearchParams(useSearch()).get("tab") === "audit" ? "who did what" : "what happened";
+  return (
+    <>
+      <h1>Events</h1>
+      <div className="page-tabs">
+        <Tabs label="Events" names={TABS} chosen={tab} onChoose={(name) => go(name === "who did what" ? "/events?tab=audit" : "/events", { replace: true })} />
+      </div>
+      {tab === "who did what" ? <Audit follow={store} /> : <Facts store={store} />}
+    </>
+  );
+}
+
+function Facts({ store }: { readonly store: Store }) {
   const live = useWorld(store, (world) => world.facts);
   const [held, setHeld] = useState<readonly Fact[] | null>(null);
   const [text, setText] = useState("");
@@ -20,7 +39,6 @@ export function Events() {
   const shown = facts.filter((fact) => (kind === "" || fact.kind === kind) && matches(fact, text)).slice(0, SHOWN_MAX);
   return (
     <>
-      <h1>Events</h1>
       <form className="filters" onSubmit={(event) => event.preventDefault()}>
         <input type="search" placeholder="run, job, worker or key" aria-label="Filter events" value={text} onChange={(event) => setText(event.target.value)} />
         <select aria-label="Kind" value={kind} onChange={(event) => setKind(event.target.value)}>
@@ -37,7 +55,7 @@ export function Events() {
       {shown.length === 0 ? (
         <Empty>Nothing has happened yet that this master remembers.</Empty>
       ) : (
-        <table className="rows events">
+        <table className="rows events cards-when-narrow">
           <thead>
             <tr>
               <th>index</th>
@@ -48,11 +66,13 @@ export function Events() {
           <tbody>
             {shown.map((fact) => (
               <tr key={fact.id}>
-                <td className="number">{fact.index}</td>
-                <td>
+                <td className="number" data-label="index">
+                  {fact.index}
+                </td>
+                <td data-label="what">
                   <code>{fact.kind}</code>
                 </td>
-                <td>
+                <td data-label="about">
                   <About fact={fact} />
                 </td>
               </tr>

@@ -1,10 +1,11 @@
 // A run that waits for a person: what is asked, the form, and the two answers.
 
 import { useEffect, useState } from "react";
-import type { Answer, FormField, GateView } from "../api/gates";
+import type { Answer, GateView } from "../api/gates";
 import type { JobView, Page } from "../api/types";
 import { useLive } from "../state/live";
 import { useAct } from "../ui/act";
+import { InputField, defaults } from "../ui/input-field";
 import { dateTime } from "../ui/time";
 
 export function GateBanners({ run, jobs }: { readonly run: string; readonly jobs: ReadonlyMap<string, JobView> }) {
@@ -61,7 +62,7 @@ export function GateBanner({ gate }: { readonly gate: GateView }) {
       </header>
       <form onSubmit={(event) => (event.preventDefault(), decide("approve"))}>
         {Object.entries(gate.form).map(([name, field]) => (
-          <GateField
+          <InputField
             key={name}
             name={name}
             field={field}
@@ -89,71 +90,4 @@ export function GateBanner({ gate }: { readonly gate: GateView }) {
       {act.problem !== "" && <p className="problem">{act.problem}</p>}
     </section>
   );
-}
-
-function GateField({
-  name,
-  field,
-  value,
-  onChange,
-}: {
-  readonly name: string;
-  readonly field: FormField;
-  readonly value: Answer;
-  readonly onChange: (value: Answer) => void;
-}) {
-  const choices = field.choices ?? [];
-  const help = field.help ?? "";
-  if (choices.length > 0) {
-    return (
-      <label title={help}>
-        {name}
-        <select
-          required={field.required ?? false}
-          value={choices.findIndex((choice) => choice === value)}
-          onChange={(event) => onChange(choices[Number(event.target.value)] ?? null)}
-        >
-          <option value={-1}>–</option>
-          {choices.map((choice, at) => (
-            <option key={at} value={at}>
-              {String(choice)}
-            </option>
-          ))}
-        </select>
-      </label>
-    );
-  }
-  if (field.type === "bool") {
-    return (
-      <label title={help} className="check">
-        <input type="checkbox" checked={value === true} onChange={(event) => onChange(event.target.checked)} /> {name}
-      </label>
-    );
-  }
-  const isNumber = field.type === "int" || field.type === "float";
-  return (
-    <label title={help}>
-      {name}
-      <input
-        type={isNumber ? "number" : "text"}
-        step={field.type === "int" ? 1 : "any"}
-        required={field.required ?? false}
-        value={value === null ? "" : String(value)}
-        placeholder={help}
-        onChange={(event) => {
-          const text = event.target.value;
-          onChange(text === "" ? null : isNumber ? Number(text) : text);
-        }}
-      />
-    </label>
-  );
-}
-
-function defaults(form: GateView["form"]): Record<string, Answer> {
-  const filled: Record<string, Answer> = {};
-  for (const [name, field] of Object.entries(form)) {
-    if (field.default !== undefined && field.default !== null) filled[name] = field.default;
-    else if (field.type === "bool") filled[name] = false;
-  }
-  return filled;
 }

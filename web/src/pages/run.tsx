@@ -37,7 +37,7 @@ export function RunPage({ run }: { readonly run: string }) {
   const index = useWorld(store, (world) => world.index);
   const act = useAct();
   const editing = useEdits(run, view?.revision ?? 0, jobs);
-  const [chosen, setChosen] = useState("");
+  const [chosen, setChosen] = useState(() => new URLSearchParams(window.location.search).get("job") ?? "");
   const [filter, setFilter] = useState("");
   const [shown, setShown] = useState<View>("graph");
   const [level, setLevel] = useState<ReadonlySet<string> | null>(null); // only these jobs are listed

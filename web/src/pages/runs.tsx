@@ -71,7 +71,7 @@ function matches(run: RunView, text: string): boolean {
 export function RunRows({ runs }: { readonly runs: readonly RunView[] }) {
   if (runs.length === 0) return <Empty>No runs.</Empty>;
   return (
-    <table className="rows">
+    <table className="rows cards-when-narrow">
       <thead>
         <tr>
           <th>run</th>
@@ -88,15 +88,15 @@ export function RunRows({ runs }: { readonly runs: readonly RunView[] }) {
             <td>
               <Link href={`/runs/${run.id}`}>{run.name}</Link> <small className="id">{run.id}</small>
             </td>
-            <td>
+            <td data-label="state">
               <StateBadge state={run.state} />
             </td>
-            <td>
+            <td data-label="progress">
               <Progress counts={run.jobs} />
             </td>
-            <td className="number">{Object.values(run.jobs).reduce((sum, count) => sum + count, 0)}</td>
-            <td>{dateTime(run.created_ms)}</td>
-            <td className="number">{run.over ? duration(run.ended_ms - run.created_ms) : "…"}</td>
+            <td className="number" data-label="jobs">{Object.values(run.jobs).reduce((sum, count) => sum + count, 0)}</td>
+            <td data-label="created">{dateTime(run.created_ms)}</td>
+            <td className="number" data-label="took">{run.over ? duration(run.ended_ms - run.created_ms) : "…"}</td>
           </tr>
         ))}
       </tbody>

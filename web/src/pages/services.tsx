@@ -26,7 +26,7 @@ export function Services() {
           No services. A job of <code>type: service</code> is kept alive until it is stopped.
         </Empty>
       ) : (
-        <table className="rows">
+        <table className="rows cards-when-narrow">
           <thead>
             <tr>
               <th>service</th>
@@ -45,16 +45,18 @@ export function Services() {
                 <td>
                   {service.name} {service.version !== "" && <span className="tag">{service.version}</span>}
                 </td>
-                <td title={service.reason}>
+                <td title={service.reason} data-label="health">
                   <StateBadge state={LOOKS[service.health] ?? service.state} label={service.health || service.state.toLowerCase()} />
                 </td>
-                <td>
+                <td data-label="address" className="word">
                   <code>{service.address || "–"}</code>
                 </td>
-                <td className="number">{service.worker || "–"}</td>
-                <td className="number">{service.restarts}</td>
-                <td>{ago(service.since_ms, Date.now())}</td>
-                <td>
+                <td data-label="worker">
+                  <code>{service.worker || "–"}</code>
+                </td>
+                <td className="number" data-label="restarts">{service.restarts}</td>
+                <td data-label="since">{ago(service.since_ms, Date.now())}</td>
+                <td data-label="run">
                   <Link href={`/runs/${service.run}`}>{service.run_name}</Link>
                 </td>
                 <td>

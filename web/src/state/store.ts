@@ -4,7 +4,7 @@
 import { useCallback, useSyncExternalStore } from "react";
 import type { Batch } from "../api/stream";
 import { Table } from "./table";
-import type { Fact, JobView, KvView, Masters, RunView, WorkerView } from "../api/types";
+import type { Fact, JobView, KvView, Masters, RunView, Scheduled, WorkerView } from "../api/types";
 
 const HIDDEN_MS = 250;
 const FACTS_MAX = 1000; // the newest that a page shows
@@ -16,6 +16,7 @@ export interface World {
   readonly shape: number; // another one when a job came, went or got other parents
   readonly workers: ReadonlyMap<string, WorkerView>;
   readonly keys: ReadonlyMap<string, KvView>;
+  readonly schedules: ReadonlyMap<string, Scheduled>;
   readonly facts: readonly Fact[]; // newest first
   readonly cluster: Masters | null;
   readonly isLive: boolean;
@@ -28,6 +29,7 @@ export const NOTHING: World = {
   shape: 0,
   workers: new Map(),
   keys: new Map(),
+  schedules: new Map(),
   facts: [],
   cluster: null,
   isLive: false,
@@ -80,6 +82,7 @@ export class Store {
         this.touched = null;
         draft.workers = new Map();
         draft.keys = new Map();
+        draft.schedules = new Map();
         draft.facts = [];
         return;
       case "runs":
@@ -100,6 +103,12 @@ export class Store {
         const keys = new Map(draft.keys);
         for (const item of message.data as KvView[]) keys.set(item.key, item);
         draft.keys = keys;
+        return;
+      }
+      case "schedules": {
+        const schedules = new Map(draft.schedules);
+        for (const item of message.data as Scheduled[]) schedules.set(item.schedule.name, item);
+        draft.schedules = schedules;
         return;
       }
       case "facts": {
@@ -141,6 +150,7 @@ export class Store {
     const [kind, first, second] = what;
     if (kind === "run" && first !== undefined) draft.runs = without(draft.runs, first);
     if (kind === "worker" && first !== undefined) draft.workers = without(draft.workers, first);
+    if (kind === "schedule" && first !== undefined) draft.schedules = without(draft.schedules, first);
     if (kind === "key" && first !== undefined) draft.keys = without(draft.keys, first);
     if (kind !== "job" || second === undefined) return;
     this.table.delete(second);

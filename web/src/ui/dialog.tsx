@@ -1,4 +1,4 @@
-// A dialog of the browser's own: it keeps the focus, and Escape closes it.
+// A dialog of the browser's own: it keeps the focus and gives it back, and Escape closes it.
 
 import { useEffect, useRef, type ReactNode } from "react";
 
@@ -14,8 +14,13 @@ export function Dialog({
   const box = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const dialog = box.current;
+    const before = document.activeElement;
     dialog?.showModal();
-    return () => dialog?.close();
+    return () => {
+      dialog?.close();
+      // By now the dialog has left the page, and with it the focus that the browser would have given back.
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    };
   }, []);
   return (
     <dialog ref={box} className="dialog" aria-label={title} onCancel={(event) => (event.preventDefault(), onClose())}>

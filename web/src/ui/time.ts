@@ -22,3 +22,17 @@ export function duration(ms: number): string {
 export function ago(ms: number, nowMs: number): string {
   return ms > 0 ? `${duration(Math.max(0, nowMs - ms))} ago` : "–";
 }
+
+/** "in 5 min 3 s", or "now" for what has come. */
+export function ahead(ms: number, nowMs: number): string {
+  return ms > nowMs ? `in ${duration(ms - nowMs)}` : "now";
+}
+
+/** A moment for a field of type datetime-local, in UTC, and back. */
+export function utcField(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 16);
+}
+
+export function fromUtcField(text: string): number {
+  return Date.parse(`${text}Z`);
+}
