@@ -79,9 +79,10 @@ SETTLE_STEPS_EACH: Final = 16  # and by each command in any case: small runs wai
 HELD_BACK_AT_ONCE: Final = 64  # proposals about a run that come back when it is settled
 TIMERS_PER_ENTRY_MAX: Final = 2000  # fired by one `AdvanceTime`; the next one takes the rest
 EVENTS_PER_ADVANCE_MAX: Final = 1000  # and no more timers once these have done so much: 25 ms
-FINISHED_RUNS_MAX: Final = 10_000  # newest finished runs that are remembered
+FINISHED_RUNS_MAX: Final = 10_000  # newest finished runs that are remembered, by default
+FINISHED_RUNS_CAP: Final = 100_000  # what a cluster may set that to: each costs about a kilobyte
 FINISHED_JOBS_MAX: Final = 1_000_000  # of all of them together: under a gigabyte of memory
-FINISHED_KEEP_MS: Final = 2_592_000_000  # a run is forgotten 30 days after its end at the latest
+FINISHED_KEEP_MS: Final = 2_592_000_000  # a run is forgotten 30 days after its end, by default
 FORGET_JOBS_PER_ENTRY: Final = 2000  # jobs forgotten at a time, or one run when it has more
 WORKERS_MAX: Final = 20_000
 LIST_PAGE_MAX: Final = 1000  # rows in one answer; `after` asks for the next page
@@ -282,6 +283,7 @@ ARTIFACT_KEY_BYTES_MAX: Final = 512
 BLOB_LEASE_MS: Final = (
     3_600_000  # what was uploaded, or told to be there, stays an hour unreferenced
 )
+BLOB_LEASE_MS_MIN: Final = 300_000  # a client may need some minutes between upload and submission
 CHECKPOINT_KEEP_MS: Final = 3_600_000  # after its job has ended, in case it is run again
 LOG_INLINE_BYTES_MAX: Final = 4 * KIB  # of a finished log that travels with the result
 LOG_TAIL_BYTES_MAX: Final = 4 * MIB  # such logs in the state, until the leader has packed them

@@ -647,7 +647,19 @@ def _keep_logs(state: State, dice: Dice) -> Command:
     return c.KeepLogs(digest=digest, attempts=attempts, runs=runs)
 
 
+def _retention(dice: Dice) -> Command:
+    """Mostly a policy that keeps much; now and then a tight one, or a wrong one."""
+    return c.SetRetention(
+        runs_max=dice.choice([None, 2, limits.FINISHED_RUNS_MAX, limits.FINISHED_RUNS_MAX]),
+        jobs_max=dice.choice([None, None, 10, limits.FINISHED_JOBS_MAX, -1]),
+        keep_ms=dice.choice([None, 60_000, FINISHED_KEEP_MS, FINISHED_KEEP_MS]),
+        lease_ms=dice.choice([None, limits.BLOB_LEASE_MS_MIN, limits.BLOB_LEASE_MS]),
+    )
+
+
 def _time(state: State, dice: Dice) -> Command:
+    if dice.random() < 0.03:
+        return _retention(dice)
     return c.AdvanceTime()
 
 

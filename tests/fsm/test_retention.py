@@ -6,11 +6,12 @@ import pytest
 
 from tests.fsm.driver import MachineDriver, job
 from titan.fsm import retention
-from titan.fsm.commands import AddJobs, RetryJob
+from titan.fsm.commands import AddJobs, RetryJob, SetRetention
 from titan.fsm.events import RunForgotten
 from titan.fsm.machine import Machine
+from titan.fsm.records.retention import Retention
 from titan.ids import JobId, RunId
-from titan.limits import FINISHED_KEEP_MS
+from titan.limits import FINISHED_JOBS_MAX, FINISHED_KEEP_MS
 
 
 def ended(machine: MachineDriver, *names: str) -> RunId:
@@ -52,19 +53,15 @@ def test_a_run_that_is_revived_begins_its_time_anew(machine: MachineDriver) -> N
     assert second not in machine.state.runs
 
 
-def test_only_the_newest_finished_runs_are_kept(
-    machine: MachineDriver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retention, "FINISHED_RUNS_MAX", 3)
+def test_only_the_newest_finished_runs_are_kept(machine: MachineDriver) -> None:
+    machine.do(SetRetention(runs_max=3))
     runs = [ended(machine) for _ in range(5)]
     assert pass_time(machine) == runs[:2]
     assert list(machine.state.runs) == runs[2:]
 
 
-def test_finished_runs_keep_only_so_many_jobs(
-    machine: MachineDriver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retention, "FINISHED_JOBS_MAX", 5)
+def test_finished_runs_keep_only_so_many_jobs(machine: MachineDriver) -> None:
+    machine.do(SetRetention(jobs_max=5))
     first, second = ended(machine, "a", "b"), ended(machine, "a", "b")
     assert pass_time(machine) == []
     machine.do(AddJobs(run=second, jobs=(job("c"), job("d"))))
@@ -124,3 +121,40 @@ def test_a_run_may_be_forgotten_while_its_snapshot_is_drawn(machine: MachineDriv
     assert not machine.state.runs
     assert machine.refuse(RetryJob(run=run, job=JobId("a"))) == "unknown_run"
     assert list(frozen) == expected
+
+
+def test_a_tighter_policy_forgets_at_once_and_survives_a_restore(machine: MachineDriver) -> None:
+    runs = [ended(machine) for _ in range(4)]
+    assert pass_time(machine) == []
+    machine.do(SetRetention(runs_max=2, keep_ms=5_000))
+    assert pass_time(machine) == runs[:2]
+    other = MachineDriver()
+    other.machine.restore(machine.machine.freeze())
+    assert other.state.retention == machine.state.retention == Retention(runs_max=2, keep_ms=5_000)
+    machine.wait(5_000)
+    assert not machine.state.runs
+
+
+def test_a_looser_policy_keeps_what_it_finds(machine: MachineDriver) -> None:
+    machine.do(SetRetention(keep_ms=1_000))
+    run = ended(machine)
+    machine.do(SetRetention(keep_ms=100_000))
+    machine.wait(99_000)
+    assert run in machine.state.runs
+    machine.wait(2_000)
+    assert not machine.state.runs
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        SetRetention(runs_max=-1),
+        SetRetention(jobs_max=FINISHED_JOBS_MAX + 1),
+        SetRetention(lease_ms=1_000),
+    ],
+)
+def test_a_policy_out_of_bounds_is_refused_and_changes_nothing(
+    machine: MachineDriver, wrong: SetRetention
+) -> None:
+    assert machine.refuse(wrong) == "invalid"
+    assert machine.state.retention == Retention()

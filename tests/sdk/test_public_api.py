@@ -131,6 +131,8 @@ CLIENT = {
     "idle_s=300, cooldown_s=5, register_s=60, url='', secret='', permanent=False",
     "remove_pool": "name",
     "launch_workers": "pool, count=1",
+    "get_retention": "",
+    "set_retention": "*, runs=None, jobs=None, keep_s=None, files_s=None",
     "why": "job, run_id=None",
     "set_budget": "budget=None, *, agent_run_id=None, jobs=None, depth=None, wall_s=None, cpu_s=None, "
     "units=None, on_limit=None",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+import msgspec
 
 from titan.cli import ask, output
 from titan.cli.options import json_option, masters_option
@@ -29,6 +30,7 @@ from titan.wire.messages import (
 )
 
 if TYPE_CHECKING:
+    from titan.fsm.records.retention import Retention
     from titan.sdk import AsyncClient
     from titan.sdk.transport import Transport
 
@@ -140,6 +142,41 @@ def snapshot(*, target: Path | None, masters: ask.Masters) -> None:
     assert isinstance(taken, SnapshotTaken)
     where = f" to {target}" if target is not None else " at the leader"
     click.echo(f"{taken.name}: {taken.size} bytes{where}")
+
+
+@cluster.command()
+@click.option("--runs", type=click.IntRange(min=0), help="The newest finished runs that are kept.")
+@click.option("--jobs", type=click.IntRange(min=0), help="Jobs of all of them together.")
+@click.option("--for", "keep_s", type=click.FloatRange(min=0), metavar="SECONDS",
+              help="Since the end of a run.")  # fmt: skip
+@click.option("--files-for", "files_s", type=click.FloatRange(min=0), metavar="SECONDS",
+              help="For files that nothing refers to, since their upload.")  # fmt: skip
+@masters_option()
+@json_option()
+def retention(
+    *, runs: int | None, jobs: int | None, keep_s: float | None, files_s: float | None,
+    masters: ask.Masters, as_json: bool,
+) -> None:  # fmt: skip
+    """Show how long what has ended is kept, or change it: what is not named stays as it is.
+
+    \b
+    titan cluster retention --runs 1000 --jobs 100000 --for 86400
+    """
+
+    async def work(client: AsyncClient) -> Retention:
+        if {runs, jobs, keep_s, files_s} == {None}:
+            return await client.get_retention()
+        return await client.set_retention(runs=runs, jobs=jobs, keep_s=keep_s, files_s=files_s)
+
+    policy = ask.run(masters, work)
+    if as_json:
+        output.print_json(msgspec.to_builtins(policy))
+        return
+    click.echo(
+        f"finished runs      the newest {policy.runs_max}, of at most {policy.jobs_max} jobs"
+    )
+    click.echo(f"after their end    {policy.keep_ms / 1000:g} s")
+    click.echo(f"unreferenced files {policy.lease_ms / 1000:g} s")
 
 
 @cluster.command()

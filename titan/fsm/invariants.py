@@ -335,7 +335,7 @@ def _validate_over(state: State, counted: dict[tuple[str, tuple[str, ...]], int]
         due_ms = counted.get((timers.FORGET, ()))
         assert due_ms == state.forget_due_ms, "finished runs are never forgotten"
         assert due_ms, "finished runs are never forgotten"
-        at_most_ms = max(ends[0] + limits.FINISHED_KEEP_MS, state.now_ms + 1)
+        at_most_ms = max(ends[0] + state.retention.keep_ms, state.now_ms + 1)
         assert due_ms <= at_most_ms, f"{state.over} are forgotten too late"
 
 

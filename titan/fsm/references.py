@@ -17,7 +17,6 @@ from titan.fsm import timers
 from titan.fsm.handling import Turn
 from titan.fsm.state import Blob, Job, Run, State
 from titan.ids import Digest
-from titan.limits import BLOB_LEASE_MS
 from titan.spec.manifest import Manifest
 from titan.spec.model import BlobRef
 
@@ -63,7 +62,7 @@ def release(turn: Turn, digests: Iterable[Digest]) -> None:
 def renew(state: State, blob: Blob) -> None:
     """Whoever hears of the blob now has a lease's time to refer to it."""
     if state.version >= _LEASES_SINCE:
-        blob.lease_ms = max(blob.lease_ms, state.now_ms + BLOB_LEASE_MS)
+        blob.lease_ms = max(blob.lease_ms, state.now_ms + state.retention.lease_ms)
         if not state.blob_refs.get(blob.digest):
             look_later(state, blob)
 

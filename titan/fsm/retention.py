@@ -1,7 +1,7 @@
 """Finished runs are forgotten in time, so that the state does not grow for ever.
 
-Kept are the newest `FINISHED_RUNS_MAX` finished runs, with at most `FINISHED_JOBS_MAX` jobs together, for
-`FINISHED_KEEP_MS` after their end. A live run is never forgotten. One timer looks after all of them and
+Kept are the newest finished runs, with at most so many jobs together, for some time after their end, as
+`State.retention` says. A live run is never forgotten. One timer looks after all of them and
 forgets a few at a time. Blobs that no run refers to any more go as `references.py` says.
 A sub-run goes with the run at the top of its family: until then it is not in `over` but in `under`.
 """
@@ -9,6 +9,8 @@ A sub-run goes with the run at the top of its family: until then it is not in `o
 from __future__ import annotations
 
 from itertools import islice
+
+import msgspec
 
 from titan.fsm import (
     artifacts,
@@ -21,16 +23,40 @@ from titan.fsm import (
     signals,
     timers,
 )
+from titan.fsm.commands import SetRetention
 from titan.fsm.events import RunForgotten
-from titan.fsm.handling import Turn
+from titan.fsm.handling import Stamp, Turn, handles
+from titan.fsm.outcomes import Outcome, Rejected
 from titan.fsm.state import Run, State
 from titan.ids import RunId
 from titan.limits import (
+    BLOB_LEASE_MS_MIN,
+    DURATION_MS_MAX,
     FINISHED_JOBS_MAX,
-    FINISHED_KEEP_MS,
-    FINISHED_RUNS_MAX,
+    FINISHED_RUNS_CAP,
     FORGET_JOBS_PER_ENTRY,
 )
+
+_BOUNDS = {
+    "runs_max": (0, FINISHED_RUNS_CAP),
+    "jobs_max": (0, FINISHED_JOBS_MAX),
+    "keep_ms": (0, DURATION_MS_MAX),
+    "lease_ms": (BLOB_LEASE_MS_MIN, DURATION_MS_MAX),
+}
+
+
+@handles(SetRetention)
+def set_retention(state: State, cmd: SetRetention, at: Stamp) -> Outcome:
+    """Change the policy. What it no longer keeps goes by and by, from the next entry on."""
+    changes = {name: getattr(cmd, name) for name in _BOUNDS if getattr(cmd, name) is not None}
+    for name, value in changes.items():
+        least, most = _BOUNDS[name]
+        if not least <= value <= most:
+            return Rejected("invalid", f"retention: {name} is {value}, not in {least}..{most}")
+    turn = Turn(state, at)
+    state.retention = msgspec.structs.replace(state.retention, **changes)
+    _look_again(turn)
+    return turn.done("changed")
 
 
 def run_is_over(turn: Turn, run: Run) -> None:
@@ -147,6 +173,7 @@ def _look_again(turn: Turn) -> None:
 
 def _due_ms(state: State) -> int:
     """When the run that ended first is to be forgotten; 0 when there are too many."""
-    if len(state.over) > FINISHED_RUNS_MAX or state.over_jobs > FINISHED_JOBS_MAX:
+    policy = state.retention
+    if len(state.over) > policy.runs_max or state.over_jobs > policy.jobs_max:
         return 0
-    return state.runs[next(iter(state.over))].ended_ms + FINISHED_KEEP_MS
+    return state.runs[next(iter(state.over))].ended_ms + policy.keep_ms

@@ -25,6 +25,7 @@ from titan.fsm.records.files import ArtifactKey, Checkpoint, LogPack, TailLog
 from titan.fsm.records.locks import Lock
 from titan.fsm.records.pipelines import Kin, PipelineVersion, SavedPipeline
 from titan.fsm.records.pools import Launch, Pool
+from titan.fsm.records.retention import Retention
 from titan.fsm.records.revisions import History
 from titan.fsm.records.schedules import Schedule
 from titan.fsm.records.services import Deployment
@@ -61,6 +62,7 @@ class Header(msgspec.Struct, frozen=True):
     last_token: int = 0
     next_signal: int = 1
     next_log_pack: int = 1
+    retention: Retention = Retention()
 
 
 class JobsBlock(msgspec.Struct, frozen=True, array_like=True):
@@ -200,6 +202,7 @@ def _header(state: State) -> Header:
         last_token=state.last_token,
         next_signal=state.next_signal,
         next_log_pack=state.next_log_pack,
+        retention=state.retention,
     )
 
 

@@ -21,6 +21,7 @@ from titan.fsm.records.gates import Gate
 from titan.fsm.records.locks import Lock
 from titan.fsm.records.pipelines import Kin, SavedPipeline
 from titan.fsm.records.pools import Launch, Pool
+from titan.fsm.records.retention import Retention
 from titan.fsm.records.revisions import History
 from titan.fsm.records.schedules import Schedule
 from titan.fsm.records.services import Deployment, Service
@@ -316,6 +317,7 @@ class State(msgspec.Struct, kw_only=True):
     kin: dict[RunId, Kin] = msgspec.field(default_factory=dict)  # sub-runs to look at (`kin.py`)
     pools: dict[str, Pool] = msgspec.field(default_factory=dict)
     launches: dict[str, Launch] = msgspec.field(default_factory=dict)  # oldest first
+    retention: Retention = Retention()
     forget_due_ms: int = 0  # when `retention.py` looks at them again; 0: never
     services: dict[JobId, Deployment] = msgspec.field(default_factory=dict)  # by name
     timers: list[Timer] = msgspec.field(default_factory=list)  # a heap; stale ones are skipped

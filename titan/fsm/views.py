@@ -33,6 +33,7 @@ from titan.fsm.queries import (
     GetOutputs,
     GetPipeline,
     GetResults,
+    GetRetention,
     GetRun,
     GetSchedule,
     GetService,
@@ -364,5 +365,6 @@ _READERS: Final[dict[type[Query], Callable[[State, Any], Any]]] = {
     ListAgentRuns: list_agent_runs,
     GetAgentRun: get_agent_run,
     GetBudget: get_budget,
+    GetRetention: lambda state, _query: state.retention,
     ListBudgets: list_budgets,
 }

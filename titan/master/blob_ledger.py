@@ -6,7 +6,6 @@ from titan.errors import Conflict
 from titan.fsm.commands import Command, PublishBlob, RenewBlobs
 from titan.fsm.outcomes import Rejected
 from titan.ids import Digest
-from titan.limits import BLOB_LEASE_MS
 from titan.master.reigns import Reigns
 from titan.master.replica import Replica
 from titan.wire.messages import BlobList, BlobMissing, BlobStored, Ok
@@ -35,7 +34,7 @@ class BlobLedger:
         missing = [one for one in message.digests if one not in state.blobs]
         if state.version < _RENEWED_SINCE:
             return BlobList(digests=tuple(missing))
-        soon_ms = state.now_ms + BLOB_LEASE_MS // 2
+        soon_ms = state.now_ms + state.retention.lease_ms // 2
         stale = [
             one
             for one in message.digests

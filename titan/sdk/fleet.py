@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from titan.fsm.commands import RecordLaunch, RemovePool, SetPool, SetWorkerMode
-from titan.fsm.queries import ListPools, ListWorkers, PoolView, WorkerView
+from titan.fsm.commands import RecordLaunch, RemovePool, SetPool, SetRetention, SetWorkerMode
+from titan.fsm.queries import GetRetention, ListPools, ListWorkers, PoolView, WorkerView
+from titan.fsm.records.retention import Retention
 from titan.ids import RunId, WorkerId, new_launch_id
+from titan.limits import DURATION_MS_MAX
 from titan.sched.verdicts import Why
 from titan.sdk.core import Core
 from titan.spec.values import resources as resources_of
@@ -83,7 +85,34 @@ class FleetApi(Core):
         await self._write(RecordLaunch(pool=pool, launches=launches))
         return list(launches)
 
+    async def get_retention(self) -> Retention:
+        """How long what has ended is kept."""
+        return await self._read(GetRetention(), Retention)
+
+    async def set_retention(
+        self,
+        *,
+        runs: int | None = None,
+        jobs: int | None = None,
+        keep_s: float | None = None,
+        files_s: float | None = None,
+    ) -> Retention:
+        """Change how long what has ended is kept; what is not given stays. Answers the whole policy.
+
+        `runs`, `jobs`: of the newest finished runs; `keep_s`: after a run's end; `files_s`: a file that
+        nothing refers to, after its upload. What is no longer kept goes by and by.
+        """
+        order = SetRetention(
+            runs_max=runs, jobs_max=jobs, keep_ms=_ms(keep_s), lease_ms=_ms(files_s)
+        )
+        await self._write(order)
+        return await self.get_retention()
+
     async def why(self, job: str, run_id: str | None = None) -> Why:
         """Why a job does not run, and the smallest change that would start it."""
         answer = await self._ask(ExplainJob(job=job, run=RunId(run_id or "")), JobExplained)
         return msgspec.msgpack.decode(answer.why, type=Why)
+
+
+def _ms(seconds: float | None) -> int | None:
+    return None if seconds is None else int(min(seconds * 1000, DURATION_MS_MAX + 1))

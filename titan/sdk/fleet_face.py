@@ -9,6 +9,7 @@ from titan.sdk.face import Face
 
 if TYPE_CHECKING:
     from titan.fsm.queries import PoolView, WorkerView
+    from titan.fsm.records.retention import Retention
     from titan.sched.verdicts import Why
 
 
@@ -72,6 +73,26 @@ class FleetFace(Face):
     def launch_workers(self, pool: str, count: int = 1) -> list[str]:
         """Start workers of a pool now; answers the ids of the launches."""
         return self._call(self._here().launch_workers(pool, count))
+
+    def get_retention(self) -> Retention:
+        """How long what has ended is kept."""
+        return self._call(self._here().get_retention())
+
+    def set_retention(
+        self,
+        *,
+        runs: int | None = None,
+        jobs: int | None = None,
+        keep_s: float | None = None,
+        files_s: float | None = None,
+    ) -> Retention:
+        """Change how long what has ended is kept; what is not given stays. Answers the whole policy.
+
+        `runs`, `jobs`: of the newest finished runs; `keep_s`: after a run's end; `files_s`: a file that
+        nothing refers to, after its upload. What is no longer kept goes by and by.
+        """
+        work = self._here().set_retention(runs=runs, jobs=jobs, keep_s=keep_s, files_s=files_s)
+        return self._call(work)
 
     def why(self, job: str, run_id: str | None = None) -> Why:
         """Why a job does not run, and the smallest change that would start it."""

@@ -36,6 +36,7 @@ from titan.fsm.commands.cluster import (
     AdvanceTime,
     OpenEpoch,
     RaiseVersion,
+    SetRetention,
 )
 from titan.fsm.commands.effects import (
     CommitEffects,
@@ -171,6 +172,7 @@ __all__ = [
     "SetBudget",
     "SetOutput",
     "SetPool",
+    "SetRetention",
     "SetSchedule",
     "SetServiceHealth",
     "SetWorkerMode",
@@ -233,6 +235,7 @@ AnyClientCommand = (
     | BackfillSchedule
     | SetBudget
     | Spend
+    | SetRetention
 )
 AnyCommand = (
     AnyClientCommand

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from titan.fsm.commands.base import Command
+from typing import ClassVar
+
+from titan.fsm.commands.base import ClientCommand, Command
 
 
 class OpenEpoch(Command, frozen=True, kw_only=True, tag="epoch.open"):
@@ -17,6 +19,17 @@ class RaiseVersion(Command, frozen=True, kw_only=True, tag="cluster.version"):
     """Every master can read the commands of this version: from here on they may be proposed."""
 
     version: int
+
+
+class SetRetention(ClientCommand, frozen=True, kw_only=True, tag="retention.set"):
+    """Change how long what has ended is kept; None leaves it. Handler: `retention.py`."""
+
+    since: ClassVar[int] = 2
+
+    runs_max: int | None = None
+    jobs_max: int | None = None
+    keep_ms: int | None = None
+    lease_ms: int | None = None
 
 
 class AdvanceTime(Command, frozen=True, kw_only=True, tag="time.advance"):

@@ -52,6 +52,7 @@ from titan.fsm.queries.kv import KvGet, KvList, KvView
 from titan.fsm.queries.locks import ClaimView, GetClaim, ListLocks, LockView
 from titan.fsm.queries.pipelines import GetPipeline, ListPipelines, PipelineView
 from titan.fsm.queries.pools import ListPools, PoolView
+from titan.fsm.queries.retention import GetRetention
 from titan.fsm.queries.runs import GetRun, ListRuns, RunView
 from titan.fsm.queries.schedules import FiringView, GetSchedule, ListSchedules, ScheduleView
 from titan.fsm.queries.services import GetService, ListServices, ServiceView
@@ -83,6 +84,7 @@ __all__ = [
     "GetOutputs",
     "GetPipeline",
     "GetResults",
+    "GetRetention",
     "GetRun",
     "GetSchedule",
     "GetService",
@@ -161,6 +163,7 @@ AnyQuery = (
     | GetAgentRun
     | GetBudget
     | ListBudgets
+    | GetRetention
 )
 
 _query_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(AnyQuery)
