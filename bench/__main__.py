@@ -1,4 +1,4 @@
-"""`make bench`, or `python -m bench [--only B1,B4] [--repeat 5] [--quick]`."""
+"""`make bench`, or `python -m bench [--only B1,B4] [--repeat 5] [--quick]`, or `python -m bench soak`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ REPETITIONS = 5
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["soak"]:
+        from bench.titan import soak  # needs Titan itself, which `python -m bench` alone does not
+
+        return soak.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", default="", help="cases by name, with commas between")
     parser.add_argument("--repeat", type=int, default=REPETITIONS)

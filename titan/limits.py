@@ -170,6 +170,7 @@ LOG_SILENT_KNOWN_MAX: Final = 4096  # attempts that had no output, for readers t
 WORKSPACES_FREE_MAX: Final = 64  # untouched folders kept for the next attempts
 WORKSPACE_KEPT_BYTES_MAX: Final = 4 * MIB  # of the bundle in such a folder: 256 MiB in all
 WORKSPACE_WATCHED_MAX: Final = 256  # files looked at after each attempt: a third of a millisecond
+LOGS_KEPT: Final = 50_000  # logs of ended attempts on a worker, by default
 ENVIRONMENTS_MAX: Final = 16  # virtual environments kept by a worker; each may have gigabytes
 IMAGES_REMEMBERED_MAX: Final = 1000  # names of images known to be on a worker
 BUILD_LOG_BYTES_MAX: Final = 256 * KIB  # of a build in the log of each job that waits for it

@@ -43,6 +43,12 @@ def test_a_running_log_is_never_removed(tmp_path: Path) -> None:
     assert list(store.sample(now_ms=1000)) == [(1, 1000)]
 
 
+def test_no_more_logs_than_configured_are_kept(tmp_path: Path) -> None:
+    store = LogStore(tmp_path, bytes_max=1000, files_max=2)
+    paths = [finished(store, number, size=1) for number in (1, 2, 3)]
+    assert [path.exists() for path in paths] == [False, True, True]
+
+
 def test_a_restarted_worker_knows_and_bounds_the_old_logs(tmp_path: Path) -> None:
     store = LogStore(tmp_path, bytes_max=1000)
     paths = [finished(store, n, size=100) for n in (1, 2, 3)]

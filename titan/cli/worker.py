@@ -13,6 +13,7 @@ import click
 
 from titan.cli import output, process
 from titan.cli.isolation import isolation_options
+from titan.cli.keeping import keeping_options
 from titan.cli.options import (
     amounts,
     lifeline_option,
@@ -22,7 +23,7 @@ from titan.cli.options import (
     service_ports_option,
 )
 from titan.config import DEFAULT_LISTEN
-from titan.limits import CHECKPOINT_PERIOD_S, SLOTS_PER_WORKER_MAX
+from titan.limits import CHECKPOINT_PERIOD_S, MIB, SLOTS_PER_WORKER_MAX
 from titan.spec.model import DEFAULT_CAPABILITY
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
               help="Runs .py files of jobs that name none.  [default: Titan's own]",
               type=click.Path(exists=True, dir_okay=False))  # fmt: skip
 @isolation_options()
+@keeping_options()
 @click.option("--check", is_flag=True,
               help="Say what this machine can do for jobs, and exit.")  # fmt: skip
 @click.option("--ephemeral", is_flag=True, help="Leave when it has been idle for long.")
@@ -82,6 +84,10 @@ def worker(
     launched_in: Path | None,
     log_level: str,
     die_with_parent: int,
+    logs_max: int,
+    logs_mb: int,
+    files_mb: int,
+    bundles_mb: int,
     **isolation: Any,
 ) -> None:
     """Start one worker. It dials the masters; nothing dials it.
@@ -115,6 +121,10 @@ def worker(
         ephemeral=ephemeral,
         idle_ms=int(idle_s * 1000),
         launch=launch,
+        logs_max=logs_max,
+        logs_bytes_max=logs_mb * MIB,
+        files_bytes_max=files_mb * MIB,
+        bundles_bytes_max=bundles_mb * MIB,
         **isolation,
     )
     if check:

@@ -17,6 +17,7 @@ from titan.exec.isolation.container import PULL_POLICIES
 from titan.limits import (
     CHECKPOINT_PERIOD_S,
     ENVIRONMENTS_MAX,
+    LOGS_KEPT,
     MIB,
     SERVICE_PORTS_FIRST,
     SERVICE_PORTS_LAST,
@@ -46,6 +47,7 @@ class WorkerConfig:
     kill_grace_ms: int = 5_000  # between TERM and KILL
     orphan_ms: int = 120_000  # an ephemeral, idle worker without a leader leaves after that
     logs_bytes_max: int = 16 * GIB  # logs of ended attempts
+    logs_max: int = LOGS_KEPT  # how many: each costs an inode and a line in memory
     bundles_bytes_max: int = 8 * GIB  # unpacked
     files_bytes_max: int = 16 * GIB  # blobs of artifacts and checkpoints kept for reuse
     checkpoint_s: float = CHECKPOINT_PERIOD_S  # how often a changed checkpoint is published

@@ -1,8 +1,8 @@
 """The jobs' output on disk: one file per attempt, written by the processes themselves.
 
 Owns `logs/<run>/<job>.<attempt>.log` and the time index beside each. A log outlives its attempt; when
-all of them exceed the configured bytes, those of the attempts that ended first are removed. What this
-module does with a running log is look at its size; `log_reader.py` serves the bytes.
+there are more of them, or more bytes, than configured, those of the attempts that ended first are removed.
+What this module does with a running log is look at its size; `log_reader.py` serves the bytes.
 """
 
 from __future__ import annotations
@@ -18,16 +18,13 @@ from typing import Final
 from titan.errors import NotFound
 from titan.exec.blank_logs import BlankLogs
 from titan.ids import AttemptId, JobId, RunId, is_job_id
-from titan.limits import LOG_FOLDERS_KNOWN_MAX, LOG_INLINE_BYTES_MAX, LOG_SILENT_KNOWN_MAX
+from titan.limits import LOG_FOLDERS_KNOWN_MAX, LOG_INLINE_BYTES_MAX, LOG_SILENT_KNOWN_MAX, LOGS_KEPT
 from titan.wire.log_text import SAMPLE, Sample, read_samples
 
 _SUFFIX: Final = ".log"
 _INDEX_SUFFIX: Final = ".idx"
 _BLANKS: Final = ".blank"  # no run is called so
 _RUN_CHARS_MAX: Final = 128
-_FILES_MAX: Final = (
-    50_000  # jobs that print nothing cost an inode and a line in memory all the same
-)
 
 
 @dataclass(slots=True)
@@ -43,9 +40,12 @@ class _Running:
 class LogStore:
     """All logs of a worker."""
 
-    def __init__(self, root: Path, *, bytes_max: int, sample_ms: int = 100) -> None:
+    def __init__(
+        self, root: Path, *, bytes_max: int, files_max: int = LOGS_KEPT, sample_ms: int = 100
+    ) -> None:
         self._root = root
         self._bytes_max = bytes_max
+        self._files_max = files_max
         self._sample_ms = sample_ms
         self._running: dict[AttemptId, _Running] = {}
         self._ended: OrderedDict[str, int] = OrderedDict()  # path → bytes, the longest ended first
@@ -217,7 +217,7 @@ class LogStore:
         self._ended_bytes += size_bytes
 
     def _make_room(self) -> None:
-        while self._ended_bytes > self._bytes_max or len(self._ended) > _FILES_MAX:
+        while self._ended_bytes > self._bytes_max or len(self._ended) > self._files_max:
             name, size_bytes = self._ended.popitem(last=False)
             self._ended_bytes -= size_bytes
             path = Path(name)

@@ -145,7 +145,7 @@ class Worker:
             log.warning("killed %d processes that an earlier life of this worker left", left)
         self._resources = host.detect_resources(config.resources)
         self._outbox = Outbox(data.outbox)
-        self._logs = LogStore(data.logs, bytes_max=config.logs_bytes_max)
+        self._logs = LogStore(data.logs, bytes_max=config.logs_bytes_max, files_max=config.logs_max)
         self._core = WorkerCore(
             slots=config.slots,
             kill_grace_ms=config.kill_grace_ms,

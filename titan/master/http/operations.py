@@ -5,10 +5,17 @@ from __future__ import annotations
 from aiohttp import web
 
 from titan.consensus.api import Raft
+from titan.fsm.state import State
 from titan.master.blobs import BlobKeeper
 from titan.master.lag import LagMeter
 from titan.master.proposer import Proposer
 from titan.master.replica import Replica
+
+
+def rows_by_noun(state: State) -> dict[str, int]:
+    """How many records each table and index of the state has: what grows is found by name."""
+    tables = ((name, getattr(state, name)) for name in State.__struct_fields__)
+    return {name: len(table) for name, table in tables if isinstance(table, dict | list)}
 
 
 class Operations:
@@ -65,5 +72,9 @@ class Operations:
         text = "".join(
             f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}\n{name} {value}\n"
             for name, value in rows.items()
+        )
+        text += "# TYPE titan_state_rows gauge\n" + "".join(
+            f'titan_state_rows{{noun="{noun}"}} {count}\n'
+            for noun, count in rows_by_noun(state).items()
         )
         return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4"})
