@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
+import pytest
 from msgspec.structs import replace
 
 from titan.consensus.api import RaftStatus, Role
@@ -32,7 +33,7 @@ from titan.master.reigns import Reigns
 from titan.master.replica import Replica
 from titan.master.sessions import Session
 from titan.spec.model import JobSpec
-from titan.wire.messages import AttemptEnded, Message, RunAttempt
+from titan.wire.messages import AttemptEnded, Message, Register, RunAttempt
 
 RUN, JOB, WORKER = RunId("r-00000000000000000000"), JobId("a"), WorkerId("w-1")
 
@@ -79,11 +80,23 @@ class Heard(Session):
     def __init__(self, reign: Reign) -> None:
         super().__init__(reign.sessions, cast(Any, None))
         self.said: list[Message] = []
-        self.worker, self.is_open = WORKER, True
+        self.worker, self.is_heard, self.is_open = WORKER, True, True
         reign.sessions._by_worker[WORKER] = self
 
     def tell(self, message: Message) -> None:
         self.said.append(message)
+
+
+class Line:
+    """A connection on which nobody is."""
+
+    is_closed = False
+
+    def close(self, _error: object = None) -> None:
+        self.is_closed = True
+
+    def note(self, _message: Message) -> None:
+        pass
 
 
 async def begin(log: Log, *, epoch: int) -> tuple[Reign, asyncio.Task[None]]:
@@ -163,6 +176,23 @@ async def test_a_result_that_the_log_does_not_take_is_proposed_again(monkeypatch
     await end(task)
 
 
+async def test_what_a_worker_says_counts_from_the_reply_to_its_registration_on() -> None:
+    log = Log()
+    reign, task = await begin(log, epoch=1)
+    session = Session(reign.sessions, cast(Any, None))
+    session.connection = cast(Any, Line())
+    register = Register(
+        worker=WORKER, incarnation=1, name="w", capabilities=(), slots=1, resources={},
+        holds=(), epoch_seen=0, version="",
+    )  # fmt: skip
+    answer = reign.sessions.register(session, register)
+    with pytest.raises(StopIteration):  # this log commits at once: in one step there is a reply
+        answer.send(None)
+    session.on_note(cast(Any, None), AttemptEnded(attempt=AttemptId(7), exit_code=0))
+    assert FinishAttempt(attempt=AttemptId(7), exit_code=0) in log.submitted
+    await end(task)
+
+
 async def test_a_session_that_ended_proposes_nothing_more(monkeypatch: Any) -> None:
     monkeypatch.setattr(sessions, "REPEAT_S", 0.001)
     log = Log()
@@ -170,7 +200,7 @@ async def test_a_session_that_ended_proposes_nothing_more(monkeypatch: Any) -> N
     session = Heard(reign)
     log.failures = [DiskFull()]
     session.on_note(cast(Any, None), AttemptEnded(attempt=AttemptId(1), exit_code=0))
-    session.is_open = False
+    session.is_heard = session.is_open = False
     for _ in range(20):
         await asyncio.sleep(0.001)
     assert [type(command) for command in log.submitted] == [FinishAttempt]

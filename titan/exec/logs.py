@@ -18,7 +18,12 @@ from typing import Final
 from titan.errors import NotFound
 from titan.exec.blank_logs import BlankLogs
 from titan.ids import AttemptId, JobId, RunId, is_job_id
-from titan.limits import LOG_FOLDERS_KNOWN_MAX, LOG_INLINE_BYTES_MAX, LOG_SILENT_KNOWN_MAX, LOGS_KEPT
+from titan.limits import (
+    LOG_FOLDERS_KNOWN_MAX,
+    LOG_INLINE_BYTES_MAX,
+    LOG_SILENT_KNOWN_MAX,
+    LOGS_KEPT,
+)
 from titan.wire.log_text import SAMPLE, Sample, read_samples
 
 _SUFFIX: Final = ".log"

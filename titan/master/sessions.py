@@ -68,7 +68,8 @@ class Session(Refusing):
         self.connection: Connection | None = None
         self.worker = WorkerId("")
         self.incarnation = 0
-        self.is_open = False
+        self.is_heard = False  # what it says counts: its registration is committed
+        self.is_open = False  # it may be given orders: it has been told so
 
     def on_call(self, connection: Connection, message: Message) -> Awaitable[Message] | Message:
         """A worker calls once: to register."""
@@ -87,7 +88,7 @@ class Session(Refusing):
 
     def on_note(self, connection: Connection, message: Message) -> None:
         """Results and heartbeats. What comes before the registration or after a reign is ignored."""
-        if not self.is_open:
+        if not self.is_heard:
             return
         match message:
             case Heartbeat():
@@ -157,7 +158,9 @@ class Sessions:
         todo = reconcile(
             self._state, message.worker, incarnation=message.incarnation, holds=message.holds
         )
-        # The reply is written when this coroutine returns; orders must follow it.
+        # The reply is written when this coroutine returns. Orders must follow it, and what the worker
+        # answers to it may be here before the next turn of the loop: it is said once in a session.
+        session.is_heard = True
         asyncio.get_running_loop().call_soon(self._activate, session, todo.redispatch, message)
         return Registered(
             epoch=self._reign.epoch,
@@ -194,7 +197,7 @@ class Sessions:
                 reason="worker_connected",
                 hint="every worker needs a data directory of its own",
             )
-        old.is_open = False
+        old.is_heard = old.is_open = False
         old.connection.close(ConnectionLost("the worker has connected anew"))
 
     def _activate(self, session: Session, redispatch: Iterable[Attempt], message: Register) -> None:
@@ -273,7 +276,7 @@ class Sessions:
             asyncio.get_running_loop().call_later(REPEAT_S, once_more)
 
         def once_more() -> None:
-            if session.is_open:
+            if session.is_heard:
                 self._insist(session, command, then=then)
 
         if command.since > self._state.version:
@@ -305,7 +308,7 @@ class Sessions:
 
     def on_closed(self, session: Session) -> None:
         """A connection ended."""
-        session.is_open = False
+        session.is_heard = session.is_open = False
         if self._by_worker.get(session.worker) is session:
             del self._by_worker[session.worker]
             self._reign.on_session_down(session.worker)
@@ -340,7 +343,7 @@ class Sessions:
         """The reign is over: let every worker look for the new leader."""
         sessions, self._by_worker = list(self._by_worker.values()), {}
         for session in sessions:
-            session.is_open = False
+            session.is_heard = session.is_open = False
             if session.connection is not None:
                 session.connection.close(NotLeader())
 
