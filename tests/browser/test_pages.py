@@ -278,7 +278,9 @@ async def test_the_main_pages_are_reached_and_used_by_keyboard(
     await press_until(page, "Tab", "imports")
     await page.keyboard.press("Enter")
     await press_until(page, "Tab", "graph")
-    await page.keyboard.press("ArrowLeft")  # round to the last tab: the list
+    await page.keyboard.press("ArrowRight")
+    await page.keyboard.press("ArrowRight")
+    await page.locator("[role=tab][aria-selected=true]").filter(has_text="list").wait_for()
     await press_until(page, "Tab", "mortal")
     await page.keyboard.press("Enter")
     await page.get_by_role("button", name="Replay job").wait_for()
