@@ -146,7 +146,7 @@ async def test_names_values_and_output_are_never_html(cluster: Cluster, page: Pa
     for place in ("/", "/runs", f"/runs/{run}", "/keys", "/events", f"/dags/new?run={run}"):
         await page.goto(base(cluster) + place)
         await expect_text(page, "#main", "onerror=alert(1)" if place != "/events" else run)
-        assert await page.locator("#main img, #main script").count() == 0, place
+        assert not await foreign(page), place
     await page.goto(f"{base(cluster)}/runs/{run}")
     await page.locator(".react-flow__node").click()
     await expect_text(page, ".log .ansi-red", HOSTILE)
@@ -155,7 +155,15 @@ async def test_names_values_and_output_are_never_html(cluster: Cluster, page: Pa
     await page.goto(f"{base(cluster)}/dags/new?run={run}")
     await page.get_by_role("tab", name="Python").click()
     await expect_text(page, ".cm-content", "onerror")
-    assert await page.locator("#main img, #main script").count() == 0
+    assert not await foreign(page)
+
+
+async def foreign(page: Page) -> list[str]:
+    """Elements that no page of ours makes; beside a mark, the editor has an empty image of its own."""
+    found: list[str] = await page.locator(
+        "#main img:not(.cm-widgetBuffer), #main script"
+    ).evaluate_all("found => found.map((each) => each.outerHTML)")
+    return found
 
 
 async def test_a_live_run_grows_by_a_job_from_the_page(cluster: Cluster, page: Page) -> None:
