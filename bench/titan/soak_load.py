@@ -94,12 +94,13 @@ class Load:
             run = await self._client.submit_dag("soak", self._jobs(size))
             self.counts["runs"] += 1
             self.counts["jobs"] += size
-            if self._dice.random() < 0.02:
+            is_cancelled = self._dice.random() < 0.02
+            if is_cancelled:
                 await run.cancel()
             await run.wait(PATIENCE_S)
             if size == 1:
                 self.timings["job"].append((time.perf_counter() - start) * 1e3)
-            if self._dice.random() < 0.05:
+            if self._dice.random() < 0.05 and not is_cancelled:  # what never began has no log
                 await run.logs()
         finally:
             at_once.release()

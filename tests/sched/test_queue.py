@@ -124,7 +124,7 @@ def test_a_queued_job_moves_when_its_demand_changes() -> None:
     assert drain(queue) == [0]
 
 
-def test_heaps_do_not_grow_with_jobs_that_left() -> None:
+def test_lines_do_not_grow_with_jobs_that_left() -> None:
     queue = ReadyQueue()
     queue.add(ready(0), demand=ONE, prefers=NOBODY)
     for seq in range(1, 10_000):
@@ -132,7 +132,18 @@ def test_heaps_do_not_grow_with_jobs_that_left() -> None:
         queue.best()
         queue.discard(seq)
     (lane,) = queue.lanes.values()
-    assert len(lane.entries) < 200
+    assert len(lane.line) < 200
     assert len(queue._race) < 200
     assert drain(queue) == [0]
     assert not queue.lanes
+
+
+def test_jobs_go_in_order_whichever_order_they_came_in() -> None:
+    queue = ReadyQueue()
+    came = [(5, 0), (6, 0), (2, 0), (9, 3), (7, 0), (1, 3), (8, -1), (3, 0), (4, -1), (0, -1)]
+    for seq, priority in came:
+        queue.add(ready(seq, priority=priority), demand=ONE, prefers=NOBODY)
+    queue.discard(3)
+    queue.discard(9)
+    left = [one for one in came if one[0] not in (3, 9)]
+    assert drain(queue) == [seq for seq, _ in sorted(left, key=lambda one: (-one[1], one[0]))]

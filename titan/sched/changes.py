@@ -10,8 +10,9 @@ from titan.ids import AttemptId, WorkerId
 from titan.limits import SLOTS_PER_WORKER_MAX
 from titan.sched import filters, rooms
 from titan.sched.autoscale import AT_MAX, Standing, offered
+from titan.sched.line import Ready
 from titan.sched.need import Need, need_of
-from titan.sched.queue import LaneKey, Ready
+from titan.sched.queue import LaneKey
 from titan.sched.seat import Seat
 from titan.sched.verdicts import Change
 from titan.spec.model import DEFAULT_CAPABILITY

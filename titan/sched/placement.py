@@ -16,7 +16,8 @@ from titan.ids import WorkerId
 from titan.sched import filters
 from titan.sched.durations import prefill_depth
 from titan.sched.fleet import Fleet, Pool
-from titan.sched.queue import Lane, Ready, ReadyQueue
+from titan.sched.line import Ready
+from titan.sched.queue import Lane, ReadyQueue
 from titan.sched.seat import FULL, SATURATED, Seat
 
 

@@ -34,10 +34,11 @@ from titan.limits import INTAKE_PER_PLAN_MAX, REFUSED_REST_MS
 from titan.sched.durations import Durations, is_short, prefill_depth
 from titan.sched.fleet import Fleet
 from titan.sched.intake import Intake
+from titan.sched.line import Ready
 from titan.sched.nearness import nearest, parents_worker
 from titan.sched.need import Need, need_of
 from titan.sched.placement import Placement, pinned_seat
-from titan.sched.queue import Lane, Ready, ReadyQueue
+from titan.sched.queue import Lane, ReadyQueue
 from titan.sched.retraction import Retraction, Retractions
 from titan.sched.seat import Hold, JobKey, Seat
 

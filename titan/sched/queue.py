@@ -1,37 +1,29 @@
 """Ready jobs: one lane per demand and preferred worker, ordered by priority, then by submission.
 
 A lane whose head finds no worker is parked by the planner and costs nothing until room appears; lanes
-that are not parked compete by their heads. Removal is lazy: an entry left in a heap is stale unless
+that are not parked compete by their heads. Removal is lazy: an entry left in a line is stale unless
 the queue still knows it. Order between runs is submission order within a priority, nothing else.
 """
 
 from __future__ import annotations
 
 import heapq
-from typing import Final, NamedTuple
+from typing import Final
 
 from titan.fsm.state import Demand
-from titan.ids import JobId, RunId, WorkerId
+from titan.ids import WorkerId
+from titan.sched.line import Line, Ready
 from titan.sched.need import Need, Shape, need_of
 
 LaneKey = tuple[Demand, WorkerId, int]
 NO_SERVICE: Final = -1  # in place of a port
 
 
-class Ready(NamedTuple):
-    """A ready job. Compares by who goes first: `seq` differs between any two jobs."""
-
-    urgency: int  # the priority, negated
-    seq: int
-    run: RunId
-    job: JobId
-
-
 class Lane:
     """Ready jobs that ask for exactly the same thing, so what one cannot have none can."""
 
     __slots__ = (
-        "entered", "entries", "key", "need", "number", "parked_in", "parked_with", "port", "prefers",
+        "entered", "key", "line", "need", "number", "parked_in", "parked_with", "port", "prefers",
         "size",
     )  # fmt: skip
 
@@ -41,7 +33,7 @@ class Lane:
         self.number = number
         self.prefers: WorkerId = key[1]
         self.port = key[2]  # that services must have; 0 when any will do
-        self.entries: list[Ready] = []  # a heap with stale entries
+        self.line = Line()  # with stale entries
         self.entered: Ready | None = None  # the head it competes with
         self.size = 0  # live entries
         self.parked_in: dict[int, Lane] | None = None  # the waiting room, while parked
@@ -95,10 +87,10 @@ class ReadyQueue:
                 return known[1]
             self.discard(entry.seq)
         lane = self.lanes.get(key) or self._open(key)
-        heapq.heappush(lane.entries, entry)
+        lane.line.add(entry)
         lane.size += 1
         self._where[entry.seq] = (entry, lane)
-        if lane.parked_in is None and lane.entries[0] is entry:
+        if lane.parked_in is None and lane.line.first() is entry:
             self._enter(lane)
         return lane
 
@@ -111,9 +103,8 @@ class ReadyQueue:
         lane.size -= 1
         if lane.size == 0:
             self._close(lane)
-        elif len(lane.entries) > 2 * lane.size + 64:
-            lane.entries = [e for e in lane.entries if self._is_live(e, lane)]
-            heapq.heapify(lane.entries)
+        elif len(lane.line) > 2 * lane.size + 64:
+            lane.line.keep(lambda entry: self._is_live(entry, lane))
 
     def best(self) -> Lane | None:
         """The lane that is not parked with the most urgent head; None when all wait."""
@@ -135,8 +126,7 @@ class ReadyQueue:
 
     def head(self, lane: Lane) -> Ready:
         """The lane's most urgent job."""
-        self._drop_stale(lane)
-        return lane.entries[0]
+        return self._first_live(lane)
 
     def count_ahead_of(self, entry: Ready) -> int:
         """How many queued jobs are more urgent. Looks at the whole queue."""
@@ -176,8 +166,7 @@ class ReadyQueue:
             del self._shapes[shape]
 
     def _enter(self, lane: Lane) -> None:
-        self._drop_stale(lane)
-        head = lane.entries[0]
+        head = self._first_live(lane)
         if head is not lane.entered:
             lane.entered = head
             heapq.heappush(self._race, (head.urgency, head.seq, lane.number, lane))
@@ -192,9 +181,13 @@ class ReadyQueue:
             if lane.parked_in is not None:
                 lane.entered = None
 
-    def _drop_stale(self, lane: Lane) -> None:
-        while not self._is_live(lane.entries[0], lane):
-            heapq.heappop(lane.entries)
+    def _first_live(self, lane: Lane) -> Ready:
+        line = lane.line
+        first = line.first()
+        while not self._is_live(first, lane):
+            line.drop(first)
+            first = line.first()
+        return first
 
     def _is_live(self, entry: Ready, lane: Lane) -> bool:
         known = self._where.get(entry.seq)

@@ -17,8 +17,9 @@ from titan.limits import (
     SERVICE_PORTS_FIRST,
     SERVICE_PORTS_LAST,
 )
+from titan.sched.line import Ready
 from titan.sched.planner import Planner
-from titan.sched.queue import LaneKey, Ready
+from titan.sched.queue import LaneKey
 from titan.sched.verdicts import Change
 
 NEWCOMER = WorkerId("~")  # after every real id, as the newest worker: no tie is won by its name
