@@ -95,6 +95,12 @@ _GAP = (
     Figure(key="gap_max_ms", title="longest gap", unit="ms", digits=0),
 )
 _COUNTS = (1000, 10_000, 100_000)
+_PHASES = ("run", "snapshot", "submit", "cancel", "fan_out")
+_STANDSTILLS = tuple(
+    (f"{kind}_{phase}_{{}}_ms", f"longest {title}: {phase.replace('_', '-')}", "ms", 0)
+    for kind, title in (("lag", "standstill of a loop"), ("busy", "computing without a pause"))
+    for phase in _PHASES
+)
 _SCALE = tuple(
     Figure(key=key.format(count), title=f"{title}, {count:,} jobs", unit=unit, digits=digits)
     for count in _COUNTS
@@ -102,7 +108,9 @@ _SCALE = tuple(
         ("submit_{}_s", "submit", "s", 2),
         ("job_{}_ms", "each job", "ms", 3),
         ("memory_{}_bytes", "memory per ended job per master", "bytes", 0),
-        ("standstill_{}_ms", "longest standstill of a master's loop", "ms", 0),
+        ("leader_{}_us", "processor time of the leader per job", "µs", 0),
+        ("follower_{}_us", "processor time of a follower per job", "µs", 0),
+        *_STANDSTILLS,
         ("restart_{}_s", "restart of a follower", "s", 2),
     )
 )
@@ -203,7 +211,7 @@ CASES = (
     ),
     Case(
         name="B8",
-        work="one run of many jobs `true`; Titan alone",
+        work="runs of many jobs for 200 workers that answer at once; Titan alone",
         target="submit 100,000 ≤ 5 s; each job within 1.3× across sizes; ≤ 700 bytes; ≤ 100 ms; ≤ 3 s",
         figures=_SCALE,
         sizes={"jobs": _COUNTS},

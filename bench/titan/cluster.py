@@ -15,9 +15,10 @@ from titan.errors import TitanError
 from titan.sdk import AsyncClient
 from titan.wire.endpoint import dial
 from titan.wire.handler import Refusing
-from titan.wire.messages import ClusterInfo, GetCluster, Hello
+from titan.wire.messages import ClusterInfo, GetCluster, Hello, SnapshotTaken, TakeSnapshot
 
 LOOK_AGAIN_S = 0.02
+SNAPSHOT_TIMEOUT_S = 120
 
 
 class BenchCluster:
@@ -45,6 +46,10 @@ class BenchCluster:
                         return info.leader
                 await asyncio.sleep(LOOK_AGAIN_S)
 
+    async def take_snapshot(self) -> SnapshotTaken:
+        """The leader writes one now."""
+        return await _take_snapshot(await self.leader())
+
     async def caught_up(self, *, timeout_s: float = 30.0) -> None:
         """Until every master is up and has applied what the leader had when this was asked."""
         wanted: int | None = None
@@ -58,6 +63,16 @@ class BenchCluster:
                 elif all(one.applied_index >= wanted for one in info.masters):
                     return
                 await asyncio.sleep(LOOK_AGAIN_S)
+
+
+async def _take_snapshot(address: str) -> SnapshotTaken:
+    connection = await dial(address, Hello(role="client"), Refusing(), timeout_s=5)
+    try:
+        taken = await connection.call(TakeSnapshot(), timeout_s=SNAPSHOT_TIMEOUT_S)
+    finally:
+        connection.close()
+    assert isinstance(taken, SnapshotTaken)
+    return taken
 
 
 async def _ask(address: str) -> ClusterInfo | None:

@@ -10,12 +10,14 @@ import asyncio
 import contextlib
 import os
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
+from titan.errors import TitanError
 from titan.sdk import AsyncClient, TitanJob
 
 RUNS_AT_ONCE: Final = 8
@@ -67,12 +69,21 @@ class Load:
         await asyncio.shield(self._failure)
 
     async def _guard(self, stream: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await stream()
-        except Exception as error:
-            if not self._failure.done():
-                self._failure.set_exception(error)
-            raise
+        """Errors of the cluster are counted and shown; the load goes on, as users do."""
+        while True:
+            try:
+                await stream()
+            except TitanError as error:
+                self._count(error)
+                await asyncio.sleep(1)
+            except Exception as error:
+                if not self._failure.done():
+                    self._failure.set_exception(error)
+                raise
+
+    def _count(self, error: TitanError) -> None:
+        self.counts[f"errors ({error.code})"] += 1
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
 
     # --- runs -----------------------------------------------------------------------------------
 
@@ -102,6 +113,8 @@ class Load:
                 self.timings["job"].append((time.perf_counter() - start) * 1e3)
             if self._dice.random() < 0.05 and not is_cancelled:  # what never began has no log
                 await run.logs()
+        except TitanError as error:
+            self._count(error)
         finally:
             at_once.release()
 

@@ -40,14 +40,36 @@ class Deed(NamedTuple):
         return f"apply of entry {self.entry} ({listed}) took {self.took_ms:.0f} ms"
 
 
+class Longest:
+    """The longest of some durations: of all, and of the last `RECENT_S` seconds."""
+
+    def __init__(self) -> None:
+        self.total_ms = 0.0
+        self._by_second: deque[float] = deque([0.0] * RECENT_S, maxlen=RECENT_S)
+
+    @property
+    def recent_ms(self) -> float:
+        """Of the last seconds."""
+        return max(self._by_second)
+
+    def note(self, took_ms: float) -> None:
+        """One more."""
+        self.total_ms = max(self.total_ms, took_ms)
+        self._by_second[-1] = max(self._by_second[-1], took_ms)
+
+    def next_second(self) -> None:
+        """A second is over."""
+        self._by_second.append(0.0)
+
+
 class LagMeter(ReplicatedMachine):
     """Stands between consensus and the replica, and looks at the clock."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._deed = Deed("nothing", 0.0, 0, b"")
-        self._by_second: deque[float] = deque([0.0] * RECENT_S, maxlen=RECENT_S)
-        self.total_max_ms = 0.0
+        self._lag = Longest()
+        self._busy = Longest()  # the part of it in which this thread computed: the rest was waiting
         self.apply_max_ms = 0.0
         self.freeze_max_ms = 0.0
         self.apply_cpu_max_ms = 0.0  # tells a long apply from a machine that was busy elsewhere
@@ -56,13 +78,15 @@ class LagMeter(ReplicatedMachine):
     @property
     def recent_max_ms(self) -> float:
         """The longest standstill of the last `RECENT_S` seconds."""
-        return max(self._by_second)
+        return self._lag.recent_ms
 
     def rows(self) -> dict[str, float]:
         """The gauges."""
         return {
             "titan_loop_lag_recent_max_ms": round(self.recent_max_ms, 1),
-            "titan_loop_lag_max_ms": round(self.total_max_ms, 1),
+            "titan_loop_lag_max_ms": round(self._lag.total_ms, 1),
+            "titan_loop_busy_recent_max_ms": round(self._busy.recent_ms, 1),
+            "titan_loop_busy_max_ms": round(self._busy.total_ms, 1),
             "titan_apply_max_ms": round(self.apply_max_ms, 1),
             "titan_apply_cpu_max_ms": round(self.apply_cpu_max_ms, 1),
             "titan_freeze_max_ms": round(self.freeze_max_ms, 1),
@@ -74,17 +98,19 @@ class LagMeter(ReplicatedMachine):
         loop = asyncio.get_running_loop()
         second = loop.time()
         while True:
-            before = loop.time()
+            before, cpu_before = loop.time(), time.thread_time()
             await asyncio.sleep(PERIOD_S)
             now = loop.time()
             if now - second >= 1:
                 second = now
-                self._by_second.append(0.0)
-            self._note(max(0.0, (now - before - PERIOD_S) * 1000))
+                self._lag.next_second()
+                self._busy.next_second()
+            lag_ms = max(0.0, (now - before - PERIOD_S) * 1000)
+            self._busy.note(min(lag_ms, (time.thread_time() - cpu_before) * 1000))
+            self._note(lag_ms)
 
     def _note(self, lag_ms: float) -> None:
-        self._by_second[-1] = max(self._by_second[-1], lag_ms)
-        self.total_max_ms = max(self.total_max_ms, lag_ms)
+        self._lag.note(lag_ms)
         deed, self._deed = self._deed, Deed("nothing", 0.0, 0, b"")
         if lag_ms > WARN_MS:
             busy = f"; the longest {deed}" if deed.took_ms > lag_ms / 4 else ""
