@@ -112,6 +112,7 @@ _SCALE = tuple(
         ("follower_{}_us", "processor time of a follower per job", "µs", 0),
         *_STANDSTILLS,
         ("restart_{}_s", "restart of a follower", "s", 2),
+        ("restart_cpu_{}_s", "processor time of that", "s", 2),
     )
 )
 _HOPS: Mapping[str, Any] = {"figures": _HOP, "sizes": {"hops": 300}, "quick": {"hops": 100}}

@@ -256,6 +256,7 @@ RETRACTION_TIMEOUT_MS: Final = 1000  # no answer by then means that the attempt 
 SEGMENT_PREALLOCATE_BYTES: Final = 8 * MIB  # grown in steps, so that small clusters stay small
 APPEND_BATCH_ENTRIES: Final = 4096  # per message; a laggard is served in pieces, never all at once
 PEER_WINDOW_BYTES: Final = 4 * MIB  # unacknowledged log or snapshot bytes on the way to one peer
+APPLY_ROUND_S: Final = 0.02  # of applying a backlog at a stretch: peers are answered in between
 SNAPSHOT_BLOCK_BYTES: Final = 4 * MIB  # one checksummed block of a snapshot file
 SNAPSHOT_CHUNK_BYTES: Final = 256 * KIB  # one piece of a snapshot on its way to a laggard
 SNAPSHOT_GENERATIONS: Final = 2  # the newest may turn out damaged

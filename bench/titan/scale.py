@@ -98,15 +98,18 @@ async def answering(addresses: tuple[str, ...]) -> AsyncIterator[None]:
         await process.wait()
 
 
-async def _restart_s(cluster: BenchCluster) -> float:
-    """A follower is killed and started again: until it has applied what the leader has."""
+async def _restart(cluster: BenchCluster) -> tuple[float, float]:
+    """A follower is killed and started again: seconds until it has applied what the leader has, and
+    processor seconds that it needed for that."""
     leader = await cluster.leader()
     other = next(one for one in cluster.local.masters if one.address != leader)
     other.kill()
     start = time.perf_counter()
     other.start()
-    await cluster.caught_up()
-    return time.perf_counter() - start
+    await cluster.caught_up(timeout_s=PATIENCE_S)
+    took_s = time.perf_counter() - start
+    used = psutil.Process(other.pid).cpu_times()
+    return took_s, used.user + used.system
 
 
 def _cpu_s(cluster: BenchCluster, leader: str) -> tuple[float, float]:
@@ -128,13 +131,15 @@ class Measure:
         self.figures: dict[str, float] = {}
 
     async def all(self) -> None:
-        """Run, snapshot, cancel and retry, fan out, restart."""
+        """Run, restart, snapshot, cancel and retry, fan out."""
         await self._run()
+        took_s, cpu_s = await _restart(self._cluster)
+        self._note("restart_{}_s", took_s)
+        self._note("restart_cpu_{}_s", cpu_s)
         async with self._standstills.during("snapshot"):
             await self._cluster.take_snapshot()
         await self._cancel_and_retry()
         await self._fan_out()
-        self._note("restart_{}_s", await _restart_s(self._cluster))
         for (kind, phase), longest_ms in self._standstills.longest_ms.items():
             self._note(f"{kind}_{phase}_{{}}_ms", longest_ms)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,17 +53,17 @@ class NoPeers:
         pass
 
 
-def config(*members: str) -> RaftConfig:
-    return RaftConfig(address="A", members=members, data_dir=Path("/d"), member_id="m")
+def config(*members: str, **settings: Any) -> RaftConfig:
+    return RaftConfig(address="A", members=members, data_dir=Path("/d"), member_id="m", **settings)
 
 
 class Shell:
-    def __init__(self, *members: str) -> None:
+    def __init__(self, *members: str, **settings: Any) -> None:
         self.disk, self.machine, self.wire = SimDisk(), Machine(), NoPeers()
         self.ends: list[Fatal] = []
         self.seen: list[RaftStatus] = []
         self.node = RaftNode(
-            config=config(*members), machine=self.machine, transport=self.wire, disk=self.disk,
+            config=config(*members, **settings), machine=self.machine, transport=self.wire, disk=self.disk,
             on_fatal=self.ends.append,
         )  # fmt: skip
         self.node.on_status(self.seen.append)
@@ -91,6 +93,39 @@ async def test_proposals_of_one_loop_turn_share_one_sync(single: Shell) -> None:
     before = single.node.syncs
     await asyncio.gather(*(single.node.propose(b"k=1") for _ in range(500)))
     assert single.node.syncs == before + 1
+
+
+async def test_a_backlog_is_applied_in_slices_and_others_have_their_turn_in_between(
+    single: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "APPLY_ROUND_S", 0.0)
+    answers = asyncio.gather(*(single.node.propose(b"k%d=1" % i) for i in range(20)))
+    applied = {len(single.machine.history)}
+    while not answers.done():
+        await asyncio.sleep(0)
+        applied.add(len(single.machine.history))
+    assert len(applied) > 20, "entries were applied without a pause"
+    assert await answers == [index for index, _ in single.machine.history[-20:]]
+
+
+async def test_a_snapshot_is_due_when_the_log_outgrows_half_of_the_last_one() -> None:
+    shell = Shell("A", snapshot_log_bytes_min=2_000)
+    installer, journal = shell.node._replica.installer, shell.node._replica._journal
+    await shell.node.open()
+    await shell.ready()
+    begun = []
+    for number in range(1, 201):
+        value = b"x" * 200
+        await shell.node.propose(b"k%d=%s" % (number, value))
+        async with asyncio.timeout(5):
+            while journal.bytes_in_view > installer.log_bytes_max:
+                await asyncio.sleep(0.001)
+        if shell.node.counters["snapshot begun"] > len(begun):
+            begun.append(number)
+    assert journal.bytes_in_view <= installer.log_bytes_max < 30_000
+    gaps = [after - before for before, after in itertools.pairwise(begun)]
+    assert gaps[0] <= 10 < gaps[-1], f"a growing state was written again after {gaps} entries"
+    await shell.node.close()
 
 
 async def test_listeners_hear_of_every_change_of_role(single: Shell) -> None:

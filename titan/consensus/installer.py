@@ -37,9 +37,11 @@ class Installer:
         self._files = files
         self._snapshotter = snapshotter
         self._incoming: Place | None = None
+        self.log_bytes_max = 0  # a snapshot is due when the log is larger
 
     def recover(self, place: Place | None) -> None:
         """At the start: the state of the newest snapshot, and a log that fits it. Raises `Fatal`."""
+        self._weigh()
         if place is not None:
             self._restore(place)
             self._journal.align(previous=place.previous, last=place.last)
@@ -85,10 +87,27 @@ class Installer:
         self._snapshotter.begin(Place(previous, last, self._members.at(last[1])))
 
     def trim(self, index: int) -> None:
-        """Let go of covered entries; a few stay for laggards unless they are large."""
-        is_large = self._journal.bytes_in_view > self._config.snapshot_log_bytes
-        kept_from = self._journal.last_index - (0 if is_large else self._config.keep_entries)
+        """Let go of covered entries; a few stay for laggards, as long as they are small."""
+        self._weigh()
+        kept_from = max(
+            self._journal.last_index - self._config.keep_entries,
+            self._journal.last_within(self.log_bytes_max // 4),
+        )
         self._journal.trim(before=min(index, kept_from))
+
+    def _weigh(self) -> None:
+        """Half as much log as the newest snapshot has bytes, within bounds.
+
+        Applying a byte of the log again takes longer than loading a byte of a snapshot
+        (docs/scaling.md), so a restart is quick when the log is short; and yet a large state is not
+        written again for every few entries.
+        """
+        newest = self._files.newest_index()
+        half = self._files.size(newest) // 2 if newest else 0
+        config = self._config
+        self.log_bytes_max = min(
+            config.snapshot_log_bytes, max(half, config.snapshot_log_bytes_min)
+        )
 
     def newest(self) -> Path | None:
         """The file of the newest snapshot."""

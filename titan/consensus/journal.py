@@ -283,6 +283,15 @@ class Journal:
         """Show nothing below `before`, which a durable snapshot covers."""
         self.deleteEntriesTo(before - self._entries[0][1])
 
+    def last_within(self, bytes_max: int) -> int:
+        """The index from which on the last entries have at most so many bytes together."""
+        size = 0
+        for command, index, _term in reversed(self._entries):
+            size += len(command)
+            if size > bytes_max:
+                return index + 1
+        return self.first_index
+
     def batch(self, *, start: int, bytes_max: int) -> list[Entry]:
         """Entries from index `start` on: at least one when there is one, up to the bounds."""
         at = start - self._entries[0][1]

@@ -182,6 +182,7 @@ class Core:
         self.log = journal
         self._nodes: dict[str, _Peer] = {}
         self.connected_peers: list[str] = []  # that there is a way to, sorted
+        self.is_behind = False  # committed entries wait for the next tick to be applied
         module = _private_copy()
         module.__dict__.update(
             monotonicTime=clock,
@@ -202,13 +203,29 @@ class Core:
 
     def _replace_private_methods(self) -> None:
         so, hooks = self._so, self._hooks
-        # The library would unpickle commands here.
-        so._SyncObj__doApplyCommand = lambda command: hooks.apply(self.applied_index + 1, command)
+        # The library would unpickle commands here, and apply a whole backlog without a pause.
+        so._SyncObj__applyLogEntries = self._apply_committed
         # The library copies, encodes and pushes the whole backlog here, without any bound.
         so._SyncObj__sendAppendEntries = self.replicate
         # The library swallows every failure here and goes on with half a state.
         so._SyncObj__loadDumpFile = lambda clearJournal: hooks.install()  # noqa: ARG005, N803
         so._SyncObj__deleteEntriesTo = hooks.trim
+
+    def _apply_committed(self) -> bool:
+        """Apply what is committed, for a bounded time; `is_behind` when that was not all."""
+        due = self._clock() + limits.APPLY_ROUND_S
+        self.is_behind = False
+        while self.applied_index < self.commit_index:
+            index = self.applied_index + 1
+            entries = self._so._SyncObj__getEntries(index, 1)
+            if not entries:
+                break
+            self._hooks.apply(index, entries[0][0])
+            self.applied_index = index
+            if self._clock() >= due:
+                self.is_behind = index < self.commit_index
+                break
+        return False  # nothing has to be sent for it
 
     def _node(self, peer: str) -> _Peer:
         node = self._nodes.get(peer)

@@ -227,8 +227,8 @@ class Replica:
     @property
     def wants_round(self) -> bool:
         """Whether something waits that the round just finished could not do."""
-        if self._journal.is_dirty or not self.core.is_leader:
-            return self._journal.is_dirty
+        if self._journal.is_dirty or self.core.is_behind or not self.core.is_leader:
+            return self._journal.is_dirty or self.core.is_behind
         return self._leading.wants_round
 
     def next_due(self) -> float:
@@ -260,7 +260,7 @@ class Replica:
 
     def _settle(self) -> None:
         self._leading.settle()
-        if self._journal.bytes_in_view > self.config.snapshot_log_bytes:
+        if self._journal.bytes_in_view > self.installer.log_bytes_max:
             self.core.request_compaction()
 
     # --- the library calls back ------------------------------------------------------------

@@ -98,6 +98,14 @@ class SnapshotFiles:
         """The index of the newest file, 0 without one."""
         return max(self.indexes(), default=0)
 
+    def size(self, index: int) -> int:
+        """The bytes of a complete file."""
+        file = self._disk.open(self.path(index))
+        try:
+            return file.size()
+        finally:
+            file.close()
+
     def check(self, path: Path) -> Place:
         """Read a file to its end. Raises `DamagedSnapshot` unless every byte is as written."""
         place: Place | None = None
