@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import time
@@ -182,6 +183,38 @@ async def test_a_master_that_lacks_a_blob_does_not_fetch_it_for_another(tmp_path
     keeper.fetch = nobody  # type: ignore[method-assign]
     with pytest.raises(NotFound, match="does not hold"):
         await keeper.get(GetBlob(digest=DIGEST), nobody, may_fetch=False)
+
+
+class Leaves:
+    """A reader that goes away after the first piece."""
+
+    async def send(self, piece: bytes) -> None:
+        raise ConnectionLost
+
+
+def open_below(folder: Path) -> list[str]:
+    found = []
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the one that lists them
+            found.append(os.readlink(each))
+    return [name for name in found if name.startswith(str(folder))]
+
+
+async def test_a_file_is_closed_at_once_when_its_reader_leaves_in_the_middle(
+    tmp_path: Path,
+) -> None:
+    """Not when the collector comes by: a master that leads for long hardly ever lets it."""
+    nobody = cast(Any, None)
+    store = BlobStore(tmp_path / "blobs")
+    keeper = BlobKeeper(store, Replica(), nobody, address="m:1", publish=nobody)
+    await keeper.uploads.receive(DIGEST, len(DATA), pieces(DATA))
+    gone: ConnectionLost | None = None
+    try:
+        await keeper.get(GetBlob(digest=DIGEST), cast(Any, Leaves()), may_fetch=False)
+    except ConnectionLost as error:
+        gone = error  # as a task keeps its exception, and with it the frames of all who read
+    assert gone is not None
+    assert open_below(tmp_path) == []
 
 
 class Elsewhere:

@@ -13,7 +13,7 @@ import logging
 import os
 import struct
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -100,7 +100,7 @@ class BlobStore:
 
     async def read(
         self, digest: Digest, *, offset: int = 0, length: int = 0
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Checked bytes from `offset`, `length` of them or all, in chunks.
 
         Raises `NotFound`, and `BlobDamaged` in front of the first byte that is not as it was stored.

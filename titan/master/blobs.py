@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 
 from titan.errors import NotFound, TitanError, Unavailable
 from titan.fsm.events import AnyEvent, BlobForgotten, BlobPublished, StateReplaced
@@ -121,24 +122,29 @@ class BlobKeeper:
 
         Never for another master (`may_fetch`): two that lack it would wait for each other for ever.
         """
-        pieces = self.stream(message.digest, message.offset, message.length, may_fetch=may_fetch)
-        async for piece in pieces:
-            await channel.send(piece)
+        asked = self.stream(message.digest, message.offset, message.length, may_fetch=may_fetch)
+        async with aclosing(asked) as pieces:
+            async for piece in pieces:
+                await channel.send(piece)
         return Ok()
 
     async def stream(
         self, digest: Digest, offset: int = 0, length: int = 0, *, may_fetch: bool = True
-    ) -> AsyncIterator[bytes]:
-        """Checked bytes of a blob from `offset`, `length` of them or all. See `get`."""
+    ) -> AsyncGenerator[bytes, None]:
+        """Checked bytes of a blob from `offset`, `length` of them or all. See `get`.
+
+        Whoever may stop early closes it (`aclosing`): a file is open meanwhile.
+        """
         end = offset + length
         for again in range(_REFETCHES_MAX + 1):
             if may_fetch and not self.store.has(digest):
                 await self.fetch(digest)
             left = end - offset if length else 0
             try:
-                async for piece in self.store.read(digest, offset=offset, length=left):
-                    yield piece
-                    offset += len(piece)
+                async with aclosing(self.store.read(digest, offset=offset, length=left)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                        offset += len(piece)
             except BlobDamaged:
                 self._want(digest)
                 if not may_fetch or again == _REFETCHES_MAX:

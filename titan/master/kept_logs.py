@@ -11,7 +11,8 @@ import hashlib
 import io
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Final
 
 from titan.errors import NotFound, TitanError
@@ -61,8 +62,9 @@ class KeptLogs:
             found = await self._find(message.run, attempt)
             if found is None:
                 return None
-            async for piece in self._read(*found, message):
-                await _send(channel, excerpt.feed(piece))
+            async with aclosing(self._read(*found, message)) as pieces:
+                async for piece in pieces:
+                    await _send(channel, excerpt.feed(piece))
         await _send(channel, excerpt.close())
         return LogEnd(attempt=attempt, size=excerpt.size)
 
@@ -98,18 +100,19 @@ class KeptLogs:
 
     async def _read(
         self, digest: Digest, entry: PackedLog, message: ReadLog
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         samples = read_samples(entry.samples)
         start, end = _span(message, samples, size=entry.size, ended_ms=entry.ended_ms)
         unpacker, at = Unpacker(entry), 0
         if not entry.stored:
             return
-        async for stored in self._blobs.stream(digest, entry.offset, entry.stored):
-            for piece in unpacker.feed(stored):
-                yield piece[max(0, start - at) : max(0, end - at)]
-                at += len(piece)
-            if at >= end:
-                return
+        async with aclosing(self._blobs.stream(digest, entry.offset, entry.stored)) as packed:
+            async for stored in packed:
+                for piece in unpacker.feed(stored):
+                    yield piece[max(0, start - at) : max(0, end - at)]
+                    at += len(piece)
+                if at >= end:
+                    return
 
 
 def _span(
