@@ -28,7 +28,7 @@ EVERY_S: Final = 30.0
 WORKERS: Final = 2
 # So short that everything kept reaches its plateau within ten minutes, as the sessions of clients do.
 RETENTION: Final = {"runs": 1000, "jobs": 10_000, "keep_s": 240, "files_s": 300}
-KEEPING: Final = ("--keep-logs", "2000", "--keep-logs-mb", "64", "--keep-files-mb", "32")
+KEEPING: Final = ("--keep-logs", "2000", "--keep-logs-mb", "64", "--keep-files-mb", "4")
 
 
 def main(arguments: list[str]) -> int:

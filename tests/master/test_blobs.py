@@ -196,7 +196,7 @@ def open_below(folder: Path) -> list[str]:
     found = []
     for each in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # the one that lists them
-            found.append(os.readlink(each))
+            found.append(str(each.readlink()))
     return [name for name in found if name.startswith(str(folder))]
 
 
