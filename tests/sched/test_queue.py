@@ -132,7 +132,7 @@ def test_lines_do_not_grow_with_jobs_that_left() -> None:
         queue.best()
         queue.discard(seq)
     (lane,) = queue.lanes.values()
-    assert len(lane.line) < 200
+    assert lane.line.length < 200
     assert len(queue._race) < 200
     assert drain(queue) == [0]
     assert not queue.lanes

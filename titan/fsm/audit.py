@@ -34,6 +34,7 @@ from titan.fsm.commands import (
     SendSignal,
     SetBudget,
     SetPool,
+    SetRetention,
     SetWorkerMode,
     StopService,
     SubmitRun,
@@ -143,6 +144,16 @@ def _many(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
+def _retention(cmd: SetRetention) -> str:
+    fields = (
+        ("runs", cmd.runs_max),
+        ("jobs", cmd.jobs_max),
+        ("for ms", cmd.keep_ms),
+        ("files for ms", cmd.lease_ms),
+    )
+    return ", ".join(f"{name} {value}" for name, value in fields if value is not None)
+
+
 def _submitted(cmd: SubmitRun, _: Any) -> About:
     more = "more than " if cmd.parts else ""
     return "run", cmd.run, f"{cmd.name}: {more}{_many(len(cmd.jobs), 'job')}"
@@ -215,6 +226,7 @@ _TELLERS: Final[dict[type[Command], _Teller]] = {
     SavePipeline: lambda cmd, value: ("pipeline", cmd.name, f"version {value}"),
     DeletePipeline: lambda cmd, value: ("pipeline", cmd.name, _many(int(value or 0), "version")),
     SetBudget: lambda cmd, _: ("budget", cmd.budget, ""),
+    SetRetention: lambda cmd, _: ("cluster", "retention", _retention(cmd)),
     plans.SetSchedule: _set_schedule,
     plans.DeleteSchedule: lambda cmd, _: ("schedule", cmd.name, ""),
     plans.PauseSchedule: _pause,

@@ -26,22 +26,22 @@ class Ready(NamedTuple):
 class Line:
     """Entries, live and stale: who holds it knows which are which."""
 
-    __slots__ = ("_late", "_queue")
+    __slots__ = ("_late", "_queue", "length")
 
     def __init__(self) -> None:
         self._queue: deque[Ready] = deque()  # ascending
         self._late: list[Ready] = []  # a heap
+        self.length = 0
 
-    def __len__(self) -> int:
-        return len(self._queue) + len(self._late)
-
-    def add(self, entry: Ready) -> None:
-        """Let an entry stand in line."""
-        queue = self._queue
+    def add(self, entry: Ready) -> bool:
+        """Let an entry stand in line; whether it is the first."""
+        self.length += 1
+        queue, late = self._queue, self._late
         if not queue or queue[-1] < entry:
             queue.append(entry)
-        else:
-            heapq.heappush(self._late, entry)
+            return queue[0] is entry and (not late or entry < late[0])
+        heapq.heappush(late, entry)
+        return late[0] is entry and entry < queue[0]
 
     def first(self) -> Ready:
         """The most urgent entry. Raises `IndexError` when there is none."""
@@ -53,6 +53,7 @@ class Line:
 
     def drop(self, entry: Ready) -> None:
         """Remove the first entry, which is this one."""
+        self.length -= 1
         if self._queue and self._queue[0] is entry:
             self._queue.popleft()
         else:
@@ -63,3 +64,4 @@ class Line:
         self._queue = deque(filter(is_wanted, self._queue))
         self._late = list(filter(is_wanted, self._late))
         heapq.heapify(self._late)
+        self.length = len(self._queue) + len(self._late)

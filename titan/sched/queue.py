@@ -87,10 +87,10 @@ class ReadyQueue:
                 return known[1]
             self.discard(entry.seq)
         lane = self.lanes.get(key) or self._open(key)
-        lane.line.add(entry)
+        is_first = lane.line.add(entry)
         lane.size += 1
         self._where[entry.seq] = (entry, lane)
-        if lane.parked_in is None and lane.line.first() is entry:
+        if lane.parked_in is None and is_first:
             self._enter(lane)
         return lane
 
@@ -103,7 +103,7 @@ class ReadyQueue:
         lane.size -= 1
         if lane.size == 0:
             self._close(lane)
-        elif len(lane.line) > 2 * lane.size + 64:
+        elif lane.line.length > 2 * lane.size + 64:
             lane.line.keep(lambda entry: self._is_live(entry, lane))
 
     def best(self) -> Lane | None:
