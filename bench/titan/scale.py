@@ -85,9 +85,9 @@ class Standstills:
 
 
 @contextlib.asynccontextmanager
-async def answering(addresses: tuple[str, ...]) -> AsyncIterator[None]:
+async def answering(addresses: tuple[str, ...], *, count: int = WORKERS) -> AsyncIterator[None]:
     """The workers, in a process of their own."""
-    arguments = [",".join(addresses), str(WORKERS), str(SLOTS)]
+    arguments = [",".join(addresses), str(count), str(SLOTS)]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.titan.answering", *arguments, stdin=subprocess.PIPE
     )
