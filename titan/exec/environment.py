@@ -87,22 +87,24 @@ def of_attempt(
     checkpoint: Path,
 ) -> dict[bytes, bytes]:
     """The environment of one attempt. Raises `CannotStart` for names no environment can hold."""
+    declared = {**order.env, **order.spec.env}
     own = {
-        "TITAN_RUN_ID": order.run,
-        "TITAN_JOB_ID": order.spec.id,
-        "TITAN_ATTEMPT": str(order.attempt),
-        "TITAN_ATTEMPT_NUMBER": str(order.number),
-        "TITAN_FENCE": str(order.fence),
-        "TITAN_MASTERS": masters,
-        OUTPUT_FILE_NAME: str(output),
-        CHECKPOINT_DIR_NAME: str(checkpoint),
+        b"TITAN_RUN_ID": os.fsencode(order.run),
+        b"TITAN_JOB_ID": os.fsencode(order.spec.id),
+        b"TITAN_ATTEMPT": b"%d" % order.attempt,
+        b"TITAN_ATTEMPT_NUMBER": b"%d" % order.number,
+        b"TITAN_FENCE": b"%d" % order.fence,
+        b"TITAN_MASTERS": os.fsencode(masters),
+        os.fsencode(OUTPUT_FILE_NAME): os.fsencode(output),
+        os.fsencode(CHECKPOINT_DIR_NAME): os.fsencode(checkpoint),
     }
     if order.port:
-        own["TITAN_PORT"] = str(order.port)
-    merged = {"TMPDIR": str(tmp), **order.env, **order.spec.env, **own}
+        own[b"TITAN_PORT"] = b"%d" % order.port
+    if not declared:
+        return {**base.encoded, b"TMPDIR": os.fsencode(tmp), **own}
     for name in _OF_THE_WORKER:
-        merged.pop(name, None)
-    return {**base.encoded, **_encoded(merged)}
+        declared.pop(name, None)
+    return {**base.encoded, b"TMPDIR": os.fsencode(tmp), **_encoded(declared), **own}
 
 
 def _encoded(variables: Mapping[str, str]) -> dict[bytes, bytes]:

@@ -55,9 +55,8 @@ class LogStore:
         self._running: dict[AttemptId, _Running] = {}
         self._ended: OrderedDict[str, int] = OrderedDict()  # path → bytes, the longest ended first
         self._ended_bytes = 0
-        self._folders: OrderedDict[Path, None] = (
-            OrderedDict()
-        )  # there are; the last used at the end
+        # Those that there are; the last used at the end.
+        self._folders: OrderedDict[RunId, Path] = OrderedDict()
         self._silent: OrderedDict[tuple[RunId, JobId], AttemptId] = OrderedDict()  # have no file
         root.mkdir(parents=True, exist_ok=True)
         self._blanks = BlankLogs(root / _BLANKS)
@@ -71,7 +70,7 @@ class LogStore:
         """
         path = at or self._path(run, job, attempt)
         if at is None:
-            self._make_folder(path.parent)
+            self._make_folder(run)
             self._blanks.take(path)
         self._running[attempt] = _Running(run, job, path, is_elsewhere=at is not None)
         return path
@@ -167,19 +166,21 @@ class LogStore:
         return self._root / run
 
     def _path(self, run: RunId, job: JobId, attempt: AttemptId) -> Path:
-        return Path(f"{self._folder(run)}/{_checked_job(job)}.{attempt}{_SUFFIX}")
+        folder = self._folders.get(run) or self._folder(run)
+        return Path(f"{folder}/{_checked_job(job)}.{attempt}{_SUFFIX}")
 
-    def _make_folder(self, folder: Path) -> None:
-        if folder in self._folders:
-            self._folders.move_to_end(folder)
+    def _make_folder(self, run: RunId) -> None:
+        if run in self._folders:
+            self._folders.move_to_end(run)
             return
+        folder = self._folder(run)
         folder.mkdir(exist_ok=True)
-        self._folders[folder] = None
+        self._folders[run] = folder
         if len(self._folders) > LOG_FOLDERS_KNOWN_MAX:
-            oldest, _ = self._folders.popitem(last=False)
-            if all(running.at.parent != oldest for running in self._running.values()):
+            oldest, folder = self._folders.popitem(last=False)
+            if all(running.run != oldest for running in self._running.values()):
                 with contextlib.suppress(OSError):  # it has logs
-                    oldest.rmdir()
+                    folder.rmdir()
 
     def _note_silent(self, attempt: AttemptId, running: _Running) -> None:
         self._silent[running.run, running.job] = attempt
@@ -191,7 +192,7 @@ class LogStore:
         if not size_bytes:
             return False
         path = self._path(running.run, running.job, attempt)
-        self._make_folder(path.parent)
+        self._make_folder(running.run)
         try:
             running.at.rename(path)
         except FileNotFoundError:
@@ -208,7 +209,7 @@ class LogStore:
         if size_bytes != running.size_bytes:
             running.size_bytes = size_bytes
             path = self._path(running.run, running.job, attempt)
-            self._make_folder(path.parent)
+            self._make_folder(running.run)
             with _index(path).open("ab", buffering=0) as file:
                 file.write(SAMPLE.pack(now_ms, size_bytes))
 
@@ -230,7 +231,7 @@ class LogStore:
                 each.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # another attempt of the run still has its log there
                 path.parent.rmdir()
-                self._folders.pop(path.parent, None)
+                self._folders.pop(RunId(path.parent.name), None)
 
     def _load(self) -> None:
         """Take over the logs of earlier lives, the ones written last being the last to go."""
