@@ -59,6 +59,17 @@ def test_a_restarted_worker_knows_and_bounds_the_old_logs(tmp_path: Path) -> Non
     assert again.find(RUN, JOB, AttemptId(0)) == (2, paths[1])
 
 
+def test_a_job_that_prints_once_has_a_time_index_only_if_it_lives_on(tmp_path: Path) -> None:
+    store = LogStore(tmp_path, bytes_max=1000)
+    for attempt, ended_ms in ((1, 1500), (2, 2500)):
+        path = store.begin(RUN, JOB, AttemptId(attempt))
+        path.write_bytes(b"x" * 10)
+        for now_ms in range(1000, ended_ms, 100):
+            list(store.sample(now_ms=now_ms))
+        store.end(AttemptId(attempt), now_ms=ended_ms, size_bytes=10)
+        assert [tuple(one) for one in store.samples(path)] == ([(1000, 10)] if attempt == 2 else [])
+
+
 def test_the_time_index_says_how_long_the_log_was(tmp_path: Path) -> None:
     store = LogStore(tmp_path, bytes_max=1000, sample_ms=100)
     path = store.begin(RUN, JOB, AttemptId(1))

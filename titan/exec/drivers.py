@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import time
 from collections.abc import Mapping
 from functools import lru_cache
@@ -115,9 +116,12 @@ def _bash() -> bytes:
 
 def inside(folder: Path, name: str) -> Path:
     """The file `name` of `folder`; refuses whatever leads out of it."""
-    if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
+    parts = Path(name).parts
+    if "\0" in name or name.startswith("/") or ".." in parts:
         raise CannotStart(f"{name!r} is not a path inside the bundle")
     path = folder / name
+    if _is_plain_file(folder, parts):
+        return path
     if not path.resolve().is_relative_to(folder.resolve()):
         raise CannotStart(f"{name!r} leads out of the bundle")
     if not path.exists():
@@ -125,6 +129,20 @@ def inside(folder: Path, name: str) -> Path:
     if not path.is_file():
         raise CannotStart(f"{name!r} is not a file")
     return path
+
+
+def _is_plain_file(folder: Path, parts: tuple[str, ...]) -> bool:
+    """Whether it is a file and no link is on the way to it, so that it can lead nowhere else."""
+    at, mode = str(folder), 0
+    try:
+        for part in parts:
+            at = f"{at}/{part}"
+            mode = os.lstat(at).st_mode
+            if stat.S_ISLNK(mode):
+                return False
+    except OSError:
+        return False
+    return stat.S_ISREG(mode)
 
 
 def _contents(folder: Path) -> str:

@@ -11,7 +11,7 @@ import contextlib
 import os
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,9 @@ _SUFFIX: Final = ".log"
 _INDEX_SUFFIX: Final = ".idx"
 _BLANKS: Final = ".blank"  # no run is called so
 _RUN_CHARS_MAX: Final = 128
+_INDEX_AFTER_MS: Final = (
+    1_000  # a single line is written when it is so old: most jobs need no index
+)
 
 
 @dataclass(slots=True)
@@ -40,6 +43,8 @@ class _Running:
     is_elsewhere: bool  # and moved to its place at the end: that is no place of its own
     size_bytes: int = 0
     sampled_ms: int = 0
+    unwritten: list[tuple[int, int]] = field(default_factory=list)  # samples for the index
+    has_index: bool = False
 
 
 class LogStore:
@@ -92,7 +97,7 @@ class LogStore:
         if is_silent:
             self._note_silent(attempt, running)
             return None
-        if running.sampled_ms:  # an index of one line at the end of a short job tells nothing
+        if running.size_bytes:  # an index of one line, at the end, tells nothing: no file for that
             self._sample(attempt, running, now_ms=now_ms)
         self._keep(running.at, size_bytes=size_bytes)
         self._make_room()
@@ -208,10 +213,19 @@ class LogStore:
             return  # not opened yet
         if size_bytes != running.size_bytes:
             running.size_bytes = size_bytes
-            path = self._path(running.run, running.job, attempt)
-            self._make_folder(running.run)
-            with _index(path).open("ab", buffering=0) as file:
-                file.write(SAMPLE.pack(now_ms, size_bytes))
+            running.unwritten.append((now_ms, size_bytes))
+        if running.unwritten:
+            is_alone = len(running.unwritten) == 1 and not running.has_index
+            if not is_alone or now_ms - running.unwritten[0][0] >= _INDEX_AFTER_MS:
+                self._write_index(attempt, running)
+
+    def _write_index(self, attempt: AttemptId, running: _Running) -> None:
+        path = self._path(running.run, running.job, attempt)
+        self._make_folder(running.run)
+        with _index(path).open("ab", buffering=0) as file:
+            file.write(b"".join(SAMPLE.pack(*sample) for sample in running.unwritten))
+        running.unwritten.clear()
+        running.has_index = True
 
     def _keep(self, path: Path, *, size_bytes: int | None = None) -> None:
         if size_bytes is None:
