@@ -43,8 +43,8 @@ async def test_the_log_of_a_job_that_printed_nothing_becomes_another_ones(store:
     path = begun(store, 1)
     inode = path.stat().st_ino
     assert ended(store, 1) is None
-    assert not path.exists()
     again = begun(store, 2)
+    assert not path.exists()
     assert again.name == "j2.2.log"
     assert again.stat().st_ino == inode
     request = ReadLog(run=RUN, job=JobId("j1"), attempt=AttemptId(0), follow=True)
@@ -91,13 +91,16 @@ def test_a_log_that_was_printed_to_stays(store: LogStore) -> None:
     assert path.read_text() == "hello"
 
 
-def test_what_a_killed_worker_left_blank_is_removed(tmp_path: Path, store: LogStore) -> None:
+async def test_a_log_that_may_be_reused_is_an_empty_log_to_the_next_life(
+    tmp_path: Path, store: LogStore
+) -> None:
     begun(store, 1)
     ended(store, 1)
-    assert list((tmp_path / ".blank").iterdir())
-    LogStore(tmp_path, bytes_max=1000)
-    assert [path.name for path in tmp_path.iterdir()] == [".blank"]
-    assert not list((tmp_path / ".blank").iterdir())
+    request = ReadLog(run=RUN, job=JobId("j1"), attempt=AttemptId(1))
+    for each in (store, LogStore(tmp_path, bytes_max=1000)):
+        assert await serve_log(request, Nowhere(), logs=each) == LogEnd(
+            attempt=AttemptId(1), size=0
+        )
 
 
 def test_folders_of_runs_that_printed_nothing_do_not_pile_up(

@@ -7,7 +7,6 @@ has it open any more, neither what a job may have left behind nor a reader.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import stat
@@ -20,33 +19,27 @@ _MODE_MAX: Final = 0o640  # as the warden makes them: a job may have opened its 
 
 
 class BlankLogs:
-    """The files under one folder, which is emptied first."""
+    """Where such files are. Each keeps the name of its old attempt until another takes it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._free: list[str] = []
-        self._put = 0
-        folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.iterdir():
-            left.unlink()
+    def __init__(self) -> None:
+        self._free: list[Path] = []
 
-    def take(self, path: Path) -> None:
-        """Let one of them become `path`, if there is one."""
-        if self._free:
-            with contextlib.suppress(OSError):  # then its process makes the file
-                os.rename(self._free.pop(), path)  # noqa: PTH104 - speed
+    def take(self, path: Path) -> Path | None:
+        """Let one of them become `path`; what it was, None when there is none."""
+        if not self._free:
+            return None
+        old = self._free.pop()
+        try:
+            os.rename(old, path)  # noqa: PTH104 - speed
+        except OSError:
+            return None  # its process makes the file
+        return old
 
     def put(self, path: Path) -> bool:
-        """Take the log of an ended attempt; whether it was fit to be reused."""
+        """Take the log of an ended attempt; whether it is fit to be reused."""
         if len(self._free) >= LOG_BLANKS_MAX or not _is_blank(path):
             return False
-        self._put += 1
-        place = f"{self._folder}/{self._put}"
-        try:
-            os.rename(path, place)  # noqa: PTH104 - speed
-        except OSError:
-            return False
-        self._free.append(place)
+        self._free.append(path)
         return True
 
 

@@ -28,7 +28,6 @@ from titan.wire.log_text import SAMPLE, Sample, read_samples
 
 _SUFFIX: Final = ".log"
 _INDEX_SUFFIX: Final = ".idx"
-_BLANKS: Final = ".blank"  # no run is called so
 _RUN_CHARS_MAX: Final = 128
 _INDEX_AFTER_MS: Final = (
     1_000  # a single line is written when it is so old: most jobs need no index
@@ -62,9 +61,9 @@ class LogStore:
         self._ended_bytes = 0
         # Those that there are; the last used at the end.
         self._folders: OrderedDict[RunId, Path] = OrderedDict()
-        self._silent: OrderedDict[tuple[RunId, JobId], AttemptId] = OrderedDict()  # have no file
+        self._silent: OrderedDict[tuple[RunId, JobId], AttemptId] = OrderedDict()  # had no output
         root.mkdir(parents=True, exist_ok=True)
-        self._blanks = BlankLogs(root / _BLANKS)
+        self._blanks = BlankLogs()
         self._load()
 
     def begin(self, run: RunId, job: JobId, attempt: AttemptId, *, at: Path | None = None) -> Path:
@@ -76,7 +75,8 @@ class LogStore:
         path = at or self._path(run, job, attempt)
         if at is None:
             self._make_folder(run)
-            self._blanks.take(path)
+            if (old := self._blanks.take(path)) is not None:
+                self._leave(old.parent)
         self._running[attempt] = _Running(run, job, path, is_elsewhere=at is not None)
         return path
 
@@ -184,8 +184,13 @@ class LogStore:
         if len(self._folders) > LOG_FOLDERS_KNOWN_MAX:
             oldest, folder = self._folders.popitem(last=False)
             if all(running.run != oldest for running in self._running.values()):
-                with contextlib.suppress(OSError):  # it has logs
-                    folder.rmdir()
+                self._leave(folder)
+
+    def _leave(self, folder: Path) -> None:
+        """Remove the folder of a run unless it is in use or has logs."""
+        if folder.name not in self._folders:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
     def _note_silent(self, attempt: AttemptId, running: _Running) -> None:
         self._silent[running.run, running.job] = attempt
@@ -256,9 +261,7 @@ class LogStore:
         for _written, path in sorted(found):
             self._keep(path)
         for place in self._root.iterdir():
-            if place.name != _BLANKS:
-                with contextlib.suppress(OSError):  # it has logs
-                    place.rmdir()
+            self._leave(place)
         self._make_room()
 
 
