@@ -22,7 +22,7 @@ from titan.fsm.commands import (
 )
 from titan.fsm.queries import JobView, KvGet, KvView, ListWorkers, RunView
 from titan.ids import JobId, RunId
-from titan.master import key_history, watchers
+from titan.master import key_history, watchers, watches
 from titan.master.replica import Replica
 from titan.master.watches import Watches
 from titan.spec.model import JobSpec
@@ -107,6 +107,21 @@ async def test_a_run_that_is_over_is_told_once(log: Log) -> None:
     await log.watches.run(WatchRun(run=RUN, jobs=False), pieces)  # type: ignore[arg-type]
     assert run_in(await pieces.next()).state == "CANCELLED"
     assert pieces.queue.empty()
+
+
+async def test_the_end_of_a_run_is_told_at_once(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watches, "PUSH_INTERVAL_S", 60)
+    log(SubmitRun(run=RUN, name="n", jobs=(JobSpec(id=JobId("a"), argv=(b"true",)),)))
+    pieces = Pieces()
+    watching = asyncio.create_task(log.watches.run(WatchRun(run=RUN), pieces))
+    await pieces.next()
+    log(AddJobs(run=RUN, jobs=(JobSpec(id=JobId("b"), argv=(b"true",)),)))
+    await pieces.next()  # the next one would have to wait
+    log(CancelRun(run=RUN))
+    last = await pieces.next()
+    assert isinstance(last, RunUpdate)
+    assert msgspec.msgpack.decode(last.run, type=RunView).over
+    await watching
 
 
 async def test_an_unknown_run_is_not_found(log: Log) -> None:

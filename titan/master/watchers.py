@@ -23,19 +23,28 @@ class Watcher:
 
     def __init__(self) -> None:
         self.changed: dict[str, None] = {}
-        self.is_over = False
+        self.over = asyncio.Event()
         self.wake = asyncio.Event()
 
     def touch(self, ident: str, *, over: bool = False) -> None:
         """This has changed."""
         self.changed[ident] = None
-        self.is_over = self.is_over or over
+        if over:
+            self.over.set()
         self.wake.set()
 
     def touch_all(self, idents: Iterable[str]) -> None:
         """All of these have changed."""
         self.changed.update(dict.fromkeys(idents))
         self.wake.set()
+
+    async def rest(self, seconds: float) -> None:
+        """So long nothing is to be told, unless it is that all is over."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.over.wait()
+        except TimeoutError:
+            pass
 
     async def next_changes(self, *, is_deaf: Callable[[], bool]) -> list[str]:
         """What has changed, once something has. Raises `Unavailable` when this master is deaf."""

@@ -96,8 +96,8 @@ class Watches:
             changed = await watcher.next_changes(is_deaf=self._admission.is_deaf)
             jobs = [JobId(one) for one in changed if one] if message.jobs else []
             over = await self._send_jobs(message.run, jobs, channel)
-            if not over and not watcher.is_over:
-                await asyncio.sleep(PUSH_INTERVAL_S)
+            if not over:
+                await watcher.rest(PUSH_INTERVAL_S)
 
     async def _send_all(self, message: WatchRun, channel: Stream) -> bool:
         if not message.jobs:

@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import msgspec
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+_ENDED: Final = ("COMPLETED", "FAILED", "DEAD", "CANCELLED", "SKIPPED")
 
 
 class CallFailed(UserError):
@@ -108,10 +111,14 @@ class CallsApi(RunsApi):
             return Digest("")
         if here := bundle_here(root):
             return Digest(here)
-        bundle = await asyncio.to_thread(packed, root, os.getpid())
+        place = (root, os.getpid())
+        if (known := self._travelled.get(place)) is not None:
+            return known
+        bundle = await asyncio.to_thread(packed, *place)
         if bundle.digest not in self._stored:
             await self._put_bundle(bundle)
             self._stored.add(bundle.digest)
+        self._travelled[place] = bundle.digest
         return bundle.digest
 
     async def _store_blobs(self, blobs: Mapping[Digest, bytes]) -> None:
@@ -167,8 +174,9 @@ class CallsApi(RunsApi):
 
     async def _moments(self, run: str) -> AsyncGenerator[bool]:
         """When to look: whenever something has ended. What is told may be read from who told it."""
-        async for _ in self.watch_run(run, jobs=False):
-            yield True
+        async for change in self.watch_run(run, jobs=False):
+            if any(state in change.run.jobs for state in _ENDED):
+                yield True
         yield False
 
     async def _collect(

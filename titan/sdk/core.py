@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator, Coroutine, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from titan.errors import NotLeader, ProtocolError
 from titan.fsm.commands import Command, encode_command
 from titan.fsm.queries.base import Query
-from titan.ids import AttemptId
+from titan.ids import AttemptId, Digest
 from titan.limits import CLIENT_DEADLINE_S
 from titan.sdk import given
 from titan.sdk.context import attempt_id
@@ -60,6 +61,7 @@ class Core:
             first_masters(masters), client_id=self._session.client, deadline_s=deadline_s
         )
         self._stored: set[str] = set()  # bundles that this client has seen in the cluster
+        self._travelled: dict[tuple[Path, int], Digest] = {}  # them, by folder and packing process
         self._side_tasks: set[asyncio.Task[None]] = set()
 
     @property

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from titan.errors import Conflict, InvalidSpec
 from titan.fsm.commands import AddJobs, CancelJob, CancelRun, RetryJob, StageJobs, SubmitRun
@@ -35,6 +35,7 @@ from titan.spec.model import Input, JobSpec, Scalar
 from titan.spec.problems import Problems
 
 Parameter = str | int | float | bool | None
+_QUICK_JOBS_MAX: Final = 32
 
 
 class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
@@ -60,7 +61,7 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
         limit = budget_of(budget)
         listed = list(jobs)
         with ExitStack() as files:
-            packed = await asyncio.to_thread(pack, listed)
+            packed = pack(listed) if _is_quick(listed) else await asyncio.to_thread(pack, listed)
             if packed.bundle is not None:
                 files.enter_context(packed.bundle)
             specs = checked(name, packed.specs)
@@ -220,6 +221,13 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
         """Run a job that has ended again, with the descendants that ended because of it."""
         found = await self.get_job(job_id, run)
         await self._write(RetryJob(run=found.run, job=found.id))
+
+
+def _is_quick(listed: list[TitanJob]) -> bool:
+    """Whether packing the jobs takes less than going to a thread: few, and without files."""
+    if len(listed) > _QUICK_JOBS_MAX:
+        return False
+    return all(job.source is None and job.script_content is None for job in listed)
 
 
 def checked(

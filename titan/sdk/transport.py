@@ -199,6 +199,9 @@ class Transport:
             await self._connection.wait_closed()
 
     async def _connected(self, left_s: float) -> Connection:
+        known = self._connection
+        if known is not None and not known.is_closed and not self._is_closed:
+            return known  # the common case, without a deadline of its own
         try:
             async with asyncio.timeout(left_s), self._dialling:
                 if self._is_closed:

@@ -29,6 +29,7 @@ from titan.limits import (
     SEND_BUFFER_BYTES_MAX,
 )
 from titan.wire.channel import Channel
+from titan.wire.deadlines import Deadlines
 from titan.wire.faults import decode_error, encode_error
 from titan.wire.framing import Frame, FrameDecoder, Kind, encode_frame
 from titan.wire.handler import Handler
@@ -54,6 +55,7 @@ class Connection(asyncio.Protocol):
         self._handler: Handler | None = None
         self._next_id = 1 if is_dialler else 2
         self._calls: dict[int, asyncio.Future[Message]] = {}
+        self._deadlines = Deadlines(self._loop, refusal=self._too_late)
         self._opened: dict[int, Channel] = {}  # ours
         self._serving: dict[int, tuple[Channel, asyncio.Task[None]]] = {}  # theirs
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,12 +77,20 @@ class Connection(asyncio.Protocol):
 
     async def call(self, message: Message, *, timeout_s: float | None) -> Message:
         """Ask and wait for the one reply. Raises the other side's error, `TimedOut`, `ConnectionLost`."""
-        reply = self.ask(message)
+        ident = self._draw_id()
+        self.send_frame(Kind.CALL, ident, encode(message))
+        reply: asyncio.Future[Message] = self._loop.create_future()
+        self._calls[ident] = reply
+        if timeout_s is not None:
+            self._deadlines.set(reply, timeout_s=timeout_s)
         try:
-            async with asyncio.timeout(timeout_s):
-                return await reply
-        except TimeoutError:
-            raise TimedOut(f"no answer from {self.remote} in {timeout_s} s") from None
+            return await reply
+        finally:
+            self._deadlines.forget(reply)
+            self._calls.pop(ident, None)
+
+    def _too_late(self, timeout_s: float) -> TimedOut:
+        return TimedOut(f"no answer from {self.remote} in {timeout_s:g} s")
 
     def ask(self, message: Message) -> asyncio.Future[Message]:
         """The reply as a future without a deadline: it fails when the connection does, which a peer's
@@ -163,6 +173,7 @@ class Connection(asyncio.Protocol):
         if not self.greeting.done():
             self.greeting.set_exception(error)
             self.greeting.exception()
+        self._deadlines.close()
         for reply in tuple(self._calls.values()):
             if not reply.done():
                 reply.set_exception(error)

@@ -73,8 +73,17 @@ class FrameDecoder:
 
     def feed(self, data: bytes) -> list[Frame]:
         """Add what arrived; give the frames that are now whole. Raises `ProtocolError` for a lie."""
-        buffer = self._buffer
-        buffer += data
+        if not self._buffer:
+            frames, at = self._frames_in(data)
+            self._buffer += data[at:]
+            return frames
+        self._buffer += data
+        frames, at = self._frames_in(self._buffer)
+        del self._buffer[:at]
+        return frames
+
+    def _frames_in(self, buffer: bytes | bytearray) -> tuple[list[Frame], int]:
+        """The whole frames that the bytes begin with, and where they end."""
         frames: list[Frame] = []
         at = 0
         while len(buffer) - at >= _HEAD.size:
@@ -85,8 +94,7 @@ class FrameDecoder:
                 break
             frames.append(Frame(_KINDS[kind], ident, bytes(buffer[at + _HEAD.size : end])))
             at = end
-        del buffer[:at]
-        return frames
+        return frames, at
 
     def _check(self, length: int, kind: int) -> None:
         if length == _HTTP:
