@@ -86,6 +86,7 @@ FINISHED_KEEP_MS: Final = 2_592_000_000  # a run is forgotten 30 days after its 
 FORGET_JOBS_PER_ENTRY: Final = 2000  # jobs forgotten at a time, or one run when it has more
 WORKERS_MAX: Final = 20_000
 LIST_PAGE_MAX: Final = 1000  # rows in one answer; `after` asks for the next page
+RESULTS_WATCHED_MAX: Final = 8  # results told with a run's updates; who wants more asks for them
 
 EDITS_PER_MUTATION_MAX: Final = 1000  # of one change of a run: checking them takes 20 ms
 GRAPH_SEARCH_STEPS_MAX: Final = 250_000  # jobs and edges seen by one search for a cycle: 100 ms

@@ -20,7 +20,7 @@ from titan.fsm.commands import (
     SubmitRun,
     encode_entry,
 )
-from titan.fsm.queries import JobView, KvGet, KvView, ListWorkers, RunView
+from titan.fsm.queries import JobView, KvGet, KvView, ListWorkers, ResultView, RunView
 from titan.ids import JobId, RunId
 from titan.master import key_history, watchers, watches
 from titan.master.replica import Replica
@@ -113,7 +113,7 @@ async def test_the_end_of_a_run_is_told_at_once(log: Log, monkeypatch: pytest.Mo
     monkeypatch.setattr(watches, "PUSH_INTERVAL_S", 60)
     log(SubmitRun(run=RUN, name="n", jobs=(JobSpec(id=JobId("a"), argv=(b"true",)),)))
     pieces = Pieces()
-    watching = asyncio.create_task(log.watches.run(WatchRun(run=RUN), pieces))
+    watching = asyncio.create_task(log.watches.run(WatchRun(run=RUN), pieces))  # type: ignore[arg-type]
     await pieces.next()
     log(AddJobs(run=RUN, jobs=(JobSpec(id=JobId("b"), argv=(b"true",)),)))
     await pieces.next()  # the next one would have to wait
@@ -122,6 +122,19 @@ async def test_the_end_of_a_run_is_told_at_once(log: Log, monkeypatch: pytest.Mo
     assert isinstance(last, RunUpdate)
     assert msgspec.msgpack.decode(last.run, type=RunView).over
     await watching
+
+
+async def test_the_results_of_a_few_jobs_come_with_the_news(log: Log) -> None:
+    job = JobSpec(id=JobId("a"), argv=(b"true",))
+    log(SubmitRun(run=RUN, name="n", jobs=(job, JobSpec(id=JobId("b"), argv=(b"true",)))))
+    log(CancelRun(run=RUN))
+    pieces = Pieces()
+    asked = (JobId("b"),)
+    await log.watches.run(WatchRun(run=RUN, jobs=False, results=asked), pieces)  # type: ignore[arg-type]
+    last = await pieces.next()
+    assert isinstance(last, RunUpdate)
+    told = msgspec.msgpack.decode(last.results, type=list[ResultView])
+    assert [(one.id, one.state, one.over) for one in told] == [("b", "CANCELLED", True)]
 
 
 async def test_an_unknown_run_is_not_found(log: Log) -> None:

@@ -21,10 +21,10 @@ from titan.fsm.events import (
     RunSubmitted,
     StateReplaced,
 )
-from titan.fsm.queries import GetJob, GetRun
+from titan.fsm.queries import GetJob, GetResults, GetRun
 from titan.fsm.views import read
 from titan.ids import JobId, RunId
-from titan.limits import LIST_PAGE_MAX
+from titan.limits import LIST_PAGE_MAX, RESULTS_WATCHED_MAX
 from titan.master.follows import Follows
 from titan.master.key_watches import KeyWatches
 from titan.master.replica import Replica
@@ -95,25 +95,36 @@ class Watches:
         while not over:
             changed = await watcher.next_changes(is_deaf=self._admission.is_deaf)
             jobs = [JobId(one) for one in changed if one] if message.jobs else []
-            over = await self._send_jobs(message.run, jobs, channel)
+            over = await self._send_jobs(message, jobs, channel)
             if not over:
                 await watcher.rest(PUSH_INTERVAL_S)
 
     async def _send_all(self, message: WatchRun, channel: Stream) -> bool:
         if not message.jobs:
-            return await self._send_jobs(message.run, [], channel)
+            return await self._send_jobs(message, [], channel)
         jobs = list(self._replica.state.runs[message.run].jobs)
-        return await self._send_jobs(message.run, jobs, channel)
+        return await self._send_jobs(message, jobs, channel)
 
-    async def _send_jobs(self, run: RunId, jobs: list[JobId], channel: Stream) -> bool:
+    async def _send_jobs(self, message: WatchRun, jobs: list[JobId], channel: Stream) -> bool:
         """Send pages of jobs, the run with each; whether the run was over in the last one."""
-        over = False
+        run, over = message.run, False
         for at in range(0, max(1, len(jobs)), LIST_PAGE_MAX):
             state = self._replica.state
             view = read(state, GetRun(run=run))
             page = [read(state, GetJob(run=run, job=job)) for job in jobs[at : at + LIST_PAGE_MAX]]
-            update = RunUpdate(index=state.index, run=_encode(view), jobs=_encode(page))
+            update = RunUpdate(
+                index=state.index,
+                run=_encode(view),
+                jobs=_encode(page),
+                results=self._results(message),
+            )
             over = view.over
             await channel.send(encode(update))
             await asyncio.sleep(0)  # a large run has many pages, and others are waiting too
         return over
+
+    def _results(self, message: WatchRun) -> bytes:
+        if not message.results:
+            return b""
+        few = message.results[:RESULTS_WATCHED_MAX]
+        return _encode(read(self._replica.state, GetResults(run=message.run, jobs=few)))

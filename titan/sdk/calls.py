@@ -17,7 +17,7 @@ from titan.errors import ConnectionLost, TimedOut, UserError
 from titan.fsm.queries import GetResults, ResultView
 from titan.fsm.submission import addition
 from titan.ids import Digest, JobId, RunId
-from titan.limits import CALL_UPLOADS_AT_ONCE, LIST_PAGE_MAX
+from titan.limits import CALL_UPLOADS_AT_ONCE, LIST_PAGE_MAX, RESULTS_WATCHED_MAX
 from titan.sdk.context import attempt_id
 from titan.sdk.functions import Task
 from titan.sdk.graphs import Pipeline, call_graph
@@ -162,9 +162,14 @@ class CallsApi(RunsApi):
         wanted = {_job_id(job): job for job in jobs}
         found: dict[str, Any] = {}
         try:
-            async with asyncio.timeout(timeout), aclosing(self._moments(run)) as moments:
-                async for stale in moments:
-                    await self._collect(run, wanted, found, stale=stale)
+            moments = self._moments(run, wanted)
+            async with asyncio.timeout(timeout), aclosing(moments):
+                async for told, stale in moments:
+                    for view in told:
+                        if view.over and view.id in wanted:
+                            found[view.id] = _value(view, wanted.pop(view.id))
+                    if wanted and (not told or told[-1].over):
+                        await self._collect(run, wanted, found, stale=stale)
                     if not wanted:
                         return found
         except TimeoutError:
@@ -172,12 +177,18 @@ class CallsApi(RunsApi):
             raise TimedOut(f"{some} has no result after {timeout} s; the run goes on") from None
         raise TimedOut(f"run {run} has ended, and {next(iter(wanted))} of it has not")
 
-    async def _moments(self, run: str) -> AsyncGenerator[bool]:
-        """When to look: whenever something has ended. What is told may be read from who told it."""
-        async for change in self.watch_run(run, jobs=False):
-            if any(state in change.run.jobs for state in _ENDED):
-                yield True
-        yield False
+    async def _moments(
+        self, run: str, wanted: Iterable[str]
+    ) -> AsyncGenerator[tuple[list[ResultView], bool]]:
+        """When to look: whenever something has ended. What is told may be read from who told it; of a
+        few jobs it comes with the news."""
+        few = tuple(map(JobId, wanted))
+        results = few if len(few) <= RESULTS_WATCHED_MAX else ()
+        async with aclosing(self._watch_run(run, jobs=False, results=results)) as updates:
+            async for change, told in updates:
+                if any(state in change.run.jobs for state in _ENDED):
+                    yield told, True
+        yield [], False
 
     async def _collect(
         self, run: str, wanted: dict[str, Any], found: dict[str, Any], *, stale: bool

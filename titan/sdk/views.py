@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import NamedTuple
 
 import msgspec
 
 from titan.errors import TimedOut
-from titan.fsm.queries import GetJob, GetRun, JobView, ListJobs, ListRuns, RunView
+from titan.fsm.queries import (
+    GetJob,
+    GetRun,
+    JobView,
+    ListJobs,
+    ListRuns,
+    ResultView,
+    RunView,
+)
 from titan.ids import JobId, RunId, is_run_id, strip_v1_prefix
 from titan.limits import LIST_PAGE_MAX
 from titan.sdk.core import Core
@@ -75,9 +84,17 @@ class ViewsApi(Core):
 
     async def watch_run(self, run: object, *, jobs: bool = True) -> AsyncIterator[RunChange]:
         """The run and its jobs now, then every change until the run has ended; through failovers."""
+        async with aclosing(self._watch_run(run, jobs=jobs)) as updates:
+            async for change, _ in updates:
+                yield change
+
+    async def _watch_run(
+        self, run: object, *, jobs: bool, results: tuple[JobId, ...] = ()
+    ) -> AsyncGenerator[tuple[RunChange, list[ResultView]], None]:
+        """The same, with how these few jobs stand as far as the master tells."""
         told: dict[JobId, JobView] = {}
-        last: RunView | None = None
-        request = WatchRun(run=RunId(str(run)), jobs=jobs)
+        last: tuple[RunView, bytes] | None = None
+        request = WatchRun(run=RunId(str(run)), jobs=jobs, results=results)
         async for piece in self._transport.stream(lambda: request):
             update = decode(piece) if isinstance(piece, bytes) else None
             if not isinstance(update, RunUpdate):
@@ -86,9 +103,9 @@ class ViewsApi(Core):
             listed = msgspec.msgpack.decode(update.jobs, type=list[JobView]) if update.jobs else []
             fresh = tuple(job for job in listed if told.get(job.id) != job)
             told.update((job.id, job) for job in fresh)
-            if fresh or view != last:
-                last = view
-                yield RunChange(view, fresh)
+            if fresh or (view, update.results) != last:
+                last = view, update.results
+                yield RunChange(view, fresh), _decode_results(update.results)
 
     async def wait(self, run: object, timeout: float | None = None) -> str:
         """Wait until every job of the run has ended; answers the run's state.
@@ -103,3 +120,7 @@ class ViewsApi(Core):
                 return (await self.get_run(run)).state
         except TimeoutError:
             raise TimedOut(f"run {run} has not ended after {timeout} s; it goes on") from None
+
+
+def _decode_results(data: bytes) -> list[ResultView]:
+    return msgspec.msgpack.decode(data, type=list[ResultView]) if data else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from titan.ids import AttemptId, RunId
+from titan.ids import AttemptId, JobId, RunId
 from titan.wire.messages.base import Message
 
 
@@ -68,6 +68,7 @@ class WatchRun(Message, frozen=True, kw_only=True, tag="watch.run"):
 
     run: RunId
     jobs: bool = True  # also tell which jobs changed
+    results: tuple[JobId, ...] = ()  # of these few, how they stand; an older master does not tell
 
 
 class RunUpdate(Message, frozen=True, kw_only=True, tag="run.update"):
@@ -76,6 +77,9 @@ class RunUpdate(Message, frozen=True, kw_only=True, tag="run.update"):
     index: int
     run: bytes  # RunView
     jobs: bytes = b""  # list[JobView]
+    results: bytes = (
+        b""  # list[ResultView], in the order asked; it may end early, and must be asked then
+    )
 
 
 class WatchKeys(Message, frozen=True, kw_only=True, tag="watch.kv"):
