@@ -167,7 +167,7 @@ class CallsApi(RunsApi):
                 async for told, stale in moments:
                     for view in told:
                         if view.over and view.id in wanted:
-                            found[view.id] = _value(view, wanted.pop(view.id))
+                            found[view.id] = await self._value(view, wanted.pop(view.id))
                     if wanted and (not told or told[-1].over):
                         await self._collect(run, wanted, found, stale=stale)
                     if not wanted:
