@@ -113,17 +113,17 @@ async def test_a_snapshot_is_due_when_the_log_outgrows_half_of_the_last_one() ->
     installer, journal = shell.node._replica.installer, shell.node._replica._journal
     await shell.node.open()
     await shell.ready()
-    begun = []
+    begun: list[int] = []
     for number in range(1, 201):
         value = b"x" * 200
         await shell.node.propose(b"k%d=%s" % (number, value))
         async with asyncio.timeout(5):
             while journal.bytes_in_view > installer.log_bytes_max:
                 await asyncio.sleep(0.001)
-        if shell.node.counters["snapshot begun"] > len(begun):
-            begun.append(number)
+        begun += [number] * (shell.node.counters["snapshot begun"] - len(begun))
     assert journal.bytes_in_view <= installer.log_bytes_max < 30_000
     gaps = [after - before for before, after in itertools.pairwise(begun)]
+    assert min(gaps) > 1, f"one log was covered by two snapshots in a row: {gaps}"
     assert gaps[0] <= 10 < gaps[-1], f"a growing state was written again after {gaps} entries"
     await shell.node.close()
 

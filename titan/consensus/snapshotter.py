@@ -57,6 +57,11 @@ class Snapshotter:
         failed, done = SERIALIZER_STATE.FAILED, SERIALIZER_STATE.SUCCESS
         self._state = done if error is None else failed
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether none is being written, and the library knows of the last one."""
+        return self._state == SERIALIZER_STATE.NOT_SERIALIZING
+
     def poll(self) -> tuple[int, int]:
         """The library's question: the state, and where the log may begin. Done is said once."""
         state = self._state
