@@ -60,7 +60,7 @@ class Snapshotter:
     @property
     def is_idle(self) -> bool:
         """Whether none is being written, and the library knows of the last one."""
-        return self._state == SERIALIZER_STATE.NOT_SERIALIZING
+        return bool(self._state == SERIALIZER_STATE.NOT_SERIALIZING)
 
     def poll(self) -> tuple[int, int]:
         """The library's question: the state, and where the log may begin. Done is said once."""
