@@ -26,7 +26,7 @@ from titan.fsm.commands import (
     encode_entry,
 )
 from titan.fsm.outcomes import Applied, Outcome, Rejected
-from titan.fsm.queries import GetRun, ListJobs, decode_query
+from titan.fsm.queries import GetResults, GetRun, ListJobs, decode_query
 from titan.fsm.views import read
 from titan.ids import AttemptId, Digest, JobId, RunId, WorkerId
 from titan.master.replica import Replica
@@ -292,10 +292,13 @@ class FakeMaster(Refusing):
         state = self._cluster.machine.state
         view = read(state, GetRun(run=message.run))
         jobs = read(state, ListJobs(run=message.run)) if message.jobs else []
-        pack = msgspec.msgpack.encode
-        await channel.send(
-            encode(RunUpdate(index=state.index, run=pack(view), jobs=pack(list(jobs))))
+        pack, results = msgspec.msgpack.encode, b""
+        if message.results:
+            results = pack(read(state, GetResults(run=message.run, jobs=message.results)))
+        update = RunUpdate(
+            index=state.index, run=pack(view), jobs=pack(list(jobs)), results=results
         )
+        await channel.send(encode(update))
         if not view.over:
             raise Unavailable("come back")
         return Ok()

@@ -165,9 +165,7 @@ class CallsApi(RunsApi):
             moments = self._moments(run, wanted)
             async with asyncio.timeout(timeout), aclosing(moments):
                 async for told, stale in moments:
-                    for view in told:
-                        if view.over and view.id in wanted:
-                            found[view.id] = await self._value(view, wanted.pop(view.id))
+                    await self._take_over(told, wanted, found)
                     if wanted and (not told or told[-1].over):
                         await self._collect(run, wanted, found, stale=stale)
                     if not wanted:
@@ -197,12 +195,17 @@ class CallsApi(RunsApi):
         asked = list(wanted)
         while asked:
             page = await self._ask_results(run, asked[:LIST_PAGE_MAX], stale=stale)
-            for view in page:
-                if view.over:
-                    found[view.id] = await self._value(view, wanted.pop(view.id))
+            await self._take_over(page, wanted, found)
             asked = asked[len(page) :]
             if page and not page[-1].over:
                 return  # a run goes roughly in order: the rest is asked when more has happened
+
+    async def _take_over(
+        self, views: Iterable[ResultView], wanted: dict[str, Any], found: dict[str, Any]
+    ) -> None:
+        for view in views:
+            if view.over and view.id in wanted:
+                found[view.id] = await self._value(view, wanted.pop(view.id))
 
     async def _ask_results(self, run: str, jobs: list[str], *, stale: bool) -> list[ResultView]:
         query = GetResults(run=RunId(run), jobs=tuple(map(JobId, jobs)))
