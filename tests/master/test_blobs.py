@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -215,6 +216,36 @@ async def test_a_file_is_closed_at_once_when_its_reader_leaves_in_the_middle(
         gone = error  # as a task keeps its exception, and with it the frames of all who read
     assert gone is not None
     assert open_below(tmp_path) == []
+
+
+async def test_an_upload_that_is_given_up_leaves_no_file_open_and_nobody_writes_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that is writing cannot be cancelled: its file stays open until it is through."""
+    store = BlobStore(tmp_path / "blobs")
+    uploads = Uploads(store)
+    plain, is_free = os.pwrite, threading.Event()
+    written: list[list[str]] = []
+
+    def slow(fd: int, data: bytes, offset: int) -> int:
+        is_free.wait(10)
+        written.append(open_below(tmp_path))
+        return plain(fd, data, offset)
+
+    monkeypatch.setattr(uploads_module.os, "pwrite", slow)
+    for turns in (1, 2, 3, 5, 8, 13, 40):
+        receiving = asyncio.create_task(uploads.receive(DIGEST, len(DATA), pieces(DATA)))
+        for _ in range(turns):
+            await asyncio.sleep(0.001)
+        receiving.cancel()
+        await asyncio.sleep(0)
+        is_free.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await receiving
+        is_free.clear()
+        assert open_below(tmp_path) == []
+    assert written, "no upload came as far as writing"
+    assert all(written), "a thread wrote to a file that was closed"
 
 
 class Elsewhere:

@@ -14,6 +14,7 @@ from typing import Final
 from titan.errors import ConnectionLost, ProtocolError, TitanError, Unavailable
 from titan.ids import Digest
 from titan.limits import BLOB_STALL_S, CHUNK_BYTES
+from titan.master.in_threads import undisturbed
 from titan.master.peers import Peers
 from titan.master.uploads import Growth
 from titan.wire.channel import Channel
@@ -116,7 +117,7 @@ class Copies:
         while at < self._size:
             await self._growth.beyond(at)
             wanted = min(CHUNK_BYTES, self._growth.written - at)
-            piece = await asyncio.to_thread(os.pread, self._growth.fd, wanted, at)
+            piece = await undisturbed(os.pread, self._growth.fd, wanted, at)
             await channel.send(piece)
             at += len(piece)
         await channel.finish()

@@ -25,6 +25,7 @@ from titan.limits import (
     DISK_RESERVE_BYTES,
     QUARANTINE_FILES_MAX,
 )
+from titan.master.in_threads import undisturbed
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ class BlobStore:
             at = max(offset, 0)
             while at < end:
                 number = at // BLOB_BLOCK_BYTES
-                block = await asyncio.to_thread(_checked_block, fd, number, sums)
+                block = await undisturbed(_checked_block, fd, number, sums)
                 if block is None:
                     block = await asyncio.to_thread(self._doubt, path, digest, number)
                 start = number * BLOB_BLOCK_BYTES

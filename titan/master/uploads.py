@@ -26,6 +26,7 @@ from titan.limits import (
     PARTIALS_MAX,
 )
 from titan.master.blob_store import BlobStore, Summing
+from titan.master.in_threads import undisturbed
 
 log = logging.getLogger(__name__)
 
@@ -109,8 +110,9 @@ class Uploads:
                 return
             self._store.check_room(size - offset)
             await asyncio.to_thread(self._make_room)
-            part = await asyncio.to_thread(_Part, self.path(digest), offset)
+            part = _Part(self.path(digest), offset)
             try:
+                await undisturbed(part.open)
                 if growth is not None:
                     growth.begin(part.path, part.size)
                 await self._copy(part, pieces, size=size, growth=growth)
@@ -132,7 +134,7 @@ class Uploads:
             if part.size + len(piece) > size:
                 part.path.unlink(missing_ok=True)
                 raise LimitExceeded(f"the upload is larger than the {size} bytes it announced")
-            await asyncio.to_thread(part.append, piece)
+            await undisturbed(part.append, piece)
             self.received_bytes += len(piece)
             if growth is not None:
                 growth.reach(part.size)
@@ -145,7 +147,7 @@ class Uploads:
                 reason=DIGEST_MISMATCH,
                 hint="the file changed while it was read; send it again",
             )
-        await asyncio.to_thread(part.sync)
+        await undisturbed(part.sync)
         await asyncio.to_thread(self._store.settle, part.path, digest, part.summing.sums())
 
     @contextlib.asynccontextmanager
@@ -183,27 +185,27 @@ class Uploads:
 
 
 class _Part:
-    """A partial file, open for appending, with the sums of what is in it."""
+    """A partial file that is appended to, with the sums of what is in it."""
 
     def __init__(self, path: Path, offset: int) -> None:
-        """Go on behind the first `offset` bytes; what is beyond them is cut off. Blocks."""
+        """It goes on behind the first `offset` bytes."""
         self.path = path
         self.size = offset
         self.summing = Summing()
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        try:
-            there = os.fstat(self._fd).st_size
-            if there < offset:
-                raise Conflict(
-                    f"{there} bytes of this blob are here, not {offset}", reason=OFFSET_MISMATCH
-                )
-            os.ftruncate(self._fd, offset)
-            for at in range(0, offset, BLOB_BLOCK_BYTES):
-                length = min(BLOB_BLOCK_BYTES, offset - at)
-                self.summing.update(os.pread(self._fd, length, at))
-        except BaseException:
-            self.close()
-            raise
+        self._fd = -1
+
+    def open(self) -> None:
+        """Cut off what is beyond, and sum up what is there. Blocks."""
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        there = os.fstat(self._fd).st_size
+        if there < self.size:
+            raise Conflict(
+                f"{there} bytes of this blob are here, not {self.size}", reason=OFFSET_MISMATCH
+            )
+        os.ftruncate(self._fd, self.size)
+        for at in range(0, self.size, BLOB_BLOCK_BYTES):
+            length = min(BLOB_BLOCK_BYTES, self.size - at)
+            self.summing.update(os.pread(self._fd, length, at))
 
     def append(self, piece: bytes) -> None:
         """Add bytes. Blocks."""
@@ -218,5 +220,7 @@ class _Part:
         os.fsync(self._fd)
 
     def close(self) -> None:
-        """Stop using it."""
-        os.close(self._fd)
+        """Stop using it. No thread uses it now."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
