@@ -33,6 +33,7 @@ class Bench:
         self.now_ms = 1_700_000_000_000
         self.worst_ms: dict[str, float] = {}
         self.entries: dict[str, int] = {}
+        self.log: list[bytes] = []
         self.do(c.OpenEpoch(epoch=1, leader="m1", cluster_id="x"))
         self.do(c.RaiseVersion(version=c.VERSION))
         self.do(c.JoinWorker(worker=W, incarnation=1, capabilities=("GENERAL",), slots=4096))
@@ -54,6 +55,7 @@ class Bench:
         payload = encode_entry(
             Entry(ENTRY_FORMAT, 1, self.now_ms, tuple(Proposal(one) for one in commands))  # type: ignore[arg-type]
         )
+        self.log.append(payload)
         start = time.thread_time_ns()
         result = self.machine.apply(self.machine.state.index + 1, payload)
         took_ms = since_ms(start)
@@ -179,18 +181,33 @@ def measure_life(count: int) -> Bench:
     bench = Bench()
     before = resident()
     bench.submit(loners(count), label="life")
-    bench.worst_ms["bytes per pending job"] = (resident() - before) / count
+    pending = resident() - before - sum(map(len, bench.log))
+    bench.worst_ms["bytes per pending job"] = pending / count
     run_all(bench, count)
-    bench.worst_ms["bytes per ended job"] = (resident() - before) / count
+    log_bytes = sum(map(len, bench.log))  # in memory here, too
+    bench.worst_ms["bytes per ended job"] = (resident() - before - log_bytes) / count
     start = time.thread_time_ns()
     frozen = bench.machine.freeze()
     bench.worst_ms["freeze, ended"] = since_ms(start)
     start = time.thread_time_ns()
-    list(frozen)
+    blocks = list(frozen)
     bench.worst_ms["encode, ended"] = since_ms(start)
+    bench.worst_ms["bytes of snapshot per ended job"] = sum(map(len, blocks)) / count
+    del blocks, frozen
+    measure_log(bench, count)
     bench.now_ms += FINISHED_KEEP_MS
     bench.do(c.AdvanceTime(), label="forget the run")
     return bench
+
+
+def measure_log(bench: Bench, count: int) -> None:
+    """What the life of a job takes in the log, and what it costs to apply that again."""
+    bench.worst_ms["bytes of log per job, its whole life"] = sum(map(len, bench.log)) / count
+    again = Machine()
+    start = time.thread_time_ns()
+    for index, payload in enumerate(bench.log, start=1):
+        again.apply(index, payload)
+    bench.worst_ms["apply all of it again, µs per job"] = 1000 * since_ms(start) / count
 
 
 def since_ms(start_ns: int) -> float:
