@@ -45,6 +45,13 @@ Dice = random.Random
 RUNS = [RunId(f"r-{n}") for n in range(4)]
 JOBS = [JobId(name) for name in "abcdefghij"]
 DIGESTS = [Digest(two * 32) for two in ("ab", "cd", "ef")]
+LABELS: tuple[dict[str, str], ...] = (
+    {},
+    {},
+    {"team": "data"},
+    {"team": "web", "v": ""},
+    {"no key": "x"},
+)
 PIPELINES = ["p", "q"]
 AGENTS = ["x", "y"]
 WORKERS = [WorkerId(f"w{n}") for n in range(3)]
@@ -200,6 +207,7 @@ def _submit(state: State, dice: Dice) -> Command:
         bundle=bundle,
         budget=_limits(dice),
         agent_run_id=dice.choice(["", "", *AGENTS]),
+        labels=dice.choice(LABELS),
     )
 
 
@@ -495,7 +503,13 @@ def _save(state: State, dice: Dice) -> Command:
     inputs = dice.choice([{}, {}, {"p": Input("int", default=3)}])
     budget = _limits(dice) if dice.random() < 0.3 else None
     jobs = _graph(dice, [], names)
-    return c.SavePipeline(name=dice.choice(PIPELINES), jobs=jobs, inputs=inputs, budget=budget)
+    return c.SavePipeline(
+        name=dice.choice(PIPELINES),
+        jobs=jobs,
+        inputs=inputs,
+        budget=budget,
+        labels=dice.choice(LABELS),
+    )
 
 
 def _forget_saved(state: State, dice: Dice) -> Command:
@@ -510,6 +524,7 @@ def _submit_saved(state: State, dice: Dice) -> Command:
         parameters=parameters,
         agent_run_id=dice.choice(["", *AGENTS]),
         budget=_limits(dice),
+        labels=dice.choice(LABELS),
     )
 
 

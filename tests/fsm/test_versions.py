@@ -48,3 +48,5 @@ def test_a_declaration_needs_the_version_of_its_youngest_field() -> None:
     plain, gate = job("a"), msgspec.structs.replace(job("b"), type="gate", argv=())
     assert SubmitRun(run=RunId("r"), name="r", jobs=(plain,)).needs_version() == 1
     assert SubmitRun(run=RunId("r"), name="r", jobs=(plain, gate)).needs_version() == 2
+    labels = {"team": "data"}
+    assert SubmitRun(run=RunId("r"), name="r", jobs=(plain,), labels=labels).needs_version() == 2

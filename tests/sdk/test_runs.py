@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib
 import io
+import sys
 import tarfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.sdk.fake_cluster import FakeCluster
-from titan.errors import Conflict, InvalidSpec, LimitExceeded, NotFound, TimedOut
+from titan.errors import Conflict, InvalidSpec, LimitExceeded, NotFound, TimedOut, UserError
 from titan.ids import RunId
 from titan.limits import CHUNK_BYTES, ENTRY_BYTES_MAX
-from titan.sdk import AsyncClient, TitanJob
+from titan.sdk import AsyncClient, TitanClient, TitanJob, pipeline
+from titan.sdk.graphs import Pipeline
 
 Make = Callable[..., Awaitable[FakeCluster]]
 
@@ -215,3 +218,65 @@ async def test_a_refused_part_of_a_large_run_is_one_plain_error(
     async with AsyncClient(cluster.addresses) as client:
         with pytest.raises(LimitExceeded, match="unfinished submissions"):
             await client.submit_dag("large", jobs)
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
+    (tmp_path / "calls_with_labels.py").write_text(
+        "from titan.sdk import task\n\n\n@task\ndef double(x: int) -> int:\n    return 2 * x\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("calls_with_labels")
+    with pipeline("calls", project=tmp_path) as graph:
+        module.double(1)
+    yield graph
+    del sys.modules["calls_with_labels"]
+
+
+async def test_runs_have_labels_however_they_are_submitted_and_are_found_by_them(
+    make_cluster: Make, tmp_path: Path, calls: Pipeline
+) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text("project: false\nlabels: {team: data, v: 1.0}\njobs: [{id: a, command: x}]\n")
+    cluster = await make_cluster()
+
+    def by_threads(client: TitanClient) -> None:
+        job = TitanJob("a", command="x")
+        runs = [
+            client.submit_dag("dag", [job], labels={"by": "dag"}),
+            client.submit_job(job, labels={"by": "job"}),
+            client.submit_yaml(path, labels={"by": "yaml", "v": "2"}),
+        ]
+        assert client.save_dag("saved", path, labels={"by": "saved"}) == 1
+        runs.append(client.submit_saved_dag("saved", labels={"team": "web"}))
+        runs.append(calls.submit(client, labels={"by": "calls"}))
+        assert [client.get_run(run).labels for run in runs] == [
+            {"by": "dag"},
+            {"by": "job"},
+            {"team": "data", "v": "2", "by": "yaml"},
+            {"team": "web", "v": "1.0", "by": "saved"},
+            {"by": "calls"},
+        ]
+        found = client.list_runs(labels={"team": "data", "by": None})
+        assert [run.id for run in found] == [runs[2].id]
+        assert len(client.list_runs(labels=["by"])) == 5
+        assert client.list_runs(labels=["by=dag", "team"]) == []
+        with pytest.raises(UserError, match="'no key' is no key"):
+            client.list_runs(labels={"no key": "x"})
+        with pytest.raises(InvalidSpec, match="labels: by must be text, not a number"):
+            client.submit_job(job, labels={"by": 1})  # type: ignore[dict-item]
+
+    with TitanClient(cluster.addresses) as client:
+        await asyncio.to_thread(by_threads, client)
+    async with AsyncClient(cluster.addresses) as other:
+        run = await other.submit_job(TitanJob("a", command="x"), labels={"by": "asyncio"})
+        (view,) = await other.list_runs(labels={"by": "asyncio"})
+        assert view.id == run.id
+
+
+def test_inside_of_a_task_a_graph_takes_no_labels(
+    monkeypatch: pytest.MonkeyPatch, calls: Pipeline
+) -> None:
+    monkeypatch.setenv("TITAN_ATTEMPT", "7")
+    with TitanClient("127.0.0.1:1") as client, pytest.raises(UserError, match="own run"):
+        client.submit_pipeline(calls, labels={"by": "task"})

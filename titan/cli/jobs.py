@@ -9,7 +9,7 @@ import msgspec
 
 from titan.cli import ask, output
 from titan.cli.options import json_option, masters_option
-from titan.cli.runs import run_json
+from titan.cli.runs import labels_words, run_json
 from titan.fsm.queries import JobView, RunView
 from titan.ids import RunId, is_run_id
 
@@ -128,6 +128,8 @@ def _one_run(masters: ask.Masters, run: RunId, *, as_json: bool) -> None:
         f"{view.id} {output.plain(view.name)}: {output.styled(view.state)}, "
         f"{output.count_words(view.jobs)}, {output.took(view.created_ms, view.ended_ms)}"
     )
+    if view.labels:
+        click.echo(f"labels: {labels_words(view.labels)}")
     output.print_table(JOB_COLUMNS, [job_row(job) for job in rows], empty="no jobs")
 
 

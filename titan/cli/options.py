@@ -10,6 +10,7 @@ import click
 from titan.config import split_addresses
 from titan.errors import UserError
 from titan.limits import SERVICE_PORTS_FIRST, SERVICE_PORTS_LAST
+from titan.spec.labels import read_pairs
 from titan.spec.values import resources
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -57,6 +58,20 @@ def masters_option() -> Decorator:
 def json_option() -> Decorator:
     """`--json`: for programs."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def _labels(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
+    try:
+        return read_pairs(pairs)
+    except ValueError as why:
+        raise UserError(f"--label {why}", hint="e.g. --label team=data") from None
+
+
+def labels_option(about: str = "Label the run; may be repeated.") -> Decorator:
+    """`--label KEY=VALUE`, repeated, as a mapping."""
+    return click.option(
+        "--label", "labels", multiple=True, metavar="KEY=VALUE", callback=_labels, help=about
+    )
 
 
 def seconds_option(

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from titan.cli import ask, output
-from titan.cli.options import json_option, masters_option
+from titan.cli.options import json_option, labels_option, masters_option
 from titan.cli.run import follow_to_the_end, read_pairs
 from titan.fsm.queries import PipelineView
 from titan.spec.model import Input, JobSpec
@@ -29,16 +29,19 @@ def pipelines() -> None:
 @pipelines.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--name", default="", help="Its name.  [default: the one in the file]")
+@labels_option("Label its runs, beside the file's labels; may be repeated.")
 @masters_option()
 @json_option()
-def save(*, file: Path, name: str, masters: ask.Masters, as_json: bool) -> None:
+def save(
+    *, file: Path, name: str, labels: dict[str, str], masters: ask.Masters, as_json: bool
+) -> None:
     """Save the pipeline in FILE as a new version, unless it is like the latest one."""
     from titan.spec.yaml_file import load_pipeline
 
     called = name or load_pipeline(file).spec.name
 
     async def work(client: AsyncClient) -> int:
-        return await client.save_dag(called, file)
+        return await client.save_dag(called, file, labels=labels)
 
     number = ask.run(masters, work)
     if as_json:
@@ -86,6 +89,7 @@ def pipeline_json(one: PipelineView) -> dict[str, Any]:
         "jobs": one.count,
         "saved_ms": one.saved_ms,
         "owner": one.owner,
+        "labels": one.labels,
         "blobs": one.digests,
         "parameters": {name: msgspec.structs.asdict(each) for name, each in one.inputs.items()},
     }
@@ -149,19 +153,20 @@ def _does(job: JobSpec) -> str:
 @click.argument("name")
 @click.option("--param", "pairs", multiple=True, metavar="NAME=VALUE",
               help="Set a parameter; may be repeated.")  # fmt: skip
+@labels_option("Label the run, beside the saved labels; may be repeated.")
 @click.option("--detach", is_flag=True, help="Print the id of the run and leave it.")
 @_version
 @masters_option()
 @json_option()
 def run(
-    *, name: str, pairs: tuple[str, ...], detach: bool, version: int | None, masters: ask.Masters,
-    as_json: bool,
+    *, name: str, pairs: tuple[str, ...], labels: dict[str, str], detach: bool, version: int | None,
+    masters: ask.Masters, as_json: bool,
 ) -> int:  # fmt: skip
     """Start a run of a saved pipeline, show its progress, and exit with 0 only if it is COMPLETED."""
     parameters = read_pairs(pairs)
 
     async def work(client: AsyncClient) -> int:
-        handle = await client.submit_saved_dag(name, version, parameters)
+        handle = await client.submit_saved_dag(name, version, parameters, labels=labels)
         if not detach:
             return await follow_to_the_end(client, handle.id, as_json=as_json, outlives_us=True)
         if as_json:

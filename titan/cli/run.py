@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from titan.cli import ask, output
-from titan.cli.options import json_option, masters_option
+from titan.cli.options import json_option, labels_option, masters_option
 from titan.errors import InvalidSpec, TitanError, UserError
 from titan.ids import RunId
 from titan.sdk.discovery import first_masters
@@ -42,9 +42,17 @@ _params = click.option(
 @click.command()
 @_file
 @_params
+@labels_option("Label the run, beside the file's labels; may be repeated.")
 @masters_option()
 @json_option()
-def deploy(*, file: Path, pairs: tuple[str, ...], masters: ask.Masters, as_json: bool) -> None:
+def deploy(
+    *,
+    file: Path,
+    pairs: tuple[str, ...],
+    labels: dict[str, str],
+    masters: ask.Masters,
+    as_json: bool,
+) -> None:
     """Submit the pipeline in FILE and print the id of its run.
 
     A file with a schedule is saved under its name and scheduled instead of being run at once.
@@ -56,11 +64,11 @@ def deploy(*, file: Path, pairs: tuple[str, ...], masters: ask.Masters, as_json:
     if spec.schedule is not None:
         from titan.cli.schedules import schedule_file
 
-        schedule_file(spec, file, parameters, masters=masters, as_json=as_json)
+        schedule_file(spec, file, parameters, labels, masters=masters, as_json=as_json)
         return
 
     async def work(client: AsyncClient) -> str:
-        return str(await client.submit_yaml(file, parameters=parameters))
+        return str(await client.submit_yaml(file, parameters=parameters, labels=labels))
 
     run_id = ask.run(masters, work)
     if as_json:
@@ -72,9 +80,17 @@ def deploy(*, file: Path, pairs: tuple[str, ...], masters: ask.Masters, as_json:
 @click.command()
 @_file
 @_params
+@labels_option("Label the run, beside the file's labels; may be repeated.")
 @masters_option()
 @json_option()
-def run(*, file: Path, pairs: tuple[str, ...], masters: ask.Masters, as_json: bool) -> int:
+def run(
+    *,
+    file: Path,
+    pairs: tuple[str, ...],
+    labels: dict[str, str],
+    masters: ask.Masters,
+    as_json: bool,
+) -> int:
     """Submit the pipeline in FILE, show its progress, and exit with 0 only if it is COMPLETED.
 
     Without --masters, and with no cluster reachable, it starts an embedded one for this run.
@@ -88,7 +104,7 @@ def run(*, file: Path, pairs: tuple[str, ...], masters: ask.Masters, as_json: bo
 
     async def work(client: AsyncClient) -> int:
         return await submit_and_follow(
-            client, file, parameters, as_json=as_json, outlives_us=not brings_own
+            client, file, parameters, labels, as_json=as_json, outlives_us=not brings_own
         )
 
     if brings_own:
@@ -150,12 +166,13 @@ async def submit_and_follow(
     client: AsyncClient,
     file: Path,
     parameters: Mapping[str, Parameter],
+    labels: Mapping[str, str],
     *,
     as_json: bool,
     outlives_us: bool,
 ) -> int:
     """Submit, show progress until the run has ended, tell how; 0 only if it is COMPLETED."""
-    handle = await client.submit_yaml(file, parameters=parameters)
+    handle = await client.submit_yaml(file, parameters=parameters, labels=labels)
     return await follow_to_the_end(client, handle.id, as_json=as_json, outlives_us=outlives_us)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -22,13 +23,23 @@ RUN_STATES = ["PENDING", "RUNNING", "WAITING", "COMPLETED", "FAILED", "CANCELLED
 @click.option("--name", default="", help="Only runs of this pipeline.")
 @click.option("--state", default="", type=click.Choice(["", *RUN_STATES], case_sensitive=False),
               metavar="STATE", help="Only runs in this state.")  # fmt: skip
+@click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]",
+              help="Only runs with this label; all of them when repeated.")  # fmt: skip
 @masters_option()
 @json_option()
-def runs(*, limit: int, name: str, state: str, masters: ask.Masters, as_json: bool) -> None:
+def runs(
+    *,
+    limit: int,
+    name: str,
+    state: str,
+    labels: tuple[str, ...],
+    masters: ask.Masters,
+    as_json: bool,
+) -> None:
     """List runs, newest first."""
 
     async def work(client: AsyncClient) -> list[RunView]:
-        return await client.list_runs(limit, name=name, state=state.upper())
+        return await client.list_runs(limit, name=name, state=state.upper(), labels=labels)
 
     found = ask.run(masters, work)
     if as_json:
@@ -59,4 +70,10 @@ def run_json(run: RunView) -> dict[str, object]:
         "state": run.state,
         "created_ms": run.created_ms,
         "jobs": run.jobs,
+        "labels": run.labels,
     }
+
+
+def labels_words(labels: Mapping[str, str]) -> str:
+    """A run's labels on one line."""
+    return output.plain(", ".join(f"{key}={value}" for key, value in sorted(labels.items())))

@@ -277,6 +277,7 @@ def schedule_file(
     spec: PipelineSpec,
     file: Path,
     parameters: dict[str, Parameter],
+    labels: dict[str, str],
     *,
     masters: ask.Masters,
     as_json: bool,
@@ -286,7 +287,7 @@ def schedule_file(
     assert when is not None
 
     async def work(client: AsyncClient) -> int:
-        version = await client.save_dag(spec.name, file)
+        version = await client.save_dag(spec.name, file, labels=labels)
         fields = {**msgspec.structs.asdict(when), "jitter": when.jitter_ms / 1000}
         del fields["jitter_ms"]
         await client.set_schedule(spec.name, fields, parameters=parameters)

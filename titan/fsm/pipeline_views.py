@@ -27,6 +27,7 @@ def pipeline_view(
         digests=version.digests,
         inputs=version.inputs,
         jobs=jobs,
+        labels=version.labels,
     )
 
 

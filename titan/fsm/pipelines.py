@@ -81,6 +81,7 @@ def _version(saved: SavedPipeline, cmd: SavePipeline, at: Stamp) -> PipelineVers
         owner=cmd.owner,
         digests=tuple([digest for digest in needs if digest]),
         budget=cmd.budget,
+        labels=cmd.labels,
     )
 
 
@@ -101,7 +102,9 @@ def _why_not(cmd: SavePipeline) -> Rejected | None:
         if problem:
             return Rejected("invalid", f"parameter '{name[:200]}': {problem}")
     problem = problem_of(cmd.budget) if cmd.budget is not None else ""
-    return Rejected("invalid", f"budget: {problem}") if problem else None
+    if problem:
+        return Rejected("invalid", f"budget: {problem}")
+    return runs.why_not_labels(cmd.labels)
 
 
 @handles(DeletePipeline)
@@ -138,7 +141,8 @@ def submit_saved(state: State, cmd: SubmitSaved, at: Stamp) -> Outcome:
     version = find_version(state, cmd.name, cmd.version)
     if isinstance(version, Rejected):
         return version
-    made = prepare(cmd.run, cmd.name, version, cmd.parameters)
+    labels = {**version.labels, **cmd.labels}
+    made = runs.why_not_labels(labels) or prepare(cmd.run, cmd.name, version, cmd.parameters)
     if isinstance(made, Rejected):
         return made
     stage, last = made
@@ -153,6 +157,7 @@ def submit_saved(state: State, cmd: SubmitSaved, at: Stamp) -> Outcome:
     stages.clear(turn, cmd.run)  # nobody else has this id; whatever was staged under it is not used
     stage.run.agent_run_id = agent
     stage.run.owner = cmd.owner
+    stage.run.labels = labels
     runs.launch(turn, stage, last, above=above, own=own)
     return turn.done(cmd.run)
 
@@ -199,6 +204,7 @@ def prepare(
     stage.run.pipeline_version = version.number
     stage.run.bundle = version.bundle
     stage.run.parameters = values
+    stage.run.labels = version.labels
     return stage, made
 
 

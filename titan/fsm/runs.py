@@ -28,6 +28,7 @@ from titan.fsm.unattended import asks_for_worker
 from titan.ids import JobId, RunId, is_digest
 from titan.limits import JOB_SPEC_BYTES_MAX, JOBS_PER_RUN_MAX, NAME_CHARS_MAX
 from titan.spec.budgets import BudgetSpec
+from titan.spec.labels import problem_of
 from titan.spec.model import Scalar
 
 
@@ -62,6 +63,7 @@ def submit_run(state: State, cmd: SubmitRun, at: Stamp) -> Outcome:
     run.parameters = cmd.parameters
     run.agent_run_id = agent
     run.owner = cmd.owner
+    run.labels = cmd.labels
     launch(turn, stage, made, above=above, own=cmd.budget)
     return turn.done(cmd.run)
 
@@ -152,7 +154,13 @@ def _why_not(cmd: SubmitRun) -> Rejected | None:
         return Rejected("invalid", "bundle is a SHA-256 in hex")
     if not 0 <= cmd.parts <= JOBS_PER_RUN_MAX:
         return Rejected("invalid", f"parts is 0 to {JOBS_PER_RUN_MAX}")
-    return why_not_parameters(cmd.parameters)
+    return why_not_labels(cmd.labels) or why_not_parameters(cmd.parameters)
+
+
+def why_not_labels(labels: Mapping[str, str]) -> Rejected | None:
+    """Why a run cannot have these."""
+    problem = problem_of(labels) if labels else ""
+    return Rejected("invalid", f"labels: {problem}") if problem else None
 
 
 def why_not_named(*, run: RunId, **texts: str) -> Rejected | None:

@@ -167,6 +167,7 @@ class Run(msgspec.Struct, kw_only=True, array_like=True):
     unbilled: int = 0  # jobs that no budget pays for: those flagged unpaid, and gates of budgets
     # not index
     foreach: dict[JobId, Expansion] = {}  # the foreach jobs whose list is known
+    labels: dict[str, str] = {}  # never changed
 
 
 class Attempt(msgspec.Struct, kw_only=True):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
 
-from titan.errors import NotFound
+from titan.errors import NotFound, UserError
 from titan.fsm import mutation_views
 from titan.fsm import views_coordination as coordination
 from titan.fsm.artifacts import large_output
@@ -68,11 +68,12 @@ from titan.fsm.service_views import get_service, list_services, service_words
 from titan.fsm.state import Job, JobState, KvItem, Run, State, Worker
 from titan.ids import JobId, RunId, strip_v1_prefix
 from titan.limits import LIST_PAGE_MAX, RESULTS_PAGE_BYTES
+from titan.spec.labels import Wanted, has_labels, read_filters
 from titan.spec.model import JobSpec
 
 
 def read(state: State, query: Query) -> Any:
-    """Answer a query as its docstring says. Raises `NotFound`."""
+    """Answer a query as its docstring says. Raises `NotFound`, `UserError`."""
     return _READERS[type(query)](state, query)
 
 
@@ -103,6 +104,7 @@ def run_view(run: Run) -> RunView:
         caller_run=run.caller_run,
         caller_job=run.caller_job,
         budgets=tuple(run.budgets),
+        labels=run.labels,
     )
 
 
@@ -227,13 +229,22 @@ def _list_runs(state: State, query: ListRuns) -> list[RunView]:
     if query.before:
         _run(state, query.before)
         newest_first = iter(_after(newest_first, query.before))
+    labels = _wanted(query.labels) if query.labels else ()
     wanted = (
         run_view(run)
         for run in newest_first
         if (not query.name or run.name == query.name)
         and (not query.state or run.state == query.state)
+        and (not labels or has_labels(run.labels, labels))
     )
     return list(islice(wanted, page(query.limit)))
+
+
+def _wanted(filters: tuple[str, ...]) -> Wanted:
+    try:
+        return read_filters(filters)
+    except ValueError as why:
+        raise UserError(f"label: {why}") from None
 
 
 def _after(runs: Iterable[Run], last: str) -> Iterator[Run]:

@@ -20,6 +20,7 @@ from titan.ids import Digest, JobId, RunId
 from titan.limits import CALL_UPLOADS_AT_ONCE, LIST_PAGE_MAX, RESULTS_WATCHED_MAX
 from titan.sdk.context import attempt_id
 from titan.sdk.functions import Task
+from titan.sdk.given import labels_of
 from titan.sdk.graphs import Pipeline, call_graph
 from titan.sdk.handles import AsyncRunHandle
 from titan.sdk.nodes import Node
@@ -84,12 +85,21 @@ class CallsApi(RunsApi):
         found = await self._results(handle.id, nodes, timeout=timeout)
         return [found[node.id] for node in nodes]
 
-    async def submit_pipeline(self, graph: Pipeline) -> AsyncRunHandle:
-        """Start a run of a graph of calls; inside of a task, add its jobs to the task's own run."""
+    async def submit_pipeline(
+        self, graph: Pipeline, *, labels: Mapping[str, str] | None = None
+    ) -> AsyncRunHandle:
+        """Start a run of a graph of calls; inside of a task, add its jobs to the task's own run, which
+        takes no labels."""
+        tags = labels_of(labels)
         if module := os.environ.get(IMPORTING):
             raise UserError(
                 f"module {module} submits work while a worker imports it for one of its functions",
                 hint='put what submits under `if __name__ == "__main__":`',
+            )
+        if tags and attempt_id(os.environ):
+            raise UserError(
+                "labels: the jobs would join this task's own run, whose labels do not change",
+                hint="label the run when it is submitted",
             )
         specs = checked(graph.name, graph.specs(), open_world=bool(attempt_id(os.environ)))
         bundle = await self._bundle_of(graph)
@@ -100,7 +110,13 @@ class CallsApi(RunsApi):
             await self._write(addition(run, own))
             return AsyncRunHandle(self, run, graph)
         started = await self._submit(
-            graph.name, specs, bundle=bundle, parameters=None, agent_run_id=None, budget=None
+            graph.name,
+            specs,
+            bundle=bundle,
+            parameters=None,
+            agent_run_id=None,
+            budget=None,
+            labels=tags,
         )
         return AsyncRunHandle(self, started.id, graph)
 

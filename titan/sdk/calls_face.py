@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from titan.sdk.face import Face
@@ -64,9 +64,13 @@ class CallsFace(Face):
         results in that order. Raises `CallFailed` for the first that has none, `TimedOut`."""
         return self._call(self._here().map(task, *iterables, timeout=timeout))
 
-    def submit_pipeline(self, graph: Pipeline) -> RunHandle:
-        """Start a run of a `titan.sdk.pipeline`; inside of a task, add its jobs to the task's own run."""
-        return self._run_handle(self._call(self._here().submit_pipeline(graph)).id, graph)
+    def submit_pipeline(
+        self, graph: Pipeline, *, labels: Mapping[str, str] | None = None
+    ) -> RunHandle:
+        """Start a run of a `titan.sdk.pipeline`; inside of a task, add its jobs to the task's own run,
+        which takes no labels."""
+        work = self._here().submit_pipeline(graph, labels=labels)
+        return self._run_handle(self._call(work).id, graph)
 
     def get_result(self, run: object, job: Any, timeout: float | None = None) -> Any:
         """The result of a node, or by a job's id what the job put out, once it is there."""

@@ -108,9 +108,10 @@ class FleetApi(Core):
         await self._write(order)
         return await self.get_retention()
 
-    async def why(self, job: str, run_id: str | None = None) -> Why:
-        """Why a job does not run, and the smallest change that would start it."""
-        answer = await self._ask(ExplainJob(job=job, run=RunId(run_id or "")), JobExplained)
+    async def why(self, job: object, run_id: object | None = None) -> Why:
+        """Why a job does not run, and the smallest change that would start it. `run_id`: also a handle."""
+        in_run = RunId("" if run_id is None else str(run_id))
+        answer = await self._ask(ExplainJob(job=str(job), run=in_run), JobExplained)
         return msgspec.msgpack.decode(answer.why, type=Why)
 
 

@@ -94,6 +94,6 @@ class FleetFace(Face):
         work = self._here().set_retention(runs=runs, jobs=jobs, keep_s=keep_s, files_s=files_s)
         return self._call(work)
 
-    def why(self, job: str, run_id: str | None = None) -> Why:
-        """Why a job does not run, and the smallest change that would start it."""
+    def why(self, job: object, run_id: object | None = None) -> Why:
+        """Why a job does not run, and the smallest change that would start it. `run_id`: also a handle."""
         return self._call(self._here().why(job, run_id))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from titan.errors import InvalidSpec
 from titan.limits import WHO_CHARS_MAX
+from titan.spec import labels
 from titan.spec.inputs import scalars
 from titan.spec.model import Scalar
 
@@ -31,6 +32,16 @@ def who(through: str) -> str:
     program = Path(sys.argv[0]).name if through == "sdk" and sys.argv else ""
     there = f"{owner() or os.getuid()}@{socket.gethostname()}"
     return " ".join(filter(None, (through, program, there)))[:WHO_CHARS_MAX]
+
+
+def labels_of(given: Mapping[str, str] | None) -> dict[str, str]:
+    """Labels as they travel. Raises `InvalidSpec`."""
+    if not given:
+        return {}
+    try:
+        return labels.read(given)
+    except ValueError as why:
+        raise InvalidSpec(problems=(f"labels: {why}",)) from None
 
 
 def values(given: Mapping[str, Scalar] | None, *, what: str) -> dict[str, Scalar]:

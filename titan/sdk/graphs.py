@@ -124,13 +124,15 @@ class Pipeline:
                 self._numbers[name] = number
                 return job_id
 
-    def submit(self, client: TitanClient | None = None) -> RunHandle:
-        """Start a run of it; inside of a task, add its jobs to the task's own run.
+    def submit(
+        self, client: TitanClient | None = None, *, labels: Mapping[str, str] | None = None
+    ) -> RunHandle:
+        """Start a run of it; inside of a task, add its jobs to the task's own run, which takes no labels.
 
         Repeated inside through failovers, it takes effect once.
         """
         chosen = client if client is not None else default_client(os.getpid())
-        return chosen.submit_pipeline(self)
+        return chosen.submit_pipeline(self, labels=labels)
 
     # --- for the client -------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from titan.fsm.submission import COMMAND_BYTES_MAX
 from titan.ids import Digest, new_run_id
 from titan.limits import LIST_PAGE_MAX, PIPELINE_JOBS_MAX
 from titan.sdk.budgets import Budget, budget_of
-from titan.sdk.given import owner, values
+from titan.sdk.given import labels_of, owner, values
 from titan.sdk.handles import AsyncRunHandle
 from titan.sdk.jobs import TitanJob
 from titan.sdk.packing import pack
@@ -35,16 +35,18 @@ class PipelinesApi(RunsApi):
         *,
         parameters: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> int:
         """Keep a pipeline: jobs, or the path of a YAML file. Their files are stored along with it.
 
         `parameters`: names with default values, or with `{type, default, required, choices, help}`; those
-        of the file are the rest. Answers the version: a new one, or the latest one's number when nothing
-        has changed. Raises `InvalidSpec` with every problem, `LimitExceeded`, `FileNotFoundError`.
+        of the file are the rest. `labels` of its runs go over those of the file. Answers the version: a new
+        one, or the latest one's number when nothing has changed. Raises `InvalidSpec` with every problem,
+        `LimitExceeded`, `FileNotFoundError`.
         """
-        wanted, limit = _declared(parameters or {}), budget_of(budget)
+        wanted, limit, tags = _declared(parameters or {}), budget_of(budget), labels_of(labels)
         if isinstance(jobs, str | os.PathLike):
-            return await self._save_yaml(name, jobs, wanted, limit)
+            return await self._save_yaml(name, jobs, wanted, limit, tags)
         listed = list(jobs)
         with ExitStack() as files:
             packed = await asyncio.to_thread(pack, listed)
@@ -54,7 +56,9 @@ class PipelinesApi(RunsApi):
             _check_size(name, specs)
             await self._upload(packed)
         bundle = Digest("") if packed.bundle is None else packed.bundle.digest
-        return await self._save(name, specs, bundle=bundle, inputs=wanted, budget=limit)
+        return await self._save(
+            name, specs, bundle=bundle, inputs=wanted, budget=limit, labels=tags
+        )
 
     async def _save_yaml(
         self,
@@ -62,6 +66,7 @@ class PipelinesApi(RunsApi):
         path: str | os.PathLike[str],
         more: dict[str, Input],
         budget: BudgetSpec | None,
+        tags: dict[str, str],
     ) -> int:
         from titan.spec.yaml_file import load_pipeline
 
@@ -79,6 +84,7 @@ class PipelinesApi(RunsApi):
             bundle=digest,
             inputs=inputs,
             budget=budget or loaded.spec.budget,
+            labels=labels_of({**loaded.spec.labels, **tags}),
         )
 
     async def _save(
@@ -89,9 +95,16 @@ class PipelinesApi(RunsApi):
         bundle: Digest,
         inputs: dict[str, Input],
         budget: BudgetSpec | None,
+        labels: dict[str, str],
     ) -> int:
         command = SavePipeline(
-            name=name, jobs=jobs, bundle=bundle, inputs=inputs, owner=owner(), budget=budget
+            name=name,
+            jobs=jobs,
+            bundle=bundle,
+            inputs=inputs,
+            owner=owner(),
+            budget=budget,
+            labels=labels,
         )
         size = len(encode_command(command))
         if size > COMMAND_BYTES_MAX:
@@ -111,9 +124,10 @@ class PipelinesApi(RunsApi):
         *,
         agent_run_id: str | None = None,
         budget: Budget | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> AsyncRunHandle:
         """Start a run of a saved pipeline, the latest version by default; with `wait`, come back when it
-        has ended.
+        has ended. `labels` go over the saved ones.
 
         Raises `NotFound`; `InvalidSpec` with everything that is wrong with the parameters; `TimedOut` when
         the run has not ended after `timeout` seconds; it goes on.
@@ -127,6 +141,7 @@ class PipelinesApi(RunsApi):
             agent_run_id=agent_run_id or "",
             owner=owner(),
             budget=budget_of(budget),
+            labels=labels_of(labels),
         )
         await self._write(command)
         handle = AsyncRunHandle(self, run)

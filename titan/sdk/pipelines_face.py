@@ -24,13 +24,18 @@ class PipelinesFace(Face):
         *,
         parameters: Mapping[str, Any] | None = None,
         budget: Mapping[str, Any] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> int:
         """Keep a pipeline: jobs, or the path of a YAML file. Answers its version.
 
         `parameters`: names with default values, or with `{type, default, required, choices, help}`.
+        `labels` of its runs go over those of the file.
         Raises `InvalidSpec` with every problem, `LimitExceeded`, `FileNotFoundError`.
         """
-        return self._call(self._here().save_dag(name, jobs, parameters=parameters, budget=budget))
+        work = self._here().save_dag(
+            name, jobs, parameters=parameters, budget=budget, labels=labels
+        )
+        return self._call(work)
 
     def submit_saved_dag(
         self,
@@ -42,11 +47,20 @@ class PipelinesFace(Face):
         *,
         agent_run_id: str | None = None,
         budget: Mapping[str, Any] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> RunHandle:
         """Start a run of a saved pipeline, the latest version by default; with `wait`, come back when it
-        has ended. Raises `NotFound`, `InvalidSpec` for wrong parameters, `TimedOut`."""
+        has ended. `labels` go over the saved ones. Raises `NotFound`, `InvalidSpec` for wrong parameters,
+        `TimedOut`."""
         work = self._here().submit_saved_dag(
-            name, version, parameters, wait, timeout, agent_run_id=agent_run_id, budget=budget
+            name,
+            version,
+            parameters,
+            wait,
+            timeout,
+            agent_run_id=agent_run_id,
+            budget=budget,
+            labels=labels,
         )
         return self._handle(work)
 

@@ -19,7 +19,7 @@ from titan.limits import STAGES_IN_FLIGHT_MAX
 from titan.sdk.artifacts import ArtifactsApi
 from titan.sdk.budgets import Budget, budget_of
 from titan.sdk.gates import GatesApi
-from titan.sdk.given import owner
+from titan.sdk.given import labels_of, owner
 from titan.sdk.handles import AsyncRunHandle
 from titan.sdk.jobs import TitanJob
 from titan.sdk.logs import LogsApi
@@ -51,14 +51,16 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
         *,
         parameters: Mapping[str, Parameter] | None = None,
         budget: Budget | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> AsyncRunHandle:
         """Start a run of `jobs`, whose files travel along.
 
         Repeated inside through failovers, it takes effect once. Raises `InvalidSpec` with every
         problem of the graph, `LimitExceeded`, `FileNotFoundError`; `Conflict` with the reason
         `budget_exhausted`. `budget`: what the run and all below it may use, see `docs/agents.md`.
+        `labels`: texts by key, which `list_runs` filters by.
         """
-        limit = budget_of(budget)
+        limit, tags = budget_of(budget), labels_of(labels)
         listed = list(jobs)
         with ExitStack() as files:
             packed = pack(listed) if _is_quick(listed) else await asyncio.to_thread(pack, listed)
@@ -74,11 +76,14 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
             parameters=parameters,
             agent_run_id=agent_run_id,
             budget=limit,
+            labels=tags,
         )
 
-    async def submit_job(self, job: TitanJob) -> AsyncRunHandle:
+    async def submit_job(
+        self, job: TitanJob, *, labels: Mapping[str, str] | None = None
+    ) -> AsyncRunHandle:
         """Start a run of one job, named after it."""
-        return await self.submit_dag(job.id, [job])
+        return await self.submit_dag(job.id, [job], labels=labels)
 
     async def submit_yaml(
         self,
@@ -90,16 +95,19 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
         *,
         parameters: Mapping[str, Parameter] | None = None,
         budget: Budget | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> AsyncRunHandle:
         """Start a run of a pipeline's YAML file; with `wait`, come back when the run has ended.
 
+        `labels` go over those of the file.
         `poll_interval` has no effect. Raises `InvalidSpec` with every problem of the file, and
         `TimedOut` when the run has not ended after `timeout` seconds; it goes on.
         """
         from titan.spec.yaml_file import load_pipeline
 
-        own = budget_of(budget)
+        own, more = budget_of(budget), labels_of(labels)
         loaded = await asyncio.to_thread(load_pipeline, path)
+        tags = labels_of({**loaded.spec.labels, **more})
         values = filled(loaded.spec.name, loaded.spec.inputs, parameters)
         bundle = await asyncio.to_thread(loaded.pack)
         if bundle is not None:
@@ -112,6 +120,7 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
             parameters=values,
             agent_run_id=agent_run_id,
             budget=own or loaded.spec.budget,
+            labels=tags,
         )
         if wait:
             await handle.wait(timeout)
@@ -158,6 +167,7 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
         parameters: Mapping[str, Parameter] | None,
         agent_run_id: str | None,
         budget: BudgetSpec | None,
+        labels: dict[str, str],
     ) -> AsyncRunHandle:
         run = new_run_id()
         submission = split(
@@ -170,6 +180,7 @@ class RunsApi(LogsApi, ArtifactsApi, SignalsApi, GatesApi):
                 agent_run_id=agent_run_id or "",
                 owner=owner(),
                 budget=budget,
+                labels=labels,
             )
         )
         await self._stage(submission.stages)

@@ -24,19 +24,21 @@ class RunsFace(Face):
         *,
         parameters: Mapping[str, Parameter] | None = None,
         budget: Mapping[str, Any] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> RunHandle:
         """Start a run of `jobs`, whose files travel along. Raises `InvalidSpec` with every problem.
 
         `budget`: what the run and all below it may use, `{jobs, depth, wall_s, cpu_s, units, on_limit}`.
+        `labels`: texts by key, which `list_runs` filters by.
         """
         work = self._here().submit_dag(
-            name, jobs, agent_run_id, parameters=parameters, budget=budget
+            name, jobs, agent_run_id, parameters=parameters, budget=budget, labels=labels
         )
         return self._handle(work)
 
-    def submit_job(self, job: TitanJob) -> RunHandle:
+    def submit_job(self, job: TitanJob, *, labels: Mapping[str, str] | None = None) -> RunHandle:
         """Start a run of one job, named after it."""
-        return self._handle(self._here().submit_job(job))
+        return self._handle(self._here().submit_job(job, labels=labels))
 
     def submit_yaml(
         self,
@@ -48,14 +50,23 @@ class RunsFace(Face):
         *,
         parameters: Mapping[str, Parameter] | None = None,
         budget: Mapping[str, Any] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> RunHandle:
         """Start a run of a pipeline's YAML file; with `wait`, come back when it has ended.
 
+        `labels` go over those of the file.
         `poll_interval` has no effect: the end is pushed. Raises `TimedOut` when the run has not ended
         after `timeout` seconds; it goes on.
         """
         work = self._here().submit_yaml(
-            path, agent_run_id, wait, poll_interval, timeout, parameters=parameters, budget=budget
+            path,
+            agent_run_id,
+            wait,
+            poll_interval,
+            timeout,
+            parameters=parameters,
+            budget=budget,
+            labels=labels,
         )
         return self._handle(work)
 

@@ -69,6 +69,9 @@ class ServicesApi(RunsApi):
         if loaded.spec.budget is not None:
             why = f"{path}: budget: services that are deployed have none; submit them as a run"
             raise InvalidSpec(problems=(why,))
+        if loaded.spec.labels:
+            why = f"{path}: labels: services that are deployed have none; submit them as a run"
+            raise InvalidSpec(problems=(why,))
         bundle = await asyncio.to_thread(loaded.pack)
         if bundle is not None:
             with bundle:

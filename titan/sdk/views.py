@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -52,9 +52,17 @@ class ViewsApi(Core):
         return (await self.get_job(text, run)).state
 
     async def list_runs(
-        self, limit: int = 100, *, name: str = "", state: str = "", agent_run_id: str = ""
+        self,
+        limit: int = 100,
+        *,
+        name: str = "",
+        state: str = "",
+        agent_run_id: str = "",
+        labels: Mapping[str, str | None] | Iterable[str] = (),
     ) -> list[RunView]:
-        """Runs, newest first."""
+        """Runs, newest first. `labels` that they all have: `{"team": "data"}`, None for any value; or
+        `["team=data", "nightly"]`. Raises `UserError` for what cannot be one."""
+        wanted = _filters(labels)
         found: list[RunView] = []
         while len(found) < limit:
             size = min(LIST_PAGE_MAX, limit - len(found))
@@ -64,6 +72,7 @@ class ViewsApi(Core):
                 name=name,
                 state=state,
                 agent_run_id=agent_run_id,
+                labels=wanted,
             )
             page = await self._read(query, list[RunView])
             found += page
@@ -120,6 +129,13 @@ class ViewsApi(Core):
                 return (await self.get_run(run)).state
         except TimeoutError:
             raise TimedOut(f"run {run} has not ended after {timeout} s; it goes on") from None
+
+
+def _filters(labels: Mapping[str, str | None] | Iterable[str]) -> tuple[str, ...]:
+    if isinstance(labels, Mapping):
+        given = labels.items()
+        return tuple(key if value is None else f"{key}={value}" for key, value in given)
+    return (labels,) if isinstance(labels, str) else tuple(labels)
 
 
 def _decode_results(data: bytes) -> list[ResultView]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from titan.sdk.face import Face
@@ -20,10 +20,19 @@ class ViewsFace(Face):
         return self._call(self._here().get_run(run))
 
     def list_runs(
-        self, limit: int = 100, *, name: str = "", state: str = "", agent_run_id: str = ""
+        self,
+        limit: int = 100,
+        *,
+        name: str = "",
+        state: str = "",
+        agent_run_id: str = "",
+        labels: Mapping[str, str | None] | Iterable[str] = (),
     ) -> list[RunView]:
-        """Runs, newest first."""
-        work = self._here().list_runs(limit, name=name, state=state, agent_run_id=agent_run_id)
+        """Runs, newest first. `labels` that they all have: `{"team": "data"}`, None for any value; or
+        `["team=data", "nightly"]`."""
+        work = self._here().list_runs(
+            limit, name=name, state=state, agent_run_id=agent_run_id, labels=labels
+        )
         return self._call(work)
 
     def watch_run(self, run: object, *, jobs: bool = True) -> Iterator[RunChange]:

@@ -188,6 +188,7 @@ class PipelineSpec(
     inputs: dict[str, Input] = {}  # the parameters as declared
     schedule: ScheduleSpec | None = None
     budget: BudgetSpec | None = None  # of each of its runs
+    labels: dict[str, str] = {}  # of each of its runs
 
 
 def slots_of(resources: dict[str, int]) -> int:

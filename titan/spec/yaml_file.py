@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from titan.errors import InvalidSpec, LimitExceeded
 from titan.limits import YAML_BYTES_MAX
-from titan.spec import gates, inputs
+from titan.spec import gates, inputs, labels
 from titan.spec.bundle import Bundle, bundle_files, bundle_project
 from titan.spec.fields import DEFAULT_FIELD, ROOT_FIELD
 from titan.spec.model import Input, PipelineSpec
@@ -120,6 +120,7 @@ class _Reader:
             if name in ("name", "version", "project", "schedule", "budget")
         }
         parameters = self._parameters(root.get("parameters"))
+        tags = self._labels(root.get("labels"))
         defaults = self._defaults(root.get("defaults"))
         reads = list(self._jobs.jobs(root.get("jobs"), defaults, tree.place))
         is_project = plain.get("project")
@@ -135,6 +136,7 @@ class _Reader:
             inputs=parameters,
             schedule=plain.get("schedule"),
             budget=plain.get("budget"),
+            labels=tags,
             jobs=gates.with_gates([self._jobs.spec(read) for read in reads]),
         )
         self._problems.raise_if_any()
@@ -155,6 +157,27 @@ class _Reader:
             for message in wrong:
                 said = message.removeprefix(f"{name}: ")
                 self._problems.add(said, field=f"parameters.{name}", place=value.place)
+        return found
+
+    def _labels(self, node: Node | None) -> dict[str, str]:
+        """Values as they are spelt: `1.10` stays `1.10`. Each problem stands where its label does."""
+        if node is None or (node.kind == "scalar" and node.value is None):
+            return {}
+        if node.kind != "mapping":
+            message = f"must be a mapping of keys to text, not {kind_of(node.plain())}"
+            self._problems.add(message, field="labels", place=node.place)
+            return {}
+        found: dict[str, str] = {}
+        for key, one in node.entries.items():
+            value = one.plain(verbatim=True)
+            if problem := labels.why_not_key(key):
+                self._problems.add(problem, field="labels", place=node.keys[key])
+            elif problem := labels.why_not_value(value):
+                self._problems.add(problem, field=f"labels.{key}", place=one.place)
+            else:
+                found[key] = value
+        if problem := labels.why_too_many(len(node.entries)):
+            self._problems.add(problem, field="labels", place=node.place)
         return found
 
     def _defaults(self, node: Node | None) -> dict[str, Any]:

@@ -34,12 +34,18 @@ def job_form(spec: JobSpec) -> dict[str, Any]:
 
 
 def pipeline_form(
-    name: str, jobs: Sequence[JobSpec], *, parameters: Mapping[str, Any]
+    name: str,
+    jobs: Sequence[JobSpec],
+    *,
+    parameters: Mapping[str, Any],
+    labels: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """A whole pipeline as a mapping of YAML fields: jobs with the gates after them as one."""
     form: dict[str, Any] = {"name": name}
     if parameters:
         form["parameters"] = msgspec.to_builtins(parameters)
+    if labels:
+        form["labels"] = dict(labels)
     put = {job.id: job for job in jobs if job.gate_of}  # by `hitl_message`; loading puts them again
     after = {gate.gate_of: gate for gate in put.values()}
     form["jobs"] = [

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { auditQuery, objectLink, splitWho } from "../src/audit/orders";
 import { filterQuery, joined } from "../src/dead/filter";
 import { lastLines } from "../src/dead/detail";
+import { labelOf, matches, runsPath } from "../src/runs/filter";
 import { questionPath } from "../src/schedules/explained";
 import { counted, standing } from "../src/schedules/words";
 import { EventParser } from "../src/api/stream";
@@ -103,5 +104,25 @@ describe("who did what", () => {
     const seen: string[] = [];
     new EventParser((event) => seen.push(event.kind)).push('event: schedules\ndata: []\n\nevent: now\nid: 3\ndata: {"index":3}\n\n');
     expect(seen).toEqual(["schedules", "now"]);
+  });
+});
+
+describe("the filter of runs", () => {
+  const run = { name: "Nightly load", id: "r-01", agent_run_id: "book-1", labels: { team: "data", q: "a=b c", empty: "" } };
+
+  test.each(["", "nightly", "R-01", "book", "team=data", " team=data ", "team", "q=a=b c", "empty="])("%j finds it", (text) => {
+    expect(matches(run, text)).toBe(true);
+  });
+
+  test.each(["team=dat", "team=Data", "tea", "data", "=data", "other=", "constructor", "toString=x"])("%j does not", (text) => {
+    expect(matches(run, text)).toBe(false);
+  });
+
+  test("a label leads to the page that it filters", () => {
+    expect(labelOf("a b=c")).toBeNull();
+    expect(labelOf("q=a=b c")).toEqual(["q", "a=b c"]);
+    const path = runsPath("q=a&b c");
+    expect(new URLSearchParams(path.split("?")[1]).get("filter")).toBe("q=a&b c");
+    expect(runsPath("")).toBe("/runs");
   });
 });

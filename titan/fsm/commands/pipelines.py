@@ -21,6 +21,7 @@ class SavePipeline(ClientCommand, frozen=True, kw_only=True, tag="pipeline.save"
     inputs: dict[str, Input] = {}
     owner: str = ""
     budget: BudgetSpec | None = None  # of each of its runs
+    labels: dict[str, str] = {}  # of each of its runs
 
 
 class DeletePipeline(ClientCommand, frozen=True, kw_only=True, tag="pipeline.delete"):
@@ -44,3 +45,4 @@ class SubmitSaved(ClientCommand, frozen=True, kw_only=True, tag="pipeline.submit
     agent_run_id: str = ""
     owner: str = ""
     budget: BudgetSpec | None = None  # instead of the saved one
+    labels: dict[str, str] = {}  # beside the saved ones, and before those of the same key

@@ -32,10 +32,11 @@ class SubmitRun(ClientCommand, frozen=True, kw_only=True, tag="run.submit"):
     agent_run_id: str = ""
     owner: str = ""  # who asked, for people to read
     budget: BudgetSpec | None = None  # of the run and all below it
+    labels: dict[str, str] = {}
 
     def needs_version(self) -> int:
-        """As much as the youngest field of its jobs, or its budget."""
-        own = self.since if self.budget is None else 2
+        """As much as the youngest field of its jobs, or its budget and labels."""
+        own = 2 if self.budget is not None or self.labels else self.since
         return max([own, *map(version_of, self.jobs)])
 
 

@@ -36,3 +36,4 @@ class PipelineView(msgspec.Struct, frozen=True, kw_only=True):
     digests: tuple[Digest, ...]  # every blob it refers to
     inputs: dict[str, Input]
     jobs: tuple[JobSpec, ...] = ()
+    labels: dict[str, str] = {}  # of each of its runs

@@ -22,6 +22,7 @@ class ListRuns(Query, frozen=True, kw_only=True, tag="runs"):
     name: str = ""  # exact
     state: str = ""
     agent_run_id: str = ""
+    labels: tuple[str, ...] = ()  # each `key=value`, or `key` for any value; all of them must hold
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,3 +46,4 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     caller_run: RunId = RunId("")  # the task that submitted it, if one did
     caller_job: JobId = JobId("")
     budgets: tuple[str, ...] = ()  # that it is under, its own first
+    labels: dict[str, str] = {}

@@ -26,16 +26,18 @@ class PipelineVersion(msgspec.Struct, frozen=True, array_like=True):
     owner: str = ""
     digests: tuple[Digest, ...] = ()  # every blob it refers to, once each
     budget: BudgetSpec | None = None  # of each of its runs
+    labels: dict[str, str] = {}  # of each of its runs
 
     @property
     def size(self) -> int:
         """What it takes, in bytes."""
-        return len(self.jobs) + len(msgspec.msgpack.encode(self.inputs))
+        labels = len(msgspec.msgpack.encode(self.labels)) if self.labels else 0
+        return len(self.jobs) + len(msgspec.msgpack.encode(self.inputs)) + labels
 
     def is_like(self, other: PipelineVersion) -> bool:
         """Whether both would start the same runs."""
-        mine = (self.jobs, self.bundle, self.inputs, self.budget)
-        return mine == (other.jobs, other.bundle, other.inputs, other.budget)
+        mine = (self.jobs, self.bundle, self.inputs, self.budget, self.labels)
+        return mine == (other.jobs, other.bundle, other.inputs, other.budget, other.labels)
 
 
 class SavedPipeline(msgspec.Struct, kw_only=True):

@@ -29,9 +29,10 @@ class Check(Draft, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Submit(Draft, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A declaration to run. `parameters` go over those of the YAML."""
+    """A declaration to run. `parameters` and `labels` go over those of the YAML."""
 
     parameters: dict[str, Scalar] = {}
+    labels: dict[str, str] = {}
     agent_run_id: str = ""
     owner: str = ""
 
@@ -108,6 +109,7 @@ async def submit(api: Api, call: Call) -> Submitted:
         parameters=_filled(spec, asked.parameters),
         agent_run_id=asked.agent_run_id,
         owner=asked.owner,
+        labels={**spec.labels, **asked.labels},
     )
     run, index = await submitting.submit(api, order, key=call.idempotency_key)
     return Submitted(index, run)
@@ -131,6 +133,7 @@ async def save(api: Api, call: Call) -> Saved:
         bundle=await _stored(api, ready),
         inputs=spec.inputs,
         owner=asked.owner,
+        labels=spec.labels,
     )
     size = len(encode_command(order))
     if size > COMMAND_BYTES_MAX:

@@ -42,14 +42,15 @@ class WhichQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to start: a version, 0 for the latest, with values for its parameters. `run` is the id of the
-    run, drawn here when it is missing."""
+    """What to start: a version, 0 for the latest, with values for its parameters and more labels. `run` is
+    the id of the run, drawn here when it is missing."""
 
     version: int = 0
     parameters: dict[str, Scalar] = {}
     agent_run_id: str = ""
     owner: str = ""
     run: str = ""
+    labels: dict[str, str] = {}
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -97,6 +98,7 @@ async def start(api: Api, call: Call) -> Started:
         parameters=parameters,
         agent_run_id=asked.agent_run_id,
         owner=asked.owner,
+        labels=asked.labels,
     )
     done = await api.write(command, key=call.idempotency_key)
     return Started(done.index, RunId(done.value))

@@ -24,13 +24,17 @@ from titan.spec.model import JobSpec
 
 
 class RunsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs: by exact name, state or agent run; `before` is the cursor."""
+    """Which runs: by exact name, state, agent run or labels; `before` is the cursor.
+
+    `label`: `key=value`, or `key` for any value; may be repeated, and all of them must hold.
+    """
 
     limit: int = 100
     before: str = ""
     name: str = ""
     state: str = ""
     agent_run_id: str = ""
+    label: tuple[str, ...] = ()
     consistent: bool = False
 
 
@@ -70,6 +74,7 @@ async def list_runs(api: Api, call: Call) -> Page[RunView]:
             name=query.name,
             state=query.state,
             agent_run_id=query.agent_run_id,
+            labels=query.label,
         )
     )
     return Page(items, items[-1].id if len(items) == limit else None)

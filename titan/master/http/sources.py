@@ -7,7 +7,7 @@ import base64
 import gzip
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import IO, Any, Final, NamedTuple, cast
 
 import msgspec
@@ -30,7 +30,7 @@ from titan.spec.yaml_form import bundles_of, pipeline_form
 
 
 class Redeploy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A new run of the same jobs with the same files and parameters."""
+    """A new run of the same jobs with the same files, parameters and labels."""
 
     owner: str = ""
 
@@ -62,6 +62,7 @@ async def redeploy(api: Api, call: Call) -> Submitted:
         parameters=dict(run.parameters),
         agent_run_id=run.agent_run_id,
         owner=call.body.owner,
+        labels=dict(run.labels),
     )
     created, index = await submitting.submit(api, order, key=call.idempotency_key)
     return Submitted(index, created)
@@ -71,23 +72,24 @@ async def get_source(api: Api, call: Call) -> Source:
     """The pipeline that the run is of now, jobs that were added to it included."""
     run = _run(api, call)
     jobs = _specs(run)
-    return await _source(api, run.name, jobs, bundle=run.bundle, parameters=run.parameters)
+    form = pipeline_form(run.name, jobs, parameters=run.parameters, labels=run.labels)
+    return await _source(api, form, jobs, bundle=run.bundle)
 
 
 async def get_saved_source(api: Api, call: Call) -> Source:
     """A saved pipeline, to be edited."""
     query: VersionQuery = call.query
     view: PipelineView = api.read(GetPipeline(name=call.path["name"], version=query.version))
-    return await _source(api, view.name, view.jobs, bundle=view.bundle, parameters=view.inputs)
+    form = pipeline_form(view.name, view.jobs, parameters=view.inputs, labels=view.labels)
+    return await _source(api, form, view.jobs, bundle=view.bundle)
 
 
 async def _source(
-    api: Api, name: str, jobs: tuple[JobSpec, ...], *, bundle: Digest, parameters: Mapping[str, Any]
+    api: Api, form: dict[str, Any], jobs: tuple[JobSpec, ...], *, bundle: Digest
 ) -> Source:
     unpacked = _Unpacked({}, {}, [])
     for digest in bundles_of(bundle, jobs):
         await _add_files(api, digest, unpacked)
-    form = pipeline_form(name, jobs, parameters=parameters)
     return Source(pipeline=form, **unpacked._asdict())
 
 

@@ -67,7 +67,7 @@ class Endpoint(NamedTuple):
 
 async def take(endpoint: Endpoint, request: web.Request) -> Call:
     """The request in the endpoint's own types. Raises `UserError` that names the field."""
-    given = dict(request.query)
+    given = _given(request, endpoint.query)
     unknown = sorted(set(given) - set(endpoint.query.__struct_fields__))
     if unknown:
         known = ", ".join(endpoint.query.__struct_fields__) or "nothing"
@@ -75,6 +75,13 @@ async def take(endpoint: Endpoint, request: web.Request) -> Call:
     query = _convert(given, endpoint.query, where="query string")
     body = await _body(endpoint, request) if endpoint.body is not None else None
     return Call(request, dict(request.match_info), query, body)
+
+
+def _given(request: web.Request, query: type[msgspec.Struct]) -> dict[str, Any]:
+    """The query string; what may be there several times, as a list."""
+    several = {one.name for one in msgspec.structs.fields(query) if isinstance(one.default, tuple)}
+    asked = request.query
+    return {name: asked.getall(name) if name in several else asked[name] for name in asked}
 
 
 def _convert(value: Any, kind: Any, *, where: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from titan.spec import budgets, schedules, values
+from titan.spec import budgets, labels, schedules, values
 from titan.spec.fields.field import INPUT, SCALAR_OR_NULL, Field
 
 ROOT_FIELDS: Final[tuple[Field, ...]] = (
@@ -50,6 +50,14 @@ ROOT_FIELDS: Final[tuple[Field, ...]] = (
         "When `titan deploy` lets it start by itself: a cron expression, or a mapping.",
     ),
     Field("budget", "budget", budgets.read, budgets.SCHEMA, "What a run and all below it may use."),
+    Field(
+        "labels",
+        "labels",
+        labels.read,
+        labels.SCHEMA,
+        "Texts by key for every run of it, to find runs by.",
+        verbatim=True,
+    ),
     Field("defaults", "defaults", dict, {}, "Values for every job that does not set its own."),
     Field("jobs", "jobs", list, {}, "The jobs, in any order.", aliases=("tasks",)),
 )

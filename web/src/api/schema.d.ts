@@ -1372,7 +1372,7 @@ export interface components {
         };
         /**
          * Submit
-         * @description A declaration to run. `parameters` go over those of the YAML.
+         * @description A declaration to run. `parameters` and `labels` go over those of the YAML.
          */
         Submit: {
             yaml: string;
@@ -1387,6 +1387,10 @@ export interface components {
             /** @default {} */
             parameters: {
                 [key: string]: string | number | boolean | null;
+            };
+            /** @default {} */
+            labels: {
+                [key: string]: string;
             };
             /** @default  */
             agent_run_id: string;
@@ -2005,6 +2009,10 @@ export interface components {
             };
             /** @default [] */
             jobs: components["schemas"]["JobSpec"][];
+            /** @default {} */
+            labels: {
+                [key: string]: string;
+            };
         };
         /**
          * Started
@@ -2016,8 +2024,8 @@ export interface components {
         };
         /**
          * Start
-         * @description What to start: a version, 0 for the latest, with values for its parameters. `run` is the id of the
-         *         run, drawn here when it is missing.
+         * @description What to start: a version, 0 for the latest, with values for its parameters and more labels. `run` is
+         *         the id of the run, drawn here when it is missing.
          */
         Start: {
             /** @default 0 */
@@ -2032,6 +2040,10 @@ export interface components {
             owner: string;
             /** @default  */
             run: string;
+            /** @default {} */
+            labels: {
+                [key: string]: string;
+            };
         };
         /**
          * Deleted
@@ -2216,6 +2228,10 @@ export interface components {
             caller_job: string;
             /** @default [] */
             budgets: string[];
+            /** @default {} */
+            labels: {
+                [key: string]: string;
+            };
         };
         /**
          * Page[JobView]
@@ -2456,7 +2472,7 @@ export interface components {
         };
         /**
          * Redeploy
-         * @description A new run of the same jobs with the same files and parameters.
+         * @description A new run of the same jobs with the same files, parameters and labels.
          */
         Redeploy: {
             /** @default  */
@@ -3192,6 +3208,7 @@ export interface operations {
                 name?: string;
                 state?: string;
                 agent_run_id?: string;
+                label?: string[];
                 consistent?: boolean;
             };
             header?: never;

@@ -2,6 +2,7 @@
 
 import { Link, useLocation } from "wouter";
 import type { RunView, Submitted } from "../api/types";
+import { Labels } from "../runs/labels";
 import { useLive } from "../state/live";
 import type { Act } from "../ui/act";
 import { Progress, StateBadge } from "../ui/parts";
@@ -36,6 +37,7 @@ export function RunHead({ view, act, isEditing, onAdd, onEdit, onStop }: Props) 
       {view.agent_run_id !== "" && (
         <Link href={`/agents?run=${encodeURIComponent(view.agent_run_id)}`}>agent run {view.agent_run_id}</Link>
       )}
+      <Labels labels={view.labels} />
       <span className="spacer" />
       <div className="actions">
         {!view.over && (

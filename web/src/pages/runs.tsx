@@ -1,8 +1,10 @@
 // All runs: filter, progress, and the way to each.
 
 import { useState } from "react";
-import { Link } from "wouter";
+import { Link, useLocation, useSearch } from "wouter";
 import type { Page, RunView } from "../api/types";
+import { matches, runsPath } from "../runs/filter";
+import { Labels } from "../runs/labels";
 import { useLive } from "../state/live";
 import { useWorld } from "../state/store";
 import { Empty, Progress, StateBadge } from "../ui/parts";
@@ -17,7 +19,8 @@ export function Runs() {
   const [older, setOlder] = useState<readonly RunView[]>([]);
   const [isAtEnd, setAtEnd] = useState(false);
   const hasMore = !isAtEnd && live.size >= RECENT;
-  const [text, setText] = useState("");
+  const text = new URLSearchParams(useSearch()).get("filter") ?? ""; // in the address: a label leads here
+  const [, go] = useLocation();
   const [state, setState] = useState("");
 
   const known = new Map(older.map((run) => [run.id, run]));
@@ -39,10 +42,10 @@ export function Runs() {
       <form className="filters" onSubmit={(event) => event.preventDefault()}>
         <input
           type="search"
-          placeholder="name, id or agent run"
-          aria-label="Filter by name, id or agent run"
+          placeholder="name, id, agent run or label=value"
+          aria-label="Filter by name, id, agent run or label"
           value={text}
-          onChange={(event) => setText(event.target.value)}
+          onChange={(event) => go(runsPath(event.target.value), { replace: true })}
         />
         <select aria-label="State" value={state} onChange={(event) => setState(event.target.value)}>
           {STATES.map((each) => (
@@ -61,11 +64,6 @@ export function Runs() {
       )}
     </>
   );
-}
-
-function matches(run: RunView, text: string): boolean {
-  const wanted = text.trim().toLowerCase();
-  return wanted === "" || [run.name, run.id, run.agent_run_id].some((word) => word.toLowerCase().includes(wanted));
 }
 
 export function RunRows({ runs }: { readonly runs: readonly RunView[] }) {
@@ -87,6 +85,7 @@ export function RunRows({ runs }: { readonly runs: readonly RunView[] }) {
           <tr key={run.id}>
             <td>
               <Link href={`/runs/${run.id}`}>{run.name}</Link> <small className="id">{run.id}</small>
+              <Labels labels={run.labels} />
             </td>
             <td data-label="state">
               <StateBadge state={run.state} />
