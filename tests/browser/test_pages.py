@@ -315,3 +315,20 @@ async def test_the_main_pages_are_reached_and_used_by_keyboard(
     await press_until(page, "Tab", "Dead letters")
     await page.keyboard.press("Enter")
     await page.get_by_role("heading", name="Dead letters").wait_for()
+
+
+async def test_a_click_on_a_label_shows_the_runs_that_have_it(cluster: Cluster, page: Page) -> None:
+    job: dict[str, Any] = {"id": "a", "command": "true"}
+    for name, team in (("first", "data & co"), ("second", "web")):
+        path = write_pipeline(cluster.data / f"{name}.yaml", [job], labels={"team": team})
+        run = await deploy(cluster, path)
+    await page.goto(f"{base(cluster)}/runs/{run}")
+    await page.locator(".run-head .tag", has_text="team=web").click()
+    await shown(page, ".rows", "second")
+    assert await page.locator(".rows tbody tr").count() == 1
+    box = page.get_by_role("searchbox")
+    assert await box.input_value() == "team=web"
+    await box.fill("team")
+    await page.locator(".rows .tag", has_text="team=data & co").click()
+    await page.locator(".rows tbody tr", has_text="second").wait_for(state="detached")
+    await shown(page, ".rows", "first")
