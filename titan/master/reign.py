@@ -39,7 +39,9 @@ from titan.wire.messages import Retract
 
 log = logging.getLogger(__name__)
 
-PLAN_LIMIT: Final = 256  # assignments proposed at once, 30 ms of work; the rest follows in the next round
+PLAN_LIMIT: Final = (
+    256  # assignments proposed at once, 30 ms of work; the rest follows in the next round
+)
 WATCH_PERIOD_S: Final = 0.05  # how often leases, rests and overdue timers are looked at
 TIMER_SLACK_MS: Final = 1  # a timer may fire this late, so that it never fires early
 
