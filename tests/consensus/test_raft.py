@@ -109,7 +109,7 @@ async def test_a_backlog_is_applied_in_slices_and_others_have_their_turn_in_betw
 
 
 async def test_a_snapshot_is_due_when_the_log_outgrows_half_of_the_last_one() -> None:
-    shell = Shell("A", snapshot_log_bytes_min=2_000)
+    shell = Shell("A", snapshot_log_bytes_min=2_000, snapshot_entry_bytes=0)
     installer, journal = shell.node._replica.installer, shell.node._replica._journal
     await shell.node.open()
     await shell.ready()
@@ -125,6 +125,18 @@ async def test_a_snapshot_is_due_when_the_log_outgrows_half_of_the_last_one() ->
     gaps = [after - before for before, after in itertools.pairwise(begun)]
     assert min(gaps) > 1, f"one log was covered by two snapshots in a row: {gaps}"
     assert gaps[0] <= 10 < gaps[-1], f"a growing state was written again after {gaps} entries"
+    await shell.node.close()
+
+
+async def test_a_log_of_many_small_entries_is_due_for_a_snapshot_too() -> None:
+    shell = Shell("A", snapshot_log_bytes_min=20_000, snapshot_entry_bytes=1_000)
+    await shell.node.open()
+    await shell.ready()
+    for number in range(100):
+        await shell.node.propose(b"k=%d" % number)
+    async with asyncio.timeout(5):
+        while shell.node.counters["snapshot begun"] < 3:
+            await asyncio.sleep(0.001)
     await shell.node.close()
 
 

@@ -27,6 +27,7 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_entries: int = 50_000  # take one when the log is longer than this
     snapshot_log_bytes: int = 64 * limits.MIB  # or larger than this: it is in memory too
     snapshot_log_bytes_min: int = 8 * limits.MIB  # or than half a snapshot, but not below this
+    snapshot_entry_bytes: int = limits.KIB  # what applying an entry again takes besides its bytes
     keep_entries: int = 10_000  # left behind a snapshot so that a laggard needs no snapshot
 
     @property

@@ -91,16 +91,24 @@ class Installer:
         self._weigh()
         kept_from = max(
             self._journal.last_index - self._config.keep_entries,
-            self._journal.last_within(self.log_bytes_max // 4),
+            self._journal.last_within(
+                self.log_bytes_max // 4, entry_bytes=self._config.snapshot_entry_bytes
+            ),
         )
         self._journal.trim(before=min(index, kept_from))
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a restart had better load a snapshot than apply all this log again."""
+        entry_bytes = self._config.snapshot_entry_bytes
+        return self._journal.weight(entry_bytes=entry_bytes) > self.log_bytes_max
 
     def _weigh(self) -> None:
         """Half as much log as the newest snapshot has bytes, within bounds.
 
-        Applying a byte of the log again takes longer than loading a byte of a snapshot
-        (docs/scaling.md), so a restart is quick when the log is short; and yet a large state is not
-        written again for every few entries.
+        Applying a byte of the log again takes longer than loading a byte of a snapshot, and an entry
+        costs something whatever its size (docs/scaling.md). So a restart is quick when the log is
+        short; and yet a large state is not written again for every few entries.
         """
         newest = self._files.newest_index()
         half = self._files.size(newest) // 2 if newest else 0

@@ -283,11 +283,15 @@ class Journal:
         """Show nothing below `before`, which a durable snapshot covers."""
         self.deleteEntriesTo(before - self._entries[0][1])
 
-    def last_within(self, bytes_max: int) -> int:
-        """The index from which on the last entries have at most so many bytes together."""
+    def weight(self, *, entry_bytes: int) -> int:
+        """The bytes of all entries, each with so many on top."""
+        return self.bytes_in_view + entry_bytes * len(self._entries)
+
+    def last_within(self, bytes_max: int, *, entry_bytes: int) -> int:
+        """The index from which on the last entries have at most so much weight together."""
         size = 0
         for command, index, _term in reversed(self._entries):
-            size += len(command)
+            size += len(command) + entry_bytes
             if size > bytes_max:
                 return index + 1
         return self.first_index

@@ -261,7 +261,7 @@ class Replica:
     def _settle(self) -> None:
         self._leading.settle()
         # The library remembers a request: one made while a snapshot is written would mean another one.
-        if self._snapshotter.is_idle and self._journal.bytes_in_view > self.installer.log_bytes_max:
+        if self._snapshotter.is_idle and self.installer.is_due:
             self.core.request_compaction()
 
     # --- the library calls back ------------------------------------------------------------
