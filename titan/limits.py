@@ -138,6 +138,10 @@ REHEARSED_MAX: Final = (
     6_000  # jobs ahead and workers, of all tries: the leader waits 50 ms meanwhile
 )
 WHY_WORKERS_MAX: Final = 50  # named in one answer, the closest first
+QUEUES_TOLD_MAX: Final = (
+    16  # requirements named in one answer, the deepest first: each asks every worker
+)
+FLEET_WORKERS_MAX: Final = 4096  # whose load one answer tells; one master has as many connections
 SATURATED_MS: Final = 1_000  # a queue must last so long before workers are started for it
 
 # --- gates and saved pipelines -------------------------------------------------------------
@@ -320,3 +324,5 @@ SOURCE_BYTES_MAX: Final = 4 * MIB  # files of a past run that a page loads back 
 OUTPUT_SHOWN_BYTES_MAX: Final = 256 * KIB  # of a job's output in a page; nobody reads more there
 FACTS_PER_PUSH_MAX: Final = 500  # events told to a page at once; beyond it only the newest count
 FACTS_PAGE_MAX: Final = 1000  # events in one answer
+PULSE_BEATS_KEPT: Final = 180  # a quarter of an hour of five seconds each
+PULSE_SAMPLES_MAX: Final = 200  # waits and commits looked at in one of them; quantiles need no more

@@ -105,6 +105,7 @@ def gateway_of(raft: Raft, elsewhere: Elsewhere, replica: Any = None) -> Gateway
         own_info=lambda: None,  # type: ignore[arg-type,return-value]
         members=None,  # type: ignore[arg-type]
         why=None,  # type: ignore[arg-type]
+        fleet=None,  # type: ignore[arg-type]
         foresee=lambda command: None,
     )
 

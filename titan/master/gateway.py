@@ -30,6 +30,7 @@ from titan.ids import JobId, RunId
 from titan.limits import WHO_CHARS_MAX
 from titan.master.blob_ledger import BlobLedger
 from titan.master.blobs import BlobKeeper
+from titan.master.fleet import Fleet
 from titan.master.logs import LogReader
 from titan.master.members import Members
 from titan.master.peers import Peers
@@ -43,11 +44,13 @@ from titan.wire.connection import Connection
 from titan.wire.handler import Refusing
 from titan.wire.messages import (
     AddMaster,
+    AskFleet,
     BlobMissing,
     BlobOffset,
     BlobStored,
     ClusterInfo,
     ExplainJob,
+    FleetSeen,
     Follow,
     GetBlob,
     GetCluster,
@@ -71,6 +74,7 @@ from titan.wire.promise import Promise
 
 READ_TIMEOUT_S: Final = 5.0
 UNDECLARED: Final = "unknown"  # a client that says nothing of itself
+FLEET_SINCE: Final = 2  # the version of the cluster from which on every master knows the question
 UPLOADS_SINCE: Final = 2  # the version of the cluster from which on every master takes uploads
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -94,6 +98,7 @@ class Gateway:
         own_info: Callable[[], MasterInfo],
         members: Members,
         why: Callable[[RunId, JobId], Why],
+        fleet: Callable[[], Fleet],
         foresee: Callable[[ClientCommand], None],
         routes: Routes,
     ) -> None:
@@ -108,6 +113,7 @@ class Gateway:
         self._own_info = own_info
         self._members = members
         self._why = why
+        self._fleet = fleet
         self._foresee = foresee
         self._routes = routes
 
@@ -186,6 +192,23 @@ class Gateway:
         state = self._replica.state
         view = read(state, GetJob(job=message.job, run=message.run))
         return JobExplained(index=state.index, why=_encode(self._why(view.run, view.id)))
+
+    async def fleet(self, *, forwarded: bool) -> Fleet:
+        """How the workers fare and what waits: the leader knows."""
+        if self._replica.state.version < FLEET_SINCE:
+            raise Unavailable(
+                "not every master can be asked how the workers fare",
+                hint="finish the upgrade of the masters",
+            )
+        if self._proposer.reigns:
+            return self._fleet()
+        answer = await self._routes.at_leader(AskFleet(), self.tell_fleet, forwarded=forwarded)
+        assert isinstance(answer, FleetSeen)
+        return msgspec.msgpack.decode(answer.fleet, type=Fleet)
+
+    async def tell_fleet(self) -> FleetSeen:
+        """The same for another master; raises `NotLeader` when this one does not reign."""
+        return FleetSeen(fleet=_encode(self._fleet()))
 
     async def cluster(self) -> ClusterInfo:
         """The masters as this one sees them."""
@@ -279,6 +302,8 @@ class ClientHandler(Refusing):
                 return self._gateway.ask_of_blobs(message, forwarded=self._forwarded)
             case ExplainJob():
                 return self._gateway.explain(message, forwarded=self._forwarded)
+            case AskFleet():
+                return self._gateway.tell_fleet()
             case GetCluster():
                 if self._forwarded:
                     return self._gateway.own_info()

@@ -41,6 +41,7 @@ from titan.master.proposer import Proposer
 from titan.master.providers.local import LocalProvider, end_launched, launched_home
 from titan.master.providers.strays import Strays
 from titan.master.providers.webhook import WebhookProvider
+from titan.master.pulse import Pulse
 from titan.master.reigns import Reigns
 from titan.master.replica import Replica
 from titan.master.routes import Routes
@@ -114,6 +115,7 @@ class Master:
             publish=self._publish_blob,
             is_current=self._is_current,
         )
+        self._pulse = Pulse(self._replica, now_ms=clock.now_ms, leads=lambda: self._proposer.reigns)
         self._packer = LogPacker(self._replica, self._reigns, self._blobs)
         self._gateway = self._make_gateway()
         self._raft.on_status(lambda status: self._reigns.masters_changed(status.voters))
@@ -162,6 +164,7 @@ class Master:
             own_info=self._own_info,
             members=members,
             why=self._reigns.why,
+            fleet=self._reigns.fleet,
             foresee=self._reigns.foresee,
             ledger=self._ledger,
             routes=self._routes,
@@ -170,7 +173,9 @@ class Master:
     def _make_http(self) -> Http:
         return Http(
             address=self._config.http,
-            api=Api(gateway=self._gateway, replica=self._replica, raft=self._raft),
+            api=Api(
+                gateway=self._gateway, replica=self._replica, raft=self._raft, pulse=self._pulse
+            ),
             operations=Operations(
                 raft=self._raft,
                 replica=self._replica,
@@ -218,6 +223,7 @@ class Master:
         }
         if http is not None:
             tasks["http"] = http.run()
+            tasks["pulse"] = self._pulse.run()
         if self._config.join:
             joining = Joining(
                 self._raft, self._peers, address=self._config.listen, masters=self._config.join

@@ -26,6 +26,7 @@ from titan.fsm.outcomes import Applied
 from titan.fsm.state import State
 from titan.ids import AttemptId, JobId, RunId, WorkerId
 from titan.master.autoscaler import Autoscaler
+from titan.master.fleet import Fleet, FleetWatch
 from titan.master.proposer import Answer, Proposer, Settled
 from titan.master.providers.base import Provider
 from titan.master.replica import Replica
@@ -72,6 +73,7 @@ class Reign:
         self._plan_scheduled = False
         self._expiring: set[WorkerId] = set()
         self.sessions = Sessions(self, masters=masters)
+        self.fleet = FleetWatch(address=address, now_ms=now_ms)
         self.autoscaler = Autoscaler(
             state=lambda: self.state,
             submit=self.submit,
@@ -224,6 +226,12 @@ class Reign:
             now_ms=self._now_ms(),
             standings=self.autoscaler.standings,
         )
+
+    def look_at_fleet(self) -> Fleet:
+        """How the workers fare and what waits."""
+        if self.planner is None:
+            raise NotLeader
+        return self.fleet.look(self.state, self.planner)
 
     def _scale(self) -> None:
         assert self.planner is not None

@@ -11,6 +11,7 @@ from titan.consensus.api import Raft, RaftStatus
 from titan.errors import NotLeader, TitanError
 from titan.fsm.commands import Command
 from titan.ids import JobId, RunId
+from titan.master.fleet import Fleet
 from titan.master.proposer import Proposer
 from titan.master.providers.base import Provider
 from titan.master.reign import Reign
@@ -107,6 +108,10 @@ class Reigns:
     def why(self, run: RunId, job: JobId) -> Why:
         """Why a job waits, as the planner of the current reign sees it."""
         return self.need().why(run, job)
+
+    def fleet(self) -> Fleet:
+        """How the workers fare and what waits, as the current reign sees it."""
+        return self.need().look_at_fleet()
 
     def need(self) -> Reign:
         """The current reign; raises `NotLeader` when there is none."""

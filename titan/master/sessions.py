@@ -227,6 +227,7 @@ class Sessions:
     def on_heartbeat(self, session: Session, message: Heartbeat) -> None:
         """The worker lives."""
         self._reign.on_heartbeat(session.worker, started=message.started)
+        self._reign.fleet.heard(session.worker, message)
 
     def on_ended(self, session: Session, message: AttemptEnded) -> None:
         """Propose the result; confirm it once it is committed, also when it was refused for good."""

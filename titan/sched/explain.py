@@ -89,6 +89,20 @@ def why(
     )
 
 
+def binding_of_lane(state: State, planner: Planner, lane: Lane) -> tuple[str, str]:
+    """What jobs of this lane wait for, as code and text, without a rehearsal.
+
+    `next` while the lane is not parked.
+    """
+    if lane.parked_in is None:
+        return "next", "the next plan looks at them"
+    lacking = _service(planner, lane, state.ports) if lane.is_of_services else None
+    found = lacking or _binding(
+        planner, lane.need, pinned=pinned_seat(planner.fleet, lane), ahead=1
+    )
+    return found.code, found.text
+
+
 def _first_that_works(rehearsals: Rehearsals, tries: Iterable[Change]) -> Change:
     """The first change that a rehearsal proves; else the first of all, which is a guess and says so."""
     first = _NOTHING

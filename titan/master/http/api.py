@@ -24,6 +24,7 @@ from titan.fsm.state import State
 from titan.fsm.views import read
 from titan.master.feed import Feed
 from titan.master.gateway import Gateway
+from titan.master.pulse import Pulse
 from titan.master.replica import Replica
 from titan.wire.messages import ClusterInfo, Write, WriteDone
 from titan.wire.refusals import refusal
@@ -42,8 +43,9 @@ class Done(msgspec.Struct, frozen=True):
 class Api:
     """Shared by the handlers of one master."""
 
-    def __init__(self, *, gateway: Gateway, replica: Replica, raft: Raft) -> None:
+    def __init__(self, *, gateway: Gateway, replica: Replica, raft: Raft, pulse: Pulse) -> None:
         self.gateway = gateway
+        self.pulse = pulse
         self.feed = Feed(replica)
         self.headers: Callable[[web.Request], dict[str, str]] = lambda _: {}  # set by the server
         self._replica = replica

@@ -33,7 +33,9 @@ from titan.wire.messages.blobs import (
     PutBlob,
 )
 from titan.wire.messages.client import (
+    AskFleet,
     ExplainJob,
+    FleetSeen,
     Follow,
     FollowUpdate,
     JobExplained,
@@ -86,6 +88,7 @@ __all__ = [
     "ROLE_WORKER",
     "AddMaster",
     "AnyMessage",
+    "AskFleet",
     "AttemptEnded",
     "AttemptReleased",
     "BlobAt",
@@ -96,6 +99,7 @@ __all__ = [
     "ClusterInfo",
     "Confirmed",
     "ExplainJob",
+    "FleetSeen",
     "Follow",
     "FollowUpdate",
     "GetBlob",
@@ -149,6 +153,8 @@ AnyMessage = (
     | ReadDone
     | ExplainJob
     | JobExplained
+    | AskFleet
+    | FleetSeen
     | WatchRun
     | RunUpdate
     | WatchKeys

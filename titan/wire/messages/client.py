@@ -63,6 +63,19 @@ class JobExplained(Message, frozen=True, kw_only=True, tag="job.explained"):
     why: bytes
 
 
+class AskFleet(Message, frozen=True, kw_only=True, tag="fleet.ask"):
+    """Call → `FleetSeen`, by the leader: only it hears the workers and plans.
+
+    Not for clusters of version 1: an older master does not know the question.
+    """
+
+
+class FleetSeen(Message, frozen=True, kw_only=True, tag="fleet.seen"):
+    """`fleet` is the msgpack of `titan.master.fleet.Fleet`."""
+
+    fleet: bytes
+
+
 class WatchRun(Message, frozen=True, kw_only=True, tag="watch.run"):
     """Channel → `RunUpdate` pieces, the first at once with everything; ends with `Ok` when it is over."""
 

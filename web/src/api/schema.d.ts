@@ -281,6 +281,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/fleet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Heartbeats of the workers and depths of the queues, as the leader knows them */
+        get: operations["get_fleet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pulse": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Throughput and latencies of the last quarter of an hour, as this master has counted them */
+        get: operations["get_pulse"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/gates": {
         parameters: {
             query?: never;
@@ -1437,6 +1471,82 @@ export interface components {
             index: number;
             kind: string;
             about: Record<string, never>;
+        };
+        /**
+         * Fleet
+         * @description As the leader saw it at `now_ms`. Workers of which it has heard nothing yet are not in `workers`.
+         */
+        Fleet: {
+            leader: string;
+            now_ms: number;
+            workers: components["schemas"]["WorkerHealth"][];
+            queues: components["schemas"]["Queues"];
+        };
+        /**
+         * WorkerHealth
+         * @description A worker's last heartbeat: `load_milli` is the machine's one-minute load average × 1000.
+         */
+        WorkerHealth: {
+            worker: string;
+            last_seen_ms: number;
+            load_milli: number;
+            memory_free_mb: number;
+            disk_free_mb: number;
+        };
+        /**
+         * Queues
+         * @description What waits. `requirements` names the deepest queues, `others` counts the ready jobs of the rest.
+         *
+         *         `held`: pending jobs that are not ready: their parents, their time or their turn has not come.
+         *         `unpaid`: no budget has paid for them. `waiting`: gates that wait for a person. `placed`: on
+         *         workers, whether they have been started or not.
+         */
+        Queues: {
+            ready: number;
+            requirements: components["schemas"]["Depth"][];
+            others: number;
+            held: number;
+            unpaid: number;
+            waiting: number;
+            placed: number;
+        };
+        /**
+         * Depth
+         * @description Ready jobs with one requirement. `code` and `text` say what most of them wait for, with the codes of
+         *         `titan why`; `next`: the next plan looks at them.
+         */
+        Depth: {
+            requirement: string[];
+            jobs: number;
+            code: string;
+            text: string;
+        };
+        /**
+         * PulseView
+         * @description The beats that this master has counted, oldest first, one every `beat_ms`.
+         */
+        PulseView: {
+            beat_ms: number;
+            beats: components["schemas"]["Beat"][];
+        };
+        /**
+         * Beat
+         * @description What happened in the `BEAT_MS` before `at_ms`. Latencies are null when there was nothing to measure.
+         *
+         *         `attempts` ended by themselves, `failed` of them with an exit code. `wait`: from the end of a job's last
+         *         parent, or the beginning of its run, until a worker had it, of first attempts, as the log stamps them.
+         *         `commit`: from the stamp of an entry until it was applied, at a master that led.
+         */
+        Beat: {
+            at_ms: number;
+            attempts: number;
+            failed: number;
+            runs_begun: number;
+            runs_ended: number;
+            wait_p50_ms: number | null;
+            wait_p95_ms: number | null;
+            commit_p50_ms: number | null;
+            commit_p95_ms: number | null;
         };
         /**
          * Page[GateView]
@@ -3374,6 +3484,64 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Fact_"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_fleet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Fleet"];
+                };
+            };
+            /** @description refused */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_pulse: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PulseView"];
                 };
             };
             /** @description refused */
