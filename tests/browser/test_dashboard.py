@@ -195,7 +195,11 @@ async def test_a_gate_is_answered_with_its_form(cluster: Cluster, page: Page) ->
     await expect_text(page, ".gate", "How <b>large</b>?")
     await page.get_by_label("size").fill("7")
     await page.get_by_label("colour").select_option(label="blue")
-    await page.get_by_label("your name").fill("ada")
+    assert await page.get_by_role("button", name="Approve").is_disabled(), "nobody has a name yet"
+    await page.locator(".gate .who").click()
+    await page.get_by_role("dialog").get_by_label("name").fill("ada")
+    await page.get_by_role("button", name="Keep it").click()
+    await expect_text(page, ".rail .who", "ada")
     await page.get_by_role("button", name="Approve").click()
     await expect_text(page, ".run-head .badge", "completed")
     assert await cluster.client.get_output("ask", run) == {"size": 7, "colour": "blue"}

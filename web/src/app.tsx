@@ -1,25 +1,15 @@
 // The frame of every page: where one can go, how the cluster is, and whether the page is live.
 
-import { lazy, Suspense, useEffect, useState, type ReactNode } from "react";
+import { Suspense, useEffect, useState, type ReactNode } from "react";
 import { Link, Route, Switch, useLocation, useRoute } from "wouter";
-import { Dialog } from "./ui/dialog";
 import { Icon, type IconName } from "./ui/icon";
-import { name as nameOfWho, setName } from "./api/who";
-import { Agents } from "./pages/agents";
-import { DeadLetters } from "./pages/dead";
-import { Events } from "./pages/events";
-import { Keys } from "./pages/keys";
+import { Agents, Constructor, DeadLetters, EditSchedule, Events, Keys, NewSchedule, RunPage, SchedulePage, Schedules, Services } from "./pages";
 import { Orchestrator } from "./pages/orchestrator";
-import { RunPage } from "./pages/run";
-import { SchedulePage } from "./pages/schedule";
-import { EditSchedule, NewSchedule } from "./pages/schedule-form";
-import { Schedules } from "./pages/schedules";
-import { Services } from "./pages/services";
 import { Runs } from "./pages/runs";
 import { useLive } from "./state/live";
 import { useWorld } from "./state/store";
+import { Who } from "./ui/who";
 
-const Constructor = lazy(() => import("./build/constructor"));
 const PLACES = [
   { path: "/", label: "Orchestrator", icon: "orchestrator" },
   { path: "/runs", label: "Runs", icon: "runs" },
@@ -42,28 +32,28 @@ export function App() {
       <div className="body">
         <StatusBar />
         <main id="main" tabIndex={-1}>
-          <Switch>
-            <Route path="/" component={Orchestrator} />
-            <Route path="/runs" component={Runs} />
-            <Route path="/runs/:run">{(params) => <RunPage key={params.run} run={params.run} />}</Route>
-            <Route path="/dags/new">
-              <Suspense fallback={<p className="empty">Loading…</p>}>
+          <Suspense fallback={<p className="empty">Loading…</p>}>
+            <Switch>
+              <Route path="/" component={Orchestrator} />
+              <Route path="/runs" component={Runs} />
+              <Route path="/runs/:run">{(params) => <RunPage key={params.run} run={params.run} />}</Route>
+              <Route path="/dags/new">
                 <Constructor />
-              </Suspense>
-            </Route>
-            <Route path="/schedules" component={Schedules} />
-            <Route path="/schedules/new" component={NewSchedule} />
-            <Route path="/schedules/:name">{({ name }) => <SchedulePage key={name} name={named(name)} />}</Route>
-            <Route path="/schedules/:name/edit">{({ name }) => <EditSchedule key={name} name={named(name)} />}</Route>
-            <Route path="/services" component={Services} />
-            <Route path="/agents" component={Agents} />
-            <Route path="/dead" component={DeadLetters} />
-            <Route path="/keys" component={Keys} />
-            <Route path="/events" component={Events} />
-            <Route>
-              <p className="empty">There is no such page.</p>
-            </Route>
-          </Switch>
+              </Route>
+              <Route path="/schedules" component={Schedules} />
+              <Route path="/schedules/new" component={NewSchedule} />
+              <Route path="/schedules/:name">{({ name }) => <SchedulePage key={name} name={named(name)} />}</Route>
+              <Route path="/schedules/:name/edit">{({ name }) => <EditSchedule key={name} name={named(name)} />}</Route>
+              <Route path="/services" component={Services} />
+              <Route path="/agents" component={Agents} />
+              <Route path="/dead" component={DeadLetters} />
+              <Route path="/keys" component={Keys} />
+              <Route path="/events" component={Events} />
+              <Route>
+                <p className="empty">There is no such page.</p>
+              </Route>
+            </Switch>
+          </Suspense>
         </main>
       </div>
     </div>
@@ -104,39 +94,10 @@ function Rail() {
         {PLACES.map((each) => (
           <Place key={each.path} {...each} />
         ))}
-        <Who />
+        <Who className="who" />
         <ThemeSwitch />
       </div>
     </nav>
-  );
-}
-
-/** Under which name this page's orders stand in the audit. */
-function Who() {
-  const [isAsking, setAsking] = useState(false);
-  const [text, setText] = useState(nameOfWho);
-  return (
-    <>
-      <button type="button" className="who" title="Your name in the audit" onClick={() => (setText(nameOfWho()), setAsking(true))}>
-        <Icon name="who" /> <span>{nameOfWho() || "your name"}</span>
-      </button>
-      {isAsking && (
-        <Dialog title="Your name" onClose={() => setAsking(false)}>
-          <form className="stack" onSubmit={(event) => (event.preventDefault(), setName(text), setAsking(false))}>
-            <label>
-              name
-              <input autoFocus maxLength={100} value={text} onChange={(event) => setText(event.target.value)} />
-            </label>
-            <p className="empty">It stands beside what you do here: under Events, who did what. It is kept in this browser, and nobody checks it.</p>
-            <div className="actions">
-              <button type="submit" className="primary">
-                Keep it
-              </button>
-            </div>
-          </form>
-        </Dialog>
-      )}
-    </>
   );
 }
 

@@ -1,7 +1,9 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./app";
+import { fetchRest } from "./pages";
 import { LiveProvider } from "./state/live";
+import "@xyflow/react/dist/style.css"; // before ours, which say it differently
 import "./styles/theme.css";
 import "./styles/frame.css";
 import "./styles/parts.css";
@@ -19,11 +21,4 @@ createRoot(root).render(
   </StrictMode>,
 );
 
-// The rest of the page is fetched as soon as there is nothing better to do: the master that serves it may be gone by
-// the time somebody wants it, and then only data comes from the others.
-const soon = window.requestIdleCallback ?? ((then: () => void) => setTimeout(then, 500));
-soon(() => {
-  for (const part of [import("./build/constructor"), import("./build/editor"), import("./pages/declaration")]) {
-    part.catch(() => undefined); // asked for again when it is needed
-  }
-});
+fetchRest();

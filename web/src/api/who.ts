@@ -7,10 +7,23 @@ export function name(): string {
   return localStorage.getItem(KEY) ?? "";
 }
 
+const listeners = new Set<() => void>();
+
+/** Hear of every change of the name, also of those in other windows; the answer is how to stop it. */
+export function onName(listener: () => void): () => void {
+  listeners.add(listener);
+  window.addEventListener("storage", listener);
+  return () => {
+    listeners.delete(listener);
+    window.removeEventListener("storage", listener);
+  };
+}
+
 export function setName(to: string): void {
   const trimmed = to.trim();
   if (trimmed === "") localStorage.removeItem(KEY);
   else localStorage.setItem(KEY, trimmed);
+  for (const listener of listeners) listener();
 }
 
 /** As a header carries it. */

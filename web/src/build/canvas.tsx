@@ -15,7 +15,6 @@ import {
   type NodeChange,
   type ReactFlowInstance,
 } from "@xyflow/react";
-import "@xyflow/react/dist/style.css";
 import { memo, useEffect, useMemo, useRef, useState, type DragEvent, type ReactNode } from "react";
 import { layOut, NODE_HEIGHT, NODE_WIDTH, type Spot } from "../graph/layout";
 import { Icon, type IconName } from "../ui/icon";

@@ -10,12 +10,11 @@ import {
   type Node,
   type ReactFlowInstance,
 } from "@xyflow/react";
-import "@xyflow/react/dist/style.css";
-import { memo, useEffect, useRef, type RefObject } from "react";
+import { memo, useCallback, useEffect, useRef, useState, type RefObject } from "react";
+import { aim, CROWD, ZOOM_MIN } from "./aim";
 import type { Arrow } from "./edits";
 import { FarBoxes, JobBox, MiniBox, useFar } from "./job-box";
-
-export const CROWD = 150;
+import type { Way } from "./layout";
 
 export type JobNode = Node<Record<string, never>, "job">;
 
@@ -31,36 +30,46 @@ interface Props {
   readonly edges: Edge[];
   readonly lines: string; // all edges as one path, besides `edges`
   readonly shape: unknown; // when it is another one, the run is shown whole again
+  readonly way: Way;
   readonly chosen: string;
   readonly mayGrow: boolean;
   readonly acts: RefObject<Acts>;
 }
 
-export const Flow = memo(function Flow({ nodes, edges, lines, shape, chosen, mayGrow, acts }: Props) {
+export const Flow = memo(function Flow({ nodes, edges, lines, shape, way, chosen, mayGrow, acts }: Props) {
   const flow = useRef<ReactFlowInstance<JobNode> | null>(null);
   const box = useRef<HTMLDivElement>(null);
   const width = useRef(0);
   const count = nodes.length;
+  const [isPart, setPart] = useState(false);
+  const show = useCallback(() => {
+    const [instance, own] = [flow.current, box.current];
+    if (instance === null || own === null || own.clientWidth === 0) return;
+    const found = aim(nodes, { width: own.clientWidth, height: own.clientHeight }, chosen, way);
+    setPart(found.isPart);
+    void instance.setViewport(found.viewport);
+  }, [nodes, chosen, way]);
+  const showNow = useRef(show);
+  showNow.current = show;
   useEffect(() => {
-    // A window that became narrower by the panel shows the whole: unless there is too much to read then, and the job
-    // that was chosen matters more.
+    // A window that became narrower by the panel shows the whole, or the job that was chosen when there is too much
+    // to be read then.
     const resized = new ResizeObserver(() => {
       if (box.current === null || box.current.clientWidth === width.current) return;
       width.current = box.current.clientWidth;
-      const isCrowded = count > CROWD && chosen !== "";
-      void flow.current?.fitView(isCrowded ? { nodes: [{ id: chosen }], maxZoom: 1, minZoom: 0.6 } : {});
+      showNow.current();
     });
-    if (box.current !== null) resized.observe(box.current); // tells at once, when React Flow knows the size too
+    if (box.current !== null) resized.observe(box.current);
     return () => resized.disconnect();
-  }, [count, chosen]);
-  useEffect(() => void flow.current?.fitView(), [shape]); // a run that grew is seen whole
+  }, []);
+  useEffect(() => showNow.current(), [shape]); // a run that grew is seen whole
   return (
     <ReactFlow
       ref={box}
       nodes={nodes}
       edges={edges}
       nodeTypes={NODE_TYPES}
-      onInit={(instance) => (flow.current = instance)}
+      onInit={(instance) => ((flow.current = instance), showNow.current())}
       onNodeClick={(_, node) => acts.current.onChoose(node.id)}
       onPaneClick={() => acts.current.onChoose("")}
       onEdgeClick={(_, edge) => acts.current.onArrow?.({ parent: edge.source, child: edge.target })}
@@ -77,8 +86,7 @@ export const Flow = memo(function Flow({ nodes, edges, lines, shape, chosen, may
       selectNodesOnDrag={false}
       deleteKeyCode={null}
       onlyRenderVisibleElements={count > CROWD}
-      fitView
-      minZoom={0.05}
+      minZoom={ZOOM_MIN}
       proOptions={NO_ATTRIBUTION}
     >
       <Background gap={24} />
@@ -91,7 +99,7 @@ export const Flow = memo(function Flow({ nodes, edges, lines, shape, chosen, may
         </ViewportPortal>
       )}
       <Far nodes={nodes} />
-      <Overview count={count} />
+      <Overview isWanted={isPart || count > 30} />
     </ReactFlow>
   );
 });
@@ -106,11 +114,12 @@ function Far({ nodes }: { readonly nodes: readonly JobNode[] }) {
 }
 
 /** The small map, where one sees only a part of a large run. */
-function Overview({ count }: { readonly count: number }) {
+function Overview({ isWanted }: { readonly isWanted: boolean }) {
   const isFar = useFar();
-  return count > 30 && !isFar ? <MiniMap pannable zoomable nodeComponent={MiniBox} /> : null;
+  return isWanted && !isFar ? <MiniMap pannable zoomable style={MAP} nodeComponent={MiniBox} /> : null;
 }
 
 const never = () => false; // what is drawn becomes an edge by the run's change, not by React Flow
+const MAP = { width: 150, height: 100 };
 const NO_ATTRIBUTION = { hideAttribution: true };
 const NODE_TYPES = { job: JobBox };

@@ -5,30 +5,48 @@ import { createContext, memo, useContext, useMemo } from "react";
 import type { JobView } from "../api/types";
 import { Store, useJobOf, useWorld } from "../state/store";
 import { classOf, signOf } from "../ui/states";
-import { NODE_HEIGHT, NODE_WIDTH } from "./layout";
+import { NODE_HEIGHT, NODE_WIDTH, type Way } from "./layout";
 
 const FAR = 0.35; // of the natural size
 
 // Sizes and handles are known: nothing has to be measured before it can be placed.
-const HANDLE = { width: 5, height: 5, y: NODE_HEIGHT / 2 - 2.5 };
-export const BOX = {
+const HANDLE = { width: 5, height: 5 };
+const MIDDLE = { x: NODE_WIDTH / 2 - 2.5, y: NODE_HEIGHT / 2 - 2.5 };
+const SIDES = {
+  LR: { target: Position.Left, source: Position.Right },
+  TB: { target: Position.Top, source: Position.Bottom },
+} as const;
+const SIZES = {
   width: NODE_WIDTH,
   height: NODE_HEIGHT,
   measured: { width: NODE_WIDTH, height: NODE_HEIGHT },
-  handles: [
-    { ...HANDLE, type: "target" as const, position: Position.Left, x: -2.5 },
-    { ...HANDLE, type: "source" as const, position: Position.Right, x: NODE_WIDTH - 2.5 },
-  ],
   ariaRole: "button" as const,
 };
+export const BOXES = {
+  LR: {
+    ...SIZES,
+    handles: [
+      { ...HANDLE, type: "target" as const, position: SIDES.LR.target, x: -2.5, y: MIDDLE.y },
+      { ...HANDLE, type: "source" as const, position: SIDES.LR.source, x: NODE_WIDTH - 2.5, y: MIDDLE.y },
+    ],
+  },
+  TB: {
+    ...SIZES,
+    handles: [
+      { ...HANDLE, type: "target" as const, position: SIDES.TB.target, x: MIDDLE.x, y: -2.5 },
+      { ...HANDLE, type: "source" as const, position: SIDES.TB.source, x: MIDDLE.x, y: NODE_HEIGHT - 2.5 },
+    ],
+  },
+} as const;
 
 export interface Seen {
   readonly store: Store;
+  readonly way: Way; // where edges come in and go out
   readonly filter: string;
   readonly marks: ReadonlyMap<string, string>; // what is to become of jobs: new, skip, cancel, other
 }
 
-export const SeenContext = createContext<Seen>({ store: new Store(), filter: "", marks: new Map() });
+export const SeenContext = createContext<Seen>({ store: new Store(), way: "LR", filter: "", marks: new Map() });
 
 interface Looked {
   readonly job: JobView | undefined;
@@ -63,16 +81,17 @@ function FarBox({ id, isChosen }: { readonly id: string; readonly isChosen: bool
 
 function NearBox({ id, isChosen }: { readonly id: string; readonly isChosen: boolean }) {
   const { job, classes } = useLook(id, isChosen);
+  const sides = SIDES[useContext(SeenContext).way];
   const state = job?.state ?? "PENDING";
   return (
     <div className={`node ${classes}`} title={job?.reason || (job === undefined ? "to be added" : state.toLowerCase())}>
-      <Handle type="target" position={Position.Left} />
+      <Handle type="target" position={sides.target} />
       <span className="sign" aria-hidden="true">
         {job === undefined ? "+" : signOf(state)}
       </span>
       <span className="label">{id}</span>
       {job !== undefined && job.attempts > 1 && <span className="tries">×{job.attempts}</span>}
-      <Handle type="source" position={Position.Right} />
+      <Handle type="source" position={sides.source} />
     </div>
   );
 }

@@ -1,4 +1,5 @@
-// Where the jobs of a run stand: layers from left to right by dagre, cached by the shape of the graph, so that a
+// Where the jobs of a run stand: layers by dagre, from left to right or from top to bottom, whichever a canvas can
+// show larger; cached by the shape of the graph, so that a
 // change of state moves nothing and a growing run is laid out again only when it has grown.
 
 import dagre from "@dagrejs/dagre";
@@ -17,20 +18,49 @@ export const NODE_WIDTH = 176;
 export const NODE_HEIGHT = 46;
 
 const DAGRE_MAX = 200; // it takes seconds for a thousand; then layers are enough
-const COLUMN = NODE_WIDTH + 64;
-const ROW = NODE_HEIGHT + 14;
+const GAP = { LR: { layer: 32, within: 12 }, TB: { layer: 34, within: 16 } } as const;
+const CROWDED_LAYER = 64; // between the columns of a large graph, which many lines cross
+const TURN = 1.15; // so much larger must it be from top to bottom
 const SWEEPS = 3;
 
 export function shapeOf(vertices: readonly Vertex[]): string {
   return vertices.map((vertex) => `${vertex.id}<${vertex.parents.join(",")}`).join(";");
 }
 
-export function layOut(vertices: readonly Vertex[]): ReadonlyMap<string, Spot> {
-  return vertices.length > DAGRE_MAX ? layered(vertices) : byDagre(vertices);
+/** From left to right, or from top to bottom. */
+export type Way = "LR" | "TB";
+
+export interface Room {
+  readonly width: number;
+  readonly height: number;
+}
+
+export function layOut(vertices: readonly Vertex[], way: Way = "LR"): ReadonlyMap<string, Spot> {
+  return vertices.length > DAGRE_MAX ? layered(vertices, way) : byDagre(vertices, way);
+}
+
+/** The way in which the whole is larger in `room`; never larger than life. */
+export function wayFor(vertices: readonly Vertex[], room: Room): Way {
+  if (vertices.length < 2 || vertices.length > DAGRE_MAX) return "LR";
+  const counts: number[] = [];
+  for (const level of levelsOf(vertices).values()) counts[level] = (counts[level] ?? 0) + 1;
+  const zoom = (way: Way) => {
+    const { layer, within } = GAP[way];
+    const [along, across] = way === "LR" ? [NODE_WIDTH, NODE_HEIGHT] : [NODE_HEIGHT, NODE_WIDTH];
+    const length = counts.length * (along + layer) - layer;
+    const breadth = Math.max(...counts) * (across + within) - within;
+    return way === "LR" ? zoomFor({ width: length, height: breadth }, room) : zoomFor({ width: breadth, height: length }, room);
+  };
+  return zoom("TB") > zoom("LR") * TURN ? "TB" : "LR";
+}
+
+/** How large something is when all of it is shown in `room`. */
+export function zoomFor(what: Room, room: Room): number {
+  return Math.min(1, room.width / what.width, room.height / what.height);
 }
 
 /** Columns by level, each in the order of the middle of its parents (Sugiyama 1981, barycentres). */
-function layered(vertices: readonly Vertex[]): ReadonlyMap<string, Spot> {
+function layered(vertices: readonly Vertex[], way: Way): ReadonlyMap<string, Spot> {
   const levels = levelsOf(vertices);
   const columns: Vertex[][] = [];
   for (const vertex of vertices) (columns[levels.get(vertex.id) ?? 0] ??= []).push(vertex);
@@ -64,14 +94,21 @@ function layered(vertices: readonly Vertex[]): ReadonlyMap<string, Spot> {
   }
   const spots = new Map<string, Spot>();
   columns.forEach((column, level) => {
-    for (const vertex of column) spots.set(vertex.id, { x: level * COLUMN, y: (height.get(vertex.id) ?? 0) * ROW });
+    for (const vertex of column) {
+      const at = height.get(vertex.id) ?? 0;
+      const spot =
+        way === "LR"
+          ? { x: level * (NODE_WIDTH + CROWDED_LAYER), y: at * (NODE_HEIGHT + GAP.LR.within) }
+          : { x: at * (NODE_WIDTH + GAP.TB.within), y: level * (NODE_HEIGHT + CROWDED_LAYER) };
+      spots.set(vertex.id, spot);
+    }
   });
   return spots;
 }
 
-function byDagre(vertices: readonly Vertex[]): ReadonlyMap<string, Spot> {
+function byDagre(vertices: readonly Vertex[], way: Way): ReadonlyMap<string, Spot> {
   const graph = new dagre.graphlib.Graph();
-  graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 44, ranker: "longest-path" });
+  graph.setGraph({ rankdir: way, nodesep: GAP[way].within, ranksep: GAP[way].layer, ranker: "longest-path" });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const vertex of vertices) graph.setNode(vertex.id, { width: NODE_WIDTH, height: NODE_HEIGHT });
   for (const vertex of vertices) {

@@ -1,13 +1,14 @@
 // A run as a graph that grows: one node per job, or one per level when there are too many to see.
 
 import type { Edge } from "@xyflow/react";
-import { memo, useMemo, useRef } from "react";
+import { memo, useLayoutEffect, useMemo, useRef, useState, type RefObject } from "react";
 import type { JobView } from "../api/types";
 import { useWorld, type Store } from "../state/store";
 import { sizeOf, type Arrow, type Draft } from "./edits";
-import { CROWD, Flow, type Acts, type JobNode } from "./flow";
-import { BOX, SeenContext, type Seen } from "./job-box";
-import { layOut, NODE_HEIGHT, NODE_WIDTH, shapeOf, type Spot, type Vertex } from "./layout";
+import { CROWD } from "./aim";
+import { Flow, type Acts, type JobNode } from "./flow";
+import { BOXES, SeenContext, type Seen } from "./job-box";
+import { layOut, NODE_HEIGHT, NODE_WIDTH, shapeOf, wayFor, type Room, type Spot, type Vertex, type Way } from "./layout";
 import { LevelGraph } from "./level-graph";
 
 const SINGLE_MAX = 1_200; // more jobs than this are shown by level
@@ -29,19 +30,22 @@ export function RunGraph({ jobs, onLevel, ...same }: Props) {
 
 const JobGraph = memo(function JobGraph({ store, chosen, filter, draft, past, ...others }: Omit<Props, "jobs" | "onLevel">) {
   const vertices = useVertices(store, draft, past);
-  const seen = useMemo<Seen>(() => ({ store, filter, marks: marksOf(draft) }), [store, filter, draft]);
+  const frame = useRef<HTMLDivElement>(null);
+  const room = useRoom(frame);
+  const way = useMemo(() => (room === null ? "LR" : wayFor(vertices, room)), [vertices, room]);
+  const seen = useMemo<Seen>(() => ({ store, way, filter, marks: marksOf(draft) }), [store, way, filter, draft]);
   // Nodes and edges depend on the shape alone. A change of state does not pass through React Flow: each box looks
   // at its own job, so that a batch costs what changed, not what there is.
-  const spots = useMemo(() => layOut(vertices), [vertices]);
+  const spots = useMemo(() => layOut(vertices, way), [vertices, way]);
   const isCrowd = vertices.length > CROWD;
-  const lines = useMemo(() => (isCrowd ? pathOf(vertices, spots) : ""), [isCrowd, vertices, spots]);
+  const lines = useMemo(() => (isCrowd ? pathOf(vertices, spots, way) : ""), [isCrowd, vertices, spots, way]);
   const edges = useMemo(() => {
     const about = isCrowd ? (draft === null ? "" : chosen) : null; // of a crowd only what may be cut now
     return edgesOf(vertices, draft, about);
   }, [isCrowd, vertices, draft, isCrowd && draft !== null ? chosen : ""]);
   const base = useMemo<JobNode[]>(
-    () => vertices.map(({ id }) => ({ id, type: "job", position: spots.get(id) ?? ORIGIN, data: NO_DATA, ...BOX })),
-    [vertices, spots],
+    () => vertices.map(({ id }) => ({ id, type: "job", position: spots.get(id) ?? ORIGIN, data: NO_DATA, ...boxOf(way) })),
+    [vertices, spots, way],
   );
   const nodes = useMemo(
     () => (chosen === "" ? base : base.map((node) => (node.id === chosen ? { ...node, selected: true } : node))),
@@ -51,10 +55,40 @@ const JobGraph = memo(function JobGraph({ store, chosen, filter, draft, past, ..
   acts.current = others;
   return (
     <SeenContext.Provider value={seen}>
-      <Flow nodes={nodes} edges={edges} lines={lines} shape={base} chosen={chosen} mayGrow={others.onGrow !== null} acts={acts} />
+      <div className="graph-room" ref={frame}>
+        {room !== null && (
+          <Flow key={way} nodes={nodes} edges={edges} lines={lines} shape={base} way={way} chosen={chosen} mayGrow={others.onGrow !== null} acts={acts} />
+        )}
+      </div>
     </SeenContext.Provider>
   );
 });
+
+const PANEL = 494; // how wide a job's panel is at most, with the gap before it
+const SIDE_BY_SIDE = 900; // a narrower window has it below
+
+/** What the canvas has once a job's panel is open, whether it is or not: opening it must not turn the graph. Measured
+ * when the graph appears and when the window changes, not when something else on the page does. */
+function useRoom(frame: RefObject<HTMLDivElement | null>): Room | null {
+  const [room, setRoom] = useState<Room | null>(null);
+  useLayoutEffect(() => {
+    const measure = () => {
+      const [own, all] = [frame.current, frame.current?.closest(".split")];
+      if (own === null || own.clientHeight === 0) return;
+      const isBeside = window.innerWidth > SIDE_BY_SIDE && all != null;
+      setRoom({ width: isBeside ? Math.max(320, all.clientWidth - PANEL) : own.clientWidth, height: own.clientHeight });
+    };
+    measure();
+    window.addEventListener("resize", measure);
+    return () => window.removeEventListener("resize", measure);
+  }, [frame]);
+  return room;
+}
+
+function boxOf(way: Way) {
+  const { handles, ...box } = BOXES[way];
+  return { ...box, handles: [...handles] };
+}
 
 /** Jobs and their parents; the same object as long as those are the same. What is drawn or cut moves nothing. */
 function useVertices(store: Store, draft: Draft | null, past: readonly Vertex[] | null): readonly Vertex[] {
@@ -99,7 +133,7 @@ function marksOf(draft: Draft | null): ReadonlyMap<string, string> {
 }
 
 /** All edges as one path: a thousand elements of their own would each be painted anew with every change. */
-function pathOf(vertices: readonly Vertex[], spots: ReadonlyMap<string, Spot>): string {
+function pathOf(vertices: readonly Vertex[], spots: ReadonlyMap<string, Spot>, way: Way): string {
   const parts: string[] = [];
   for (const { id, parents } of vertices) {
     const to = spots.get(id);
@@ -107,6 +141,13 @@ function pathOf(vertices: readonly Vertex[], spots: ReadonlyMap<string, Spot>): 
     for (const parent of parents) {
       const from = spots.get(parent);
       if (from === undefined) continue;
+      if (way === "TB") {
+        const [downX, downY] = [from.x + NODE_WIDTH / 2, from.y + NODE_HEIGHT];
+        const endX = to.x + NODE_WIDTH / 2;
+        const drop = Math.max(20, Math.abs(to.y - downY) / 2);
+        parts.push(`M${downX} ${downY}C${downX} ${downY + drop} ${endX} ${to.y - drop} ${endX} ${to.y}`);
+        continue;
+      }
       const [x, y] = [from.x + NODE_WIDTH, from.y + NODE_HEIGHT / 2];
       const [toX, toY] = [to.x, to.y + NODE_HEIGHT / 2];
       const bend = Math.max(20, Math.abs(toX - x) / 2);

@@ -3,21 +3,18 @@
 import { useState } from "react";
 import { cut, fated, linesOf, sizeOf, wished, withoutAdded, type Draft } from "../graph/edits";
 import type { Editing } from "../state/use-edits";
+import { useName, Who } from "../ui/who";
 
 export function EditBar({ editing, draft }: { readonly editing: Editing; readonly draft: Draft }) {
   const { act, news, refusal, change } = editing;
-  const [by, setBy] = useState(() => localStorage.getItem("who") ?? "");
+  const by = useName();
   const [note, setNote] = useState("");
   const size = sizeOf(draft);
   const undo = undosOf(draft);
-  function apply() {
-    localStorage.setItem("who", by);
-    void editing.apply(by, note);
-  }
   return (
     <section className="edit-bar" aria-label="Changes of this run">
       <p>
-        <strong>Changing revision {draft.base}.</strong> Draw from the right side of a job to one that has not started,
+        <strong>Changing revision {draft.base}.</strong> Draw from the far side of a job to one that has not started,
         click an edge to cut it, choose a job to change what it asks for.
       </p>
       {news.length > 0 && (
@@ -49,8 +46,8 @@ export function EditBar({ editing, draft }: { readonly editing: Editing; readonl
           {act.problem}
         </p>
       )}
-      <form className="actions" onSubmit={(event) => (event.preventDefault(), apply())}>
-        <input value={by} onChange={(event) => setBy(event.target.value)} placeholder="your name" aria-label="Your name" />
+      <form className="actions" onSubmit={(event) => (event.preventDefault(), void editing.apply(by, note))}>
+        <Who className="who" prefix="as " />
         <input value={note} onChange={(event) => setNote(event.target.value)} placeholder="why" aria-label="Why" className="grows" />
         <button type="button" onClick={() => undo !== null && change(undo)} disabled={undo === null}>
           Take back the last

@@ -1,10 +1,11 @@
 // What happens in the cluster, as it happens: the facts that the log produces, newest first. And who ordered it.
 
 import { useDeferredValue, useState } from "react";
-import { Link, useLocation, useSearch } from "wouter";
+import { useLocation, useSearch } from "wouter";
 import type { Fact } from "../api/types";
 import { useFollowed } from "../state/live";
 import { useWorld, type Store } from "../state/store";
+import { About } from "../ui/fact";
 import { Empty } from "../ui/parts";
 import { Tabs } from "../ui/tabs";
 import { Audit } from "./audit";
@@ -87,18 +88,4 @@ function Facts({ store }: { readonly store: Store }) {
 function matches(fact: Fact, text: string): boolean {
   const wanted = text.trim().toLowerCase();
   return wanted === "" || JSON.stringify(fact.about).toLowerCase().includes(wanted);
-}
-
-function About({ fact }: { readonly fact: Fact }) {
-  return Object.entries(fact.about).map(([name, value]) => (
-    <span key={name} className="about">
-      <small>{name}</small>{" "}
-      {name === "run" ? <Link href={`/runs/${String(value)}`}>{String(value)}</Link> : <code>{told(value)}</code>}
-    </span>
-  ));
-}
-
-function told(value: unknown): string {
-  const text = typeof value === "string" ? value : Array.isArray(value) ? value.join(", ") : JSON.stringify(value);
-  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }

@@ -7,6 +7,7 @@ import { useLive } from "../state/live";
 import { useAct } from "../ui/act";
 import { InputField, defaults } from "../ui/input-field";
 import { dateTime } from "../ui/time";
+import { useName, Who } from "../ui/who";
 
 export function GateBanners({ run, jobs }: { readonly run: string; readonly jobs: ReadonlyMap<string, JobView> }) {
   const { client } = useLive();
@@ -33,12 +34,11 @@ export function GateBanners({ run, jobs }: { readonly run: string; readonly jobs
 export function GateBanner({ gate }: { readonly gate: GateView }) {
   const { client } = useLive();
   const act = useAct();
-  const [by, setBy] = useState(() => localStorage.getItem("who") ?? "");
+  const by = useName();
   const [comment, setComment] = useState("");
   const [answers, setAnswers] = useState<Record<string, Answer>>(() => defaults(gate.form));
 
   function decide(decision: "approve" | "reject") {
-    localStorage.setItem("who", by);
     const word = {
       by,
       role: gate.roles[0] ?? "",
@@ -71,15 +71,12 @@ export function GateBanner({ gate }: { readonly gate: GateView }) {
           />
         ))}
         <label>
-          your name
-          <input required value={by} onChange={(event) => setBy(event.target.value)} />
-        </label>
-        <label>
           comment
           <input value={comment} onChange={(event) => setComment(event.target.value)} />
         </label>
         <div className="actions">
-          <button type="submit" className="primary" disabled={act.isBusy}>
+          <Who className="who" prefix="as " />
+          <button type="submit" className="primary" disabled={act.isBusy || by === ""} title={by === "" ? "Give your name first" : undefined}>
             Approve
           </button>
           <button type="button" className="danger" disabled={act.isBusy || by === ""} onClick={() => decide("reject")}>

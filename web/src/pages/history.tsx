@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "react";
 import type { Revised, RevisionView } from "../api/types";
+import { name } from "../api/who";
 import { useLive } from "../state/live";
 import { useAct, wordsOf } from "../ui/act";
 import { Empty } from "../ui/parts";
@@ -33,7 +34,7 @@ export function History({ run, revision, onLook }: Props) {
   if (found === null) return <Empty>…</Empty>;
   if (found.length === 0) return <Empty>Nobody has changed this run's graph.</Empty>;
   const first = found.at(-1);
-  const by = localStorage.getItem("who") ?? "";
+  const by = name();
   const undo = (each: number) =>
     act.run(() => client.change<Revised>("POST", path, { edits: [{ edit: "undo", revision: each }], by }));
   return (

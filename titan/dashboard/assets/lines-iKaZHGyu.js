@@ -1,0 +1,2 @@
+var e=class{lines=[];dropped=0;rest=``;push(e){let n=(this.rest+e).split(`
+`);this.rest=n.pop()??``;for(let e of n)this.lines.push(t(e));if(this.lines.length>2e5){let e=this.lines.length-2e5;this.lines.splice(0,e),this.dropped+=e}}all(){return this.rest===``?this.lines:[...this.lines,t(this.rest)]}};function t(e){let t=e.endsWith(`\r`)?e.slice(0,-1):e,n=t.lastIndexOf(`\r`);return n<0?t:t.slice(n+1)}export{e as t};
