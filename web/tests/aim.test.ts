@@ -50,7 +50,7 @@ describe("what is seen first", () => {
     expect(viewport.x).toBeLessThan(40);
   });
   it("is where a crowd stands, as a whole", () => {
-    const { viewport, isPart } = aim(placed(fan(CROWD + 1), "LR"), CANVAS, "", "LR");
+    const { viewport, isPart } = aim(placed(fan(CROWD + 100), "LR"), CANVAS, "", "LR");
     expect(isPart).toBe(false);
     expect(viewport.zoom).toBeLessThan(0.2);
   });
