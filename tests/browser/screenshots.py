@@ -194,7 +194,7 @@ async def tour(page: Page, scene: Scene, run: str, folder: Path) -> None:
     await page.get_by_text("Newest runs").wait_for()
     await page.get_by_role("link", name="nightly-etl").wait_for()
     await page.locator(".worker-card").get_by_text("just now").first.wait_for()
-    await page.locator(".spark-line").first.wait_for()
+    await page.locator(".spark-line").first.wait_for(state="attached")
     await page.set_viewport_size({"width": SIZE["width"], "height": 1500})
     await shoot(page, folder, "orchestrator")
     await page.set_viewport_size(SIZE)

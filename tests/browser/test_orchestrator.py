@@ -48,7 +48,9 @@ async def test_what_waits_and_how_it_goes_is_shown_and_workers_take_orders_from_
         await shown(page, ".worker-card dd", "CPU")
     await shown(page, ".recent li", run)
 
-    await page.locator(".spark svg path.spark-line").nth(2).wait_for()
+    await (
+        page.locator(".spark svg path.spark-line").nth(2).wait_for(state="attached")
+    )  # flat is no area
     async with (
         aiohttp.ClientSession() as session,
         session.get(f"http://{cluster.masters[0].http}/api/v1/pulse") as answer,
