@@ -33,7 +33,7 @@ async def test_what_waits_and_how_it_goes_is_shown_and_workers_take_orders_from_
 ) -> None:
     jobs = [
         {"id": "quick", "command": "true"},
-        {"id": "fails", "command": "exit 3"},
+        {"id": "fails", "command": "exit 3", "retries": 0},
         {"id": "held", "command": "true", "depends_on": ["gpu-0"]},
         *({"id": f"gpu-{n}", "command": "true", "requirement": "GPU"} for n in range(3)),
     ]
