@@ -22,25 +22,35 @@ def main() -> int:
     parser.add_argument(
         "--break", dest="broken", default="", help="one of tests/sim/breaks.py, or all"
     )
+    parser.add_argument("--faults", default="", help="only these, comma separated [as drawn]")
     parser.add_argument("--until-violated", action="store_true", help="stop at the first one")
     parser.add_argument("--json", action="store_true", help="one line per seed")
     given = parser.parse_args()
     reexec(["-m", "tests.sim", *sys.argv[1:]])
+    faults = tuple(filter(None, given.faults.split(",")))
+    if given.broken and not faults:
+        from tests.sim.breaks import FAULTS
+
+        faults = FAULTS.get(given.broken, ())
     if given.broken == "all":
         return _try_breaks(given)
     if given.trace is not None:
-        reports = [run_apart(given.first, seconds=given.seconds, trace=given.trace)]
+        reports = [run_apart(given.first, seconds=given.seconds, trace=given.trace, faults=faults)]
     else:
         reports = []
         seeds = list(range(given.first, given.first + given.seeds))
         for report in run_many(
-            seeds, seconds=given.seconds, broken=given.broken, at_once=given.at_once
+            seeds,
+            seconds=given.seconds,
+            broken=given.broken,
+            faults=faults,
+            at_once=given.at_once,
         ):
             reports.append(report)
             if given.json:
                 print(as_json(report), flush=True)  # noqa: T201
             if report.violations:
-                _show(report, seconds=given.seconds)
+                _show(report, given)
                 if given.until_violated:
                     break
     for name, value in summary(reports).items():
@@ -50,13 +60,16 @@ def main() -> int:
 
 def _try_breaks(given: argparse.Namespace) -> int:
     """What notices each break, and after how many seeds; 1 when nothing notices one."""
-    from tests.sim.breaks import BREAKS
+    from tests.sim.breaks import BREAKS, FAULTS
 
     missed = 0
     seeds = list(range(given.first, given.first + given.seeds))
     for name, take_away in BREAKS.items():
         tried, noticed = 0, "NOTHING"
-        for report in run_many(seeds, seconds=given.seconds, broken=name, at_once=given.at_once):
+        faults = FAULTS.get(name, ())
+        for report in run_many(
+            seeds, seconds=given.seconds, broken=name, faults=faults, at_once=given.at_once
+        ):
             tried += 1
             if report.violations:
                 noticed = report.violations[0].splitlines()[0][:90]
@@ -67,12 +80,13 @@ def _try_breaks(given: argparse.Namespace) -> int:
     return 1 if missed else 0
 
 
-def _show(report: object, *, seconds: float) -> None:
+def _show(report: object, given: argparse.Namespace) -> None:
     seed, violations, recent = report.seed, report.violations, report.recent  # type: ignore[attr-defined]
     lines = [f"seed {seed}: {len(violations)} violations", *recent[-40:], *violations]
-    lines.append(
-        f"again: .venv/bin/python -m tests.sim --first {seed} --seeds 1 --seconds {seconds}"
-    )
+    again = f"--first {seed} --seeds 1 --seconds {given.seconds}"
+    again += f" --faults {given.faults}" if given.faults else ""
+    again += f" --break {given.broken}" if given.broken else ""
+    lines.append(f"again: .venv/bin/python -m tests.sim {again}")
     print("\n".join(lines), flush=True)  # noqa: T201
 
 

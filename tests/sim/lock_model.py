@@ -9,11 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from titan.fsm.commands import AcquireLock, CommitEffects, KvWrite, ReleaseLock, RenewLock
+from titan.fsm.commands import (
+    AcquireLock,
+    AdvanceTime,
+    CommitEffects,
+    KvWrite,
+    ReleaseLock,
+    RenewLock,
+)
 
-GUARDED = "under-"  # the beginning of keys that are counters under the lock whose name follows
+FIRED_MAX: Final = 100  # timers by one entry; beyond, some that are due may be left for the next
+GUARDED: Final = (
+    "under-"  # the beginning of keys that are counters under the lock whose name follows
+)
 
 
 @dataclass(slots=True)
@@ -56,12 +66,16 @@ class LockModel:
                 hold = self._hold(command.name, command.claim)
                 if hold is not None:
                     if hold.is_over:
-                        self._violate(f"I4 {command.claim} renews {command.name}, which it gave up")
+                        self._violate(
+                            f"I4 {command.claim} renews {command.name}, which it has lost"
+                        )
                     hold.due_ms = value
             case ReleaseLock():
                 hold = self._hold(command.name, command.claim)
                 if hold is not None:
                     hold.is_over = True
+            case AdvanceTime() if value <= FIRED_MAX:
+                self._end_due(now_ms)
             case KvWrite() | CommitEffects() if command.lock:
                 self._wrote(command, index=index)
 
@@ -73,6 +87,12 @@ class LockModel:
             self._happened("lock expired")
         else:
             self._happened("stale token refused")
+
+    def _end_due(self, now_ms: int) -> None:
+        """The log has moved its time on, with everything that was due by then."""
+        for lock in self._locks.values():
+            for hold in lock.holds.values():
+                hold.is_over = hold.is_over or hold.due_ms <= now_ms
 
     def _hold(self, name: str, claim: str) -> Hold | None:
         known = self._locks.get(name)

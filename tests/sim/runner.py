@@ -52,7 +52,13 @@ class Report(msgspec.Struct, kw_only=True):
 
 
 def run_seed(
-    seed: int, *, seconds: float, folder: Path, sink: TextIO | None = None, broken: str = ""
+    seed: int,
+    *,
+    seconds: float,
+    folder: Path,
+    sink: TextIO | None = None,
+    broken: str = "",
+    faults: tuple[str, ...] = (),
 ) -> Report:
     """Simulate one seed in this process, whose clock is never right again."""
     from tests.sim.breaks import BREAKS
@@ -64,7 +70,7 @@ def run_seed(
     gc.disable()  # when garbage is unwound must not depend on what ran before
     if broken:
         BREAKS[broken]()
-    world = World(seed, folder=folder, sink=sink)
+    world = World(seed, folder=folder, sink=sink, faults=faults)
     world.start()
     world.run(seconds)
     if not world.violations:
@@ -117,19 +123,19 @@ class _Running(NamedTuple):
     started: float
 
 
-def run_apart(seed: int, *, seconds: float, trace: Path | None = None, broken: str = "") -> Report:
-    """Simulate one seed in a forked process."""
-    return _finish(_begin(seed, seconds=seconds, trace=trace, broken=broken))
+def run_apart(seed: int, *, trace: Path | None = None, **how: Any) -> Report:
+    """Simulate one seed in a forked process; `how` is what `run_seed` takes."""
+    return _finish(_begin(seed, trace=trace, **how))
 
 
-def _begin(seed: int, *, seconds: float, trace: Path | None, broken: str) -> _Running:
+def _begin(seed: int, *, trace: Path | None, **how: Any) -> _Running:
     started = time.perf_counter()
     base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     folder = Path(tempfile.mkdtemp(prefix="titan-sim-", dir=base))
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        _in_child(writing, trace=trace, seed=seed, seconds=seconds, folder=folder, broken=broken)
+        _in_child(writing, trace=trace, seed=seed, folder=folder, **how)
     os.close(writing)
     return _Running(seed, child, reading, folder, started)
 
@@ -161,9 +167,7 @@ def _in_child(pipe: int, *, trace: Path | None, seed: int, **given: Any) -> None
     os._exit(0)
 
 
-def run_many(
-    seeds: list[int], *, seconds: float, broken: str = "", at_once: int = 1
-) -> Iterator[Report]:
+def run_many(seeds: list[int], *, at_once: int = 1, **how: Any) -> Iterator[Report]:
     """In the order of `seeds`, `at_once` at a time; the modules are loaded once, before the forks."""
     import tests.sim.sometimes
     import tests.sim.verdict
@@ -174,7 +178,7 @@ def run_many(
         for seed in seeds:
             if len(running) >= at_once:
                 yield _finish(running.popleft())
-            running.append(_begin(seed, seconds=seconds, trace=None, broken=broken))
+            running.append(_begin(seed, trace=None, **how))
         while running:
             yield _finish(running.popleft())
     finally:

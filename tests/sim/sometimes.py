@@ -25,6 +25,7 @@ HAPPENED: Final = (
     "master removed", "removed master left", "newcomer became voter", "disk lost",
     "leadership moved to one", "leadership moved to anybody",
     "two leaders were asked (cut)", "two leaders were asked (pause)",
+    "leader estranged",
     "segments of a connection given up", "submission repeated", "key borrowed",
     "lock granted", "lock contended", "lock expired", "stale token refused", "write under a lock",
     "commit applied", "commit refused", "late commit refused",

@@ -7,7 +7,7 @@ import logging
 import random
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +71,14 @@ class Settings:
 class World:
     """Made once per process: it replaces the process's clock for good."""
 
-    def __init__(self, seed: int, *, folder: Path, sink: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        folder: Path,
+        sink: TextIO | None = None,
+        faults: Collection[str] = (),
+    ) -> None:
         self.seed, self.folder = seed, folder
         self.settings = Settings.draw(seed)
         self.trace = Trace(sink=sink)
@@ -93,7 +100,7 @@ class World:
         self.witness = Witness(violate=self.violate, happened=self.happened)
         self.tasks = Tasks(self, random.Random(f"tasks {seed}"))
         self.workload = Workload(self, random.Random(f"clients {seed}"))
-        self.faults = Faults(self, random.Random(f"faults {seed}"))
+        self.faults = Faults(self, random.Random(f"faults {seed}"), only=faults)
         self._watch()
         self._make_hosts()
 

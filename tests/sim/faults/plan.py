@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Final
 
 from tests.sim.faults.base import Hurting, Kind
 from tests.sim.faults.damage import Damage
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
     from tests.sim.hosts import Host
     from tests.sim.world import World
 
+SWARMS: Final = 0.6  # of the seeds draw from a few kinds of faults
+SWARM_SIZES: Final = (3, 5, 8)
+
 
 class Faults:
-    """Draws faults until `heal`, and starts again what has died."""
+    """Draws faults until `heal`, and starts again what has died. `only`: the kinds to draw from; none
+    leaves the choice to the seed."""
 
-    def __init__(self, world: World, rng: random.Random) -> None:
+    def __init__(self, world: World, rng: random.Random, *, only: Collection[str] = ()) -> None:
         self.world, self.rng = world, rng
         self.count: Counter[str] = Counter()
         self.is_over = False
@@ -40,6 +45,10 @@ class Faults:
             Machines(world, rng),
         )
         self.kinds: tuple[Kind, ...] = tuple(kind for group in groups for kind in group.kinds())
+        self._swarm = _swarm(self.kinds, random.Random(f"swarm {world.seed}"))
+        if only:
+            self._swarm = [kind for kind in self.kinds if kind.name in only]
+            assert len(self._swarm) == len(only), f"{only} of {[one.name for one in self.kinds]}"
 
     def plan(self) -> None:
         """The first fault; each plans the next."""
@@ -48,7 +57,7 @@ class Faults:
     def _next(self) -> None:
         if self.is_over:
             return
-        kind = self.rng.choices(self.kinds, [kind.weight for kind in self.kinds])[0]
+        kind = self.rng.choices(self._swarm, [kind.weight for kind in self._swarm])[0]
         told = kind.inject()
         if told is not None:
             self.count[kind.name] += 1
@@ -84,3 +93,11 @@ class Faults:
             host.resume()
             if host not in world.doubles and host not in world.clients:
                 self._restart(host)
+
+
+def _swarm(kinds: tuple[Kind, ...], rng: random.Random) -> Sequence[Kind]:
+    """The faults of one seed: all of them, or a few that then come again and again and meet one another
+    (Groce et al., "Swarm Testing", 2012). Over many seeds each comes as often as with all."""
+    if rng.random() < SWARMS:
+        return rng.sample(kinds, rng.choice(SWARM_SIZES))
+    return kinds

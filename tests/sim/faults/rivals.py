@@ -46,7 +46,11 @@ class Rivals(Hurting):
         self._numbers = itertools.count(1)
 
     def kinds(self) -> tuple[Kind, ...]:
-        return (Kind(3, self.isolate_under_reads), Kind(3, self.pause_under_reads))
+        return (
+            Kind(3, self.isolate_under_reads),
+            Kind(3, self.pause_under_reads),
+            Kind(6, self.estrange_leader),
+        )
 
     def isolate_under_reads(self) -> str | None:
         """Cut off from all masters; whoever asks it can still reach it."""
@@ -74,6 +78,30 @@ class Rivals(Hurting):
             return None
         self._duel(leader, leader.pause, leader.resume)
         return leader.name
+
+    def estrange_leader(self) -> str | None:
+        """It stands still while workers and clients, whose connections it still takes for whole, go to a
+        new leader; it wakes in the middle of what that one assigns to them."""
+        leader = self.world.leader()
+        if leader is None or leader.is_paused:
+            return None
+        leader.pause()
+        self.undo_later(leader.resume, 1.5, 3.0)
+        self._estrange(leader)
+        return leader.name
+
+    def _estrange(self, old: MasterHost) -> None:
+        """Once there is a new leader: before, they would be sent back to the old one, and wait there."""
+        new = self.world.leader()
+        if not old.is_paused:
+            return
+        if new is old or new is None:
+            self.world.loop.later(LOOK_S, self._estrange, old)
+            return
+        for host in (*self.world.workers, *self.world.clients):
+            self.world.network.break_one_end(host.name, old.name)
+        self.world.happened("leader estranged")
+        self.world.loop.later(self.rng.uniform(0.2, 0.8), old.resume)
 
     def _duel(self, old: MasterHost, begin: Any, end: Any) -> None:
         number = next(self._numbers)
