@@ -25,6 +25,7 @@ import msgspec
 
 HEAL_S: Final = 30.0
 _REST_S: Final = 0.5
+_QUIET_S: Final = 2.0
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -62,7 +63,7 @@ def run_seed(
 ) -> Report:
     """Simulate one seed in this process, whose clock is never right again."""
     from tests.sim.breaks import BREAKS
-    from tests.sim.verdict import judge, unsettled
+    from tests.sim.verdict import judge, leftovers, unsettled
     from tests.sim.world import World
 
     # A request whose connection goes before its first step: its handler's coroutine never runs.
@@ -84,6 +85,8 @@ def run_seed(
                 world.violate(f"I7 {HEAL_S} s after the heal: {unsettled(world)}")
         else:
             world.run(_REST_S)
+            # A timer of the state may be on its way just now; what is left behind stays.
+            world.run(_QUIET_S, until=lambda: not any(leftovers(world)))
             judge(world)
     else:
         healed_at = world.loop.now

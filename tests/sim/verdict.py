@@ -127,7 +127,7 @@ def judge(world: World) -> None:
             world.violate(f"I1 {violation}")
     state = _state(world.masters[0])
     commits = world.tasks.judge(state)
-    for text in (*_lost(world, state), *commits, *_work(world, state), *_leftovers(world)):
+    for text in (*_lost(world, state), *commits, *_work(world, state), *leftovers(world)):
         world.violate(text)
 
 
@@ -226,7 +226,7 @@ def _order(run: Run, job: Job, by_job: dict[tuple[str, str], list[Execution]]) -
                 yield f"I6 {run.id}/{job.id} started at {execution.started_s} before {parent}: {ends}"
 
 
-def _leftovers(world: World) -> Iterator[str]:
+def leftovers(world: World) -> Iterator[str]:
     """I10: nobody waits for anything any more."""
     for host in world.masters:
         master = host.master
