@@ -10,6 +10,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster, titan
 from tests.cluster.pipelines import deploy, write_pipeline
+from titan.fsm.records.retention import Retention
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 
@@ -43,6 +44,17 @@ async def test_cluster_status_has_the_published_shape(cluster: Cluster) -> None:
     for worker in status["workers"]:
         assert set(worker) == {"id", "state", "capabilities", "slots", "running"}
         assert (worker["state"], worker["slots"]) == ("online", 4)
+
+
+async def test_what_is_kept_is_shown_and_changed_for_the_whole_cluster(cluster: Cluster) -> None:
+    before = await as_json(cluster, "cluster", "retention")
+    assert before["runs_max"] == 10_000
+    changed = await as_json(cluster, "cluster", "retention", "--runs", "500", "--for", "3600")
+    assert changed == before | {"runs_max": 500, "keep_ms": 3_600_000}
+    assert await cluster.client.get_retention() == Retention(**changed)
+    refused = await call(cluster, "cluster", "retention", "--files-for", "1", code=2)
+    assert "--files-for" in refused
+    await as_json(cluster, "cluster", "retention", "--runs", "10000", "--for", "2592000")
 
 
 async def test_a_dead_master_is_shown_as_down(cluster: Cluster) -> None:

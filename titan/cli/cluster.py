@@ -15,6 +15,7 @@ from titan.cli.options import json_option, masters_option
 from titan.config import DEFAULT_LISTEN, split_address
 from titan.errors import ConnectionLost, Unavailable, UserError
 from titan.fsm.queries import WorkerView
+from titan.limits import BLOB_LEASE_MS_MIN
 from titan.sdk.discovery import first_masters
 from titan.wire.messages import (
     AddMaster,
@@ -149,7 +150,7 @@ def snapshot(*, target: Path | None, masters: ask.Masters) -> None:
 @click.option("--jobs", type=click.IntRange(min=0), help="Jobs of all of them together.")
 @click.option("--for", "keep_s", type=click.FloatRange(min=0), metavar="SECONDS",
               help="Since the end of a run.")  # fmt: skip
-@click.option("--files-for", "files_s", type=click.FloatRange(min=0), metavar="SECONDS",
+@click.option("--files-for", "files_s", type=click.FloatRange(min=BLOB_LEASE_MS_MIN / 1000), metavar="SECONDS",
               help="For files that nothing refers to, since their upload.")  # fmt: skip
 @masters_option()
 @json_option()
