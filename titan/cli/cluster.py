@@ -150,7 +150,8 @@ def snapshot(*, target: Path | None, masters: ask.Masters) -> None:
 @click.option("--jobs", type=click.IntRange(min=0), help="Jobs of all of them together.")
 @click.option("--for", "keep_s", type=click.FloatRange(min=0), metavar="SECONDS",
               help="Since the end of a run.")  # fmt: skip
-@click.option("--files-for", "files_s", type=click.FloatRange(min=BLOB_LEASE_MS_MIN / 1000), metavar="SECONDS",
+@click.option("--files-for", "files_s", metavar="SECONDS",
+              type=click.FloatRange(min=BLOB_LEASE_MS_MIN / 1000),
               help="For files that nothing refers to, since their upload.")  # fmt: skip
 @masters_option()
 @json_option()
