@@ -225,7 +225,9 @@ CALL_FRAME_BYTES_MAX: Final = 4 * MIB  # between the worker and a function's pro
 
 # --- disk ----------------------------------------------------------------------------------
 DISK_RESERVE_BYTES: Final = 64 * MIB  # below it a master is read-only and says so
-SEGMENT_BYTES: Final = 64 * MIB
+SEGMENT_BYTES: Final = (
+    16 * MIB
+)  # a segment goes when a snapshot covers all of it: twice the least log
 
 # --- reading declarations -------------------------------------------------------------------
 YAML_DEPTH_MAX: Final = 64  # nobody nests deeper by hand; bounds the reader's stack

@@ -226,3 +226,11 @@ def test_output_that_cannot_be_taken_is_explained(tmp_path: Path) -> None:
     workspace.output.unlink()
     workspace.output.mkdir()
     assert "cannot be read" in workspace.read_output()[1]
+
+
+async def test_several_workspaces_may_be_the_first_to_ask_about_mappings(tmp_path: Path) -> None:
+    """They share one file for finding out: it must not be cut or removed under another."""
+    probe = MappingProbe(tmp_path / "probe")
+    answers = await asyncio.gather(*(asyncio.to_thread(probe.is_noted) for _ in range(8)))
+    assert len(set(answers)) == 1
+    assert MappingProbe(tmp_path / "alone").is_noted() == answers[0]

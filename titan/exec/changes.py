@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import stat
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,12 +96,14 @@ class MappingProbe:
     def __init__(self, path: Path) -> None:
         self._path = path  # a file that is made and removed for it
         self._is_noted: bool | None = None
+        self._trying = threading.Lock()  # several workspaces may be the first
 
     def is_noted(self) -> bool:
         """Found out once, by trying. Blocks for one step of the clock; for a thread."""
-        if self._is_noted is None:
-            self._is_noted = self._try()
-        return self._is_noted
+        with self._trying:
+            if self._is_noted is None:
+                self._is_noted = self._try()
+            return self._is_noted
 
     def _try(self) -> bool:
         try:

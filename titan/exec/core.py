@@ -46,9 +46,8 @@ from titan.wire.messages import (
     RunAttempt,
 )
 
-REMEMBERED_MAX: Final = (
-    65_536  # ended or refused attempt ids that a late repeat must not start again
-)
+# Ended or refused attempts that a late repeat, which comes within seconds, must not start again.
+REMEMBERED_MAX: Final = 16_384
 CONFIRMATION_PATIENCE_MS: Final = 3_000  # a leaving worker waits so long; results stay on disk
 _UNWANTED: Final = "unwanted"  # killed for the leader or for leaving: nobody waits for the result
 _TERMINATED: Final = 128 + 15
