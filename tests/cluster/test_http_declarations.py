@@ -73,6 +73,7 @@ async def test_a_pipeline_goes_all_its_ways_over_http(cluster: Cluster) -> None:
         assert source["binary"] == FILES["binary"]
         assert source["pipeline"]["jobs"][0] == {"id": "a", "file": "src/a.sh", "args": ["x y"]}
         await _joins(cluster, page)
+        await _pays(cluster, page)
         await _saves(page)
         facts = (await page.done("GET", "events"))["items"]
         assert {"run.submitted", "attempt.finished"} <= {fact["kind"] for fact in facts}
@@ -92,6 +93,16 @@ async def _refused(page: Page) -> None:
     assert (status, body["code"]) == (400, "user_error")
     status, body = await page.ask("GET", "runs/r-00000000000000000000/source")
     assert status == 404
+
+
+async def _pays(cluster: Cluster, page: Page) -> None:
+    """The budget of the YAML holds, as it does from the command line."""
+    yaml = "name: thrifty\nbudget: {jobs: 1}\njobs: [{id: a, command: 'true'}]\n"
+    run = (await page.done("POST", "runs", {"yaml": yaml}))["run"]
+    assert (await cluster.wait_over(run, timeout_s=20)).budgets == (run,)
+    await page.done("PUT", "pipelines/thrifty", {"yaml": yaml})
+    saved = await cluster.client.submit_saved_dag("thrifty")
+    assert (await cluster.wait_over(saved.id, timeout_s=20)).budgets == (saved.id,)
 
 
 async def _joins(cluster: Cluster, page: Page) -> None:

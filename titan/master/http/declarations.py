@@ -109,6 +109,7 @@ async def submit(api: Api, call: Call) -> Submitted:
         parameters=_filled(spec, asked.parameters),
         agent_run_id=asked.agent_run_id,
         owner=asked.owner,
+        budget=spec.budget,
         labels={**spec.labels, **asked.labels},
     )
     run, index = await submitting.submit(api, order, key=call.idempotency_key)
@@ -133,6 +134,7 @@ async def save(api: Api, call: Call) -> Saved:
         bundle=await _stored(api, ready),
         inputs=spec.inputs,
         owner=asked.owner,
+        budget=spec.budget,
         labels=spec.labels,
     )
     size = len(encode_command(order))
@@ -148,6 +150,7 @@ async def save(api: Api, call: Call) -> Saved:
 async def add_jobs(api: Api, call: Call) -> Changed:
     """Add jobs to a live run, all or none."""
     run = RunId(call.path["run"])
+    await api.catch_up()  # the run may have been submitted a moment ago, at another master
     api.read(GetRun(run=run))
     ready = await asyncio.to_thread(packed, call.body, open_world=True)
     bundle = await _stored(api, ready)

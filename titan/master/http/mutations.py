@@ -170,6 +170,7 @@ async def count_dead(api: Api, call: Call) -> Counted:
 async def replay(api: Api, call: Call) -> Replayed:
     """Each run's letters go together; what has run again meanwhile is left alone."""
     which: Which = call.body
+    await api.catch_up()  # what has been replayed before, at any master, is no dead letter
     letters = which.letters or _letters(api, which)
     by_run: dict[RunId, list[JobId]] = {}
     for letter in reversed(letters):

@@ -53,6 +53,7 @@ class _Unpacked(NamedTuple):
 
 async def redeploy(api: Api, call: Call) -> Submitted:
     """The same jobs as a new run. With an `Idempotency-Key` a repeat answers the same run."""
+    await api.catch_up()  # the run may be a moment old, and known at another master only
     run = _run(api, call)
     order = SubmitRun(
         run=new_run_id(),
