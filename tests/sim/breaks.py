@@ -269,6 +269,7 @@ BREAKS: Final[dict[str, Callable[[], None]]] = {
 # What needs a coincidence of faults that seeds do not often draw has a choice of its own: without
 # other faults between, the coincidence comes in nearly every seed.
 FAULTS: Final[dict[str, tuple[str, ...]]] = {
+    "blind-checksums": ("flip_bit", "kill_master"),
     "foreign-dispatch": ("estrange_leader",),
     "wall-clock": ("jump_clock", "kill_leader"),
     "no-pause": ("full_disk",),
