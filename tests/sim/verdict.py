@@ -43,9 +43,7 @@ def unsettled(world: World) -> str:
     if world.workload.busy:
         return f"clients are busy: {world.workload.busy}"
     state = _state(live[0])
-    if (
-        state.locks
-    ):  # somebody who has died held them, or waited: time frees them, by entries in the log
+    if state.locks:  # of the dead: time frees them, by entries that are still to come
         return f"locks are held: {list(state.locks.values())}"
     for master in live:
         assert master.master is not None
