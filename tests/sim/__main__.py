@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -60,12 +61,18 @@ def main() -> int:
 
 def _try_breaks(given: argparse.Namespace) -> int:
     """What notices each break, and after how many seeds; 1 when nothing notices one."""
-    from tests.sim.breaks import BREAKS, FAULTS
+    from tests.sim.breaks import BREAKS, DIRECTED, FAULTS
 
     missed = 0
     seeds = list(range(given.first, given.first + given.seeds))
     for name, take_away in BREAKS.items():
         tried, noticed = 0, "NOTHING"
+        about = (take_away.__doc__ or "").strip()
+        if name in DIRECTED:
+            noticed = _try_directed(name, DIRECTED[name])
+            missed += noticed == "NOTHING"
+            print(f"{name:20}   directed {noticed}  ({about})", flush=True)  # noqa: T201
+            continue
         faults = FAULTS.get(name, ())
         for report in run_many(
             seeds, seconds=given.seconds, broken=name, faults=faults, at_once=given.at_once
@@ -75,9 +82,21 @@ def _try_breaks(given: argparse.Namespace) -> int:
                 noticed = report.violations[0].splitlines()[0][:90]
                 break
         missed += noticed == "NOTHING"
-        about = (take_away.__doc__ or "").strip()
         print(f"{name:20} {tried:3} seeds  {noticed}  ({about})", flush=True)  # noqa: T201
     return 1 if missed else 0
+
+
+def _try_directed(name: str, test: str) -> str:
+    """The first of a file's tests that fails with the break."""
+    program = (
+        f"import sys, pytest; from tests.sim.breaks import BREAKS; BREAKS[{name!r}]();"
+        f"sys.exit(pytest.main(['-q', '-x', '-p', 'no:cacheprovider', {test!r}]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=300
+    )
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    return failed[0].split(" ")[1] if done.returncode == 1 and failed else "NOTHING"
 
 
 def _show(report: object, given: argparse.Namespace) -> None:
