@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from titan.errors import NotFound
-from titan.exec.logs import LogStore
+from titan.exec.logs import LogStore, _index
 from titan.ids import AttemptId, JobId, RunId
 from titan.wire.log_text import Excerpt, chunks, span_of
 
@@ -32,6 +32,18 @@ def test_the_logs_that_ended_first_are_removed_first(tmp_path: Path) -> None:
     assert finished(store, 5, size=10, run=RUN).exists()  # the folder is made again
     with pytest.raises(NotFound, match="no log of attempt 1"):
         store.find(RUN, JOB, AttemptId(1))
+
+
+def test_an_index_that_cannot_be_written_keeps_no_end_back(tmp_path: Path) -> None:
+    store = LogStore(tmp_path, bytes_max=10_000)
+    path = store.begin(RUN, JOB, AttemptId(1))
+    for now_ms in (1_000, 5_000):
+        with path.open("ab") as file:
+            file.write(b"x" * 100)
+        if now_ms == 1_000:
+            assert list(store.sample(now_ms=now_ms)) == [(1, 100)]
+            _index(path).mkdir()  # whatever is wrong with the disk
+    assert store.end(AttemptId(1), now_ms=5_000, size_bytes=200) == path
 
 
 def test_a_running_log_is_never_removed(tmp_path: Path) -> None:

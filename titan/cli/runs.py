@@ -64,13 +64,14 @@ def runs(
 
 def run_json(run: RunView) -> dict[str, object]:
     """The published shape of a run."""
+    labels = {"labels": run.labels} if run.labels else {}
     return {
         "id": run.id,
         "name": run.name,
         "state": run.state,
         "created_ms": run.created_ms,
         "jobs": run.jobs,
-        "labels": run.labels,
+        **labels,
     }
 
 

@@ -8,6 +8,7 @@ What this module does with a running log is look at its size; `log_reader.py` se
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from titan.limits import (
     LOGS_KEPT,
 )
 from titan.wire.log_text import SAMPLE, Sample, read_samples
+
+log = logging.getLogger(__name__)
 
 _SUFFIX: Final = ".log"
 _INDEX_SUFFIX: Final = ".idx"
@@ -202,10 +205,13 @@ class LogStore:
         if not size_bytes:
             return False
         path = self._path(running.run, running.job, attempt)
-        self._make_folder(running.run)
         try:
+            self._make_folder(running.run)
             running.at.rename(path)
         except FileNotFoundError:
+            return False
+        except OSError as error:
+            log.warning("the log of attempt %d is lost: %s", attempt, error)
             return False
         running.at = path
         return True
@@ -226,9 +232,12 @@ class LogStore:
 
     def _write_index(self, attempt: AttemptId, running: _Running) -> None:
         path = self._path(running.run, running.job, attempt)
-        self._make_folder(running.run)
-        with _index(path).open("ab", buffering=0) as file:
-            file.write(b"".join(SAMPLE.pack(*sample) for sample in running.unwritten))
+        try:
+            self._make_folder(running.run)
+            with _index(path).open("ab", buffering=0) as file:
+                file.write(b"".join(SAMPLE.pack(*sample) for sample in running.unwritten))
+        except OSError as error:  # a full disk costs the times of some lines, never a result
+            log.warning("no index of the log of attempt %d: %s", attempt, error)
         running.unwritten.clear()
         running.has_index = True
 
