@@ -249,7 +249,7 @@ UPLOAD_BYTES_PER_S_MIN: Final = 256 * KIB  # a slower upload is given up and beg
 STAGE_JOBS_MAX: Final = 800  # sent by the SDK in one part: the leader answers others in between
 
 # --- planning ------------------------------------------------------------------------------
-INTAKE_PER_PLAN_MAX: Final = 2000  # jobs looked at by one `plan`: a few milliseconds
+INTAKE_PER_PLAN_MAX: Final = 1000  # jobs looked at by one `plan`: a few milliseconds
 PREFILL_COVER_US: Final = 50_000  # work a worker holds beyond its slots: several round trips
 DURATIONS_REMEMBERED_MAX: Final = 4096  # names of runs whose typical duration is known
 POOLS_IDLE_MAX: Final = 256  # indexes kept for demands that no job has now
@@ -266,7 +266,9 @@ RETRACTION_TIMEOUT_MS: Final = 1000  # no answer by then means that the attempt 
 SEGMENT_PREALLOCATE_BYTES: Final = 8 * MIB  # grown in steps, so that small clusters stay small
 APPEND_BATCH_ENTRIES: Final = 4096  # per message; a laggard is served in pieces, never all at once
 PEER_WINDOW_BYTES: Final = 4 * MIB  # unacknowledged log or snapshot bytes on the way to one peer
-APPLY_ROUND_S: Final = 0.02  # of applying a backlog at a stretch: peers are answered in between
+APPLY_ROUND_S: Final = (
+    0.01  # of applying a backlog at a stretch: a turn of the loop has several rounds
+)
 SNAPSHOT_BLOCK_BYTES: Final = 4 * MIB  # one checksummed block of a snapshot file
 SNAPSHOT_CHUNK_BYTES: Final = 256 * KIB  # one piece of a snapshot on its way to a laggard
 SNAPSHOT_GENERATIONS: Final = 2  # the newest may turn out damaged

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
+from tests.consensus.freezing import Freezing
 from titan.consensus.config import RaftConfig
 from titan.consensus.disk import OsDisk
 from titan.consensus.identity import Bindings
@@ -36,8 +37,8 @@ class Keys:
         self.digest = hashlib.sha256(self.digest + payload).digest()
         return index
 
-    def freeze(self) -> Iterator[bytes]:
-        return iter([json.dumps([self.keys, self.digest.hex()]).encode()])
+    def freeze(self) -> Freezing:
+        return Freezing([json.dumps([self.keys, self.digest.hex()]).encode()])
 
     def restore(self, blocks: Iterable[bytes]) -> None:
         self.keys, digest = json.loads(b"".join(blocks))

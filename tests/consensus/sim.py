@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import heapq
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import msgpack
 
+from tests.consensus.freezing import Freezing
 from tests.consensus.sim_disk import SimDisk
 from titan import limits
 from titan.consensus import codec
@@ -58,19 +59,23 @@ class Machine:
         self.data: dict[str, str] = {}
         self.digest = bytes(32)
         self.history: list[tuple[int, bytes]] = []
+        self.freezing: Freezing | None = None
 
     def apply(self, index: int, payload: bytes) -> Any:
+        assert self.freezing is None or self.freezing.steps_left <= 0, "applied while freezing"
         self.history.append((index, payload))
         key, _, value = payload.decode().partition("=")
         self.data[key] = value
         self.digest = hashlib.sha256(self.digest + payload + index.to_bytes(8, "big")).digest()
         return index
 
-    def freeze(self) -> Iterator[bytes]:
-        return iter([msgpack.packb([dict(self.data), self.digest])])
+    def freeze(self) -> Freezing:
+        self.freezing = Freezing([msgpack.packb([dict(self.data), self.digest])], steps=3)
+        return self.freezing
 
     def restore(self, blocks: Iterable[bytes]) -> None:
         self.data, self.digest = msgpack.unpackb(b"".join(blocks))
+        self.freezing = None
 
 
 class Node:
@@ -352,6 +357,7 @@ class Cluster:
             self.crash(node.name)
 
     def _round(self, node: Node) -> None:
+        node.live.freeze_more()
         node.live.begin_round()
         node.live.finish_round()
 

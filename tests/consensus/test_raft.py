@@ -108,6 +108,44 @@ async def test_a_backlog_is_applied_in_slices_and_others_have_their_turn_in_betw
     assert await answers == [index for index, _ in single.machine.history[-20:]]
 
 
+async def test_while_a_backlog_waits_messages_bring_no_rounds_beyond_one_a_turn(
+    single: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "APPLY_ROUND_S", 0.0)
+    answers = asyncio.gather(*(single.node.propose(b"k%d=1" % i) for i in range(20)))
+    while not single.node._replica.is_busy:
+        await asyncio.sleep(0)
+    while not answers.done():
+        before = len(single.machine.history)
+        for _ in range(5):
+            single.node.on_read()
+            single.node.hurry()
+        await asyncio.sleep(0)
+        assert len(single.machine.history) <= before + 1
+
+
+async def test_the_state_is_frozen_in_steps_a_turn_each_and_stays_as_it_is_meanwhile(
+    single: Shell,
+) -> None:
+    await asyncio.gather(*(single.node.propose(b"k%d=1" % i) for i in range(20)))
+    backup = asyncio.create_task(single.node.backup(timeout_s=10))
+    while not single.node._replica.is_freezing:
+        await asyncio.sleep(0)
+    applied = len(single.machine.history)
+    answer = single.node.propose(b"late=1")
+    steps = set()
+    while single.node._replica.is_freezing:
+        assert single.machine.freezing is not None
+        steps.add(single.machine.freezing.steps_left)
+        assert len(single.machine.history) == applied
+        single.node.on_read()
+        await asyncio.sleep(0)
+    assert steps >= {2, 1}, "no turn between two steps"
+    await answer
+    assert str(await backup) in single.disk.names_now
+    assert single.machine.data["late"] == "1"
+
+
 async def test_a_snapshot_is_due_when_the_log_outgrows_half_of_the_last_one() -> None:
     shell = Shell("A", snapshot_log_bytes_min=2_000, snapshot_entry_bytes=0)
     installer, journal = shell.node._replica.installer, shell.node._replica._journal

@@ -187,7 +187,7 @@ def measure_life(count: int) -> Bench:
     log_bytes = sum(map(len, bench.log))  # in memory here, too
     bench.worst_ms["bytes per ended job"] = (resident() - before - log_bytes) / count
     start = time.thread_time_ns()
-    frozen = bench.machine.freeze()
+    frozen = bench.machine.freeze().at_once()
     bench.worst_ms["freeze, ended"] = since_ms(start)
     start = time.thread_time_ns()
     blocks = list(frozen)

@@ -421,7 +421,7 @@ def test_a_snapshot_that_is_being_drawn_does_not_see_a_gate_open_again(
 ) -> None:
     run = waiting(machine)
     machine.do(decide(run, decision="reject"))
-    blocks = machine.machine.freeze()
+    blocks = machine.machine.freeze().at_once()
     before = machine.view(run, "ok").decisions
     machine.do(RetryJob(run=run, job=JobId("ok")))
     machine.wait(0)

@@ -102,7 +102,7 @@ def test_a_finished_run_that_changes_while_its_snapshot_is_drawn_is_drawn_as_it_
     run = ended(machine, "a", "b")
     live = machine.submit([job("x")])
     expected = list(machine.machine.freeze())
-    frozen = machine.machine.freeze()
+    frozen = iter(machine.machine.freeze().at_once())
     first = next(frozen)
     machine.do(AddJobs(run=run, jobs=(job("c", "a"),)))
     machine.do(RetryJob(run=run, job=JobId("b")))
@@ -116,7 +116,7 @@ def test_a_finished_run_that_changes_while_its_snapshot_is_drawn_is_drawn_as_it_
 def test_a_run_may_be_forgotten_while_its_snapshot_is_drawn(machine: MachineDriver) -> None:
     run = ended(machine)
     expected = list(machine.machine.freeze())
-    frozen = machine.machine.freeze()
+    frozen = iter(machine.machine.freeze().at_once())
     machine.wait(FINISHED_KEEP_MS)
     assert not machine.state.runs
     assert machine.refuse(RetryJob(run=run, job=JobId("a"))) == "unknown_run"

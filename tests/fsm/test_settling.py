@@ -328,7 +328,7 @@ def test_a_run_that_is_over_and_not_settled_is_frozen_as_it_was(machine: Machine
     assert machine.state.unsettled
     assert machine.run(run).ended_ms
     expected = list(machine.machine.freeze())
-    frozen = machine.machine.freeze()
+    frozen = machine.machine.freeze().at_once()
     machine.settle()
     assert list(frozen) == expected, "what was frozen went on changing"
 

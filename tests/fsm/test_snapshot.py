@@ -84,8 +84,25 @@ def test_a_restored_machine_is_the_same_and_goes_on_the_same(busy: MachineDriver
 
 def test_later_entries_do_not_touch_what_was_frozen(busy: MachineDriver) -> None:
     expected = list(busy.machine.freeze())
-    frozen = busy.machine.freeze()
+    frozen = busy.machine.freeze().at_once()
     busy.wait(10_000)
+    busy.do(KvSetAdd(key="s", member="new"))
+    assert list(frozen) == expected
+
+
+def test_a_state_is_set_aside_in_steps_and_must_not_change_before_the_last(
+    busy: MachineDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = list(busy.machine.freeze())
+    monkeypatch.setattr(snapshot, "_BYTES_PER_STEP", 1)
+    frozen = busy.machine.freeze()
+    assert not frozen.step()
+    with pytest.raises(AssertionError, match="being frozen"):
+        busy.do(KvSetAdd(key="s", member="new"))
+    steps = 2
+    while not frozen.step():
+        steps += 1
+    assert steps >= len(expected) - 2, "a step took more than one block"
     busy.do(KvSetAdd(key="s", member="new"))
     assert list(frozen) == expected
 

@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgpack
 import pytest
 
+from tests.consensus.freezing import Freezing
 from tests.golden.replay import FOLDER, VERSION, entries_of, member_node, took_effect
 from titan.errors import Fatal
 from titan.fsm.commands import ENTRY_FORMAT, AnyCommand, Command
@@ -52,8 +53,8 @@ class Newer:
     def apply(self, index: int, payload: bytes) -> None:
         pass
 
-    def freeze(self) -> Iterator[bytes]:
-        return iter(())
+    def freeze(self) -> Freezing:
+        return Freezing([])
 
     def restore(self, blocks: Iterable[bytes]) -> None:
         pass

@@ -35,14 +35,24 @@ class RaftStatus(msgspec.Struct, frozen=True, kw_only=True):
     held: dict[str, int] = {}  # on the leader: the last index that each other is known to hold
 
 
+class Freeze(Protocol):
+    """A state that is being set aside, in steps between which the member does all but apply entries."""
+
+    def step(self) -> bool:
+        """Set a few milliseconds' worth aside. True when the state may change again."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The whole state in blocks, after the last step; another thread may draw them."""
+
+
 class ReplicatedMachine(Protocol):
     """The deterministic machine behind the log."""
 
     def apply(self, index: int, payload: bytes) -> Any:
         """Apply one committed payload. Total: an exception here is fatal for the process."""
 
-    def freeze(self) -> Iterator[bytes]:
-        """The whole state as of now in blocks; cheap to call, may be consumed in a thread."""
+    def freeze(self) -> Freeze:
+        """Begin to set the whole state of now aside. Nothing is applied until that is done."""
 
     def restore(self, blocks: Iterable[bytes]) -> None:
         """Replace the whole state. Raises when the blocks are not a state: the member quarantines."""

@@ -45,6 +45,10 @@ class Hooks(Protocol):
     def replicate(self) -> None:
         """Send what followers lack, or a heartbeat."""
 
+    @property
+    def is_freezing(self) -> bool:
+        """Whether a snapshot is being taken of the state as it is, so that nothing may be applied."""
+
     def received_chunk(self, serialized: tuple[bytes, bool, bool]) -> bool:
         """A piece of a snapshot; True once it is whole, checked, durable and newer than here."""
 
@@ -215,6 +219,8 @@ class Core:
         """Apply what is committed, for a bounded time; `is_behind` when that was not all."""
         due = self._clock() + limits.APPLY_ROUND_S
         self.is_behind = False
+        if self._hooks.is_freezing:
+            return False  # a round follows the freeze
         while self.applied_index < self.commit_index:
             index = self.applied_index + 1
             entries = self._so._SyncObj__getEntries(index, 1)

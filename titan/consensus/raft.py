@@ -81,7 +81,8 @@ class RaftNode:
         self._loop: asyncio.AbstractEventLoop
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
-        self._is_scheduled = False
+        self._is_scheduled = False  # a round is due this turn or the next
+        self._has_turn = False  # the loop will call
         self._is_in_round = False
         self._is_running = False
         self._told: tuple[Roster, tuple[str, ...]] | None = None  # of the members, to the wire
@@ -144,7 +145,7 @@ class RaftNode:
     def hurry(self) -> None:
         """See `api.Raft.hurry`."""
         if self._is_scheduled and not self._is_in_round:
-            self._round()
+            self._round_early()
 
     async def read_index(self, *, timeout_s: float) -> int:
         """See `api.Raft.read_index`."""
@@ -242,7 +243,7 @@ class RaftNode:
     def on_read(self) -> None:
         """The round that the messages call for, without waiting for the next turn of the loop."""
         if self._replica.is_asked_for_round or self._is_scheduled:
-            self._round()
+            self._round_early()
 
     def on_removed(self) -> None:
         """A master of this cluster says that this member was removed."""
@@ -267,12 +268,28 @@ class RaftNode:
 
     def _wake(self) -> None:
         """Run one round soon, however often this is called before."""
-        if not self._is_scheduled and self._is_running:
-            self._is_scheduled = True
+        if not self._is_running:
+            return
+        self._is_scheduled = True
+        if not self._has_turn:
+            self._has_turn = True
             self._loop.call_soon(self._scheduled_round)
 
     def _scheduled_round(self) -> None:
-        if self._is_scheduled:  # else it was done early
+        self._has_turn = False
+        if not self._is_scheduled:
+            return  # it was done early
+        try:
+            self._replica.freeze_more()
+        except Exception as error:
+            self._fail(error)
+        self._round()
+
+    def _round_early(self) -> None:
+        """In this turn; but with work left over from the last round, one round a turn is enough."""
+        if self._replica.is_busy:
+            self._wake()
+        else:
             self._round()
 
     def _round(self) -> None:

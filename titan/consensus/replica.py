@@ -219,17 +219,26 @@ class Replica:
         self._settle()
         self.guard.elections.next_tick_due = self.next_due()
 
+    def freeze_more(self) -> None:
+        """A step of the snapshot that is being taken, if there is one; before a round, once a turn."""
+        self._snapshotter.go_on()
+
     @property
     def is_asked_for_round(self) -> bool:
         """Whether a message since the last round needs one. The last of a majority's answers do not."""
         return self._is_asked
 
     @property
+    def is_busy(self) -> bool:
+        """Whether entries wait to be applied, or the state to be frozen, that one round had no time for."""
+        return self.core.is_behind or self.is_freezing
+
+    @property
     def wants_round(self) -> bool:
         """Whether something waits that the round just finished could not do."""
-        if self._journal.is_dirty or self.core.is_behind or not self.core.is_leader:
-            return self._journal.is_dirty or self.core.is_behind
-        return self._leading.wants_round
+        if self._journal.is_dirty or self.is_busy:
+            return True
+        return self.core.is_leader and self._leading.wants_round
 
     def next_due(self) -> float:
         """When the next round must start even if nothing happens, on the injected clock."""
@@ -302,6 +311,11 @@ class Replica:
         """The log has grown long enough."""
         self.counters["snapshot begun"] += 1
         self.installer.begin(previous=previous, last=last)
+
+    @property
+    def is_freezing(self) -> bool:
+        """Whether the state must stay as it is for a snapshot."""
+        return self._snapshotter.is_freezing
 
     def snapshot_state(self) -> tuple[int, int]:
         """How far the snapshot being written is."""

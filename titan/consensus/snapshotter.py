@@ -1,17 +1,18 @@
 """Takes snapshots of the machine and receives the leader's: the live half of `snapshots.py`.
 
-Freezes in the loop, writes in a thread, never forks. Says "done" to the library only when the file
-is durable, so the log is never trimmed for a snapshot that could vanish.
+Freezes in the loop, a step in each round, while no entry is applied; writes in a thread, never forks.
+Says "done" to the library only when the file is durable, so the log is never trimmed for a snapshot
+that could vanish.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from pysyncobj.config import SERIALIZER_STATE
 
-from titan.consensus.api import ReplicatedMachine
+from titan.consensus.api import Freeze, ReplicatedMachine
 from titan.consensus.disk import Disk, File
 from titan.consensus.snapshots import DamagedSnapshot, Place, SnapshotFiles
 
@@ -38,17 +39,31 @@ class Snapshotter:
         self._background = background
         self._state: int = SERIALIZER_STATE.NOT_SERIALIZING
         self._trim_to = 0
+        self._freezing: tuple[Place, Freeze] | None = None
         self._incoming: File | None = None
         self._offset = 0
 
     # --- our own ---------------------------------------------------------------------------
 
     def begin(self, place: Place) -> None:
-        """Freeze the machine now and write it in the background."""
+        """Take the state as it is now: freeze it in the rounds to come, then write it in the background."""
         self._state = SERIALIZER_STATE.SERIALIZING
         self._trim_to = place.previous[1]
-        blocks: Iterator[bytes] = self._machine.freeze()
-        self._background(lambda: self._files.write(place, blocks=blocks), self._written)
+        self._freezing = place, self._machine.freeze()
+
+    @property
+    def is_freezing(self) -> bool:
+        """Whether the machine must stay as it is."""
+        return self._freezing is not None
+
+    def go_on(self) -> None:
+        """One step of the freeze, if there is one."""
+        if self._freezing is None:
+            return
+        place, frozen = self._freezing
+        if frozen.step():
+            self._freezing = None
+            self._background(lambda: self._files.write(place, blocks=iter(frozen)), self._written)
 
     def _written(self, error: Exception | None) -> None:
         if error is not None:
@@ -87,7 +102,7 @@ class Snapshotter:
         return self._complete(newer_than=newer_than) if is_last else None
 
     def _restart_incoming(self) -> None:
-        self.close()
+        self._close_incoming()
         path = self._files.incoming_path()
         self._disk.unlink(path)
         self._incoming = self._disk.open(path, create=True)
@@ -96,7 +111,7 @@ class Snapshotter:
     def _complete(self, *, newer_than: int) -> Place | None:
         assert self._incoming is not None, "nothing came in"
         self._incoming.datasync()
-        self.close()
+        self._close_incoming()
         path = self._files.incoming_path()
         try:
             place = self._files.check(path)
@@ -109,7 +124,11 @@ class Snapshotter:
         return place
 
     def close(self) -> None:
-        """Drop what is coming in."""
+        """Drop what is coming in, and a freeze that was only begun."""
+        self._freezing = None
+        self._close_incoming()
+
+    def _close_incoming(self) -> None:
         if self._incoming is not None:
             self._incoming.close()
         self._incoming = None

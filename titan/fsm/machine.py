@@ -9,7 +9,7 @@ differ from the others) and a fault in a handler (consensus then stops the proce
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -115,6 +115,7 @@ class Machine:
         """Apply the entry at `index` of the log. Raises `Fatal` when this version cannot read it."""
         state = self.state
         assert index > state.index, f"entry {index} after entry {state.index}"
+        assert self._frozen is None or self._frozen.is_whole, "the state is being frozen"
         entry = _decode(index, payload)
         due_ms = state.next_due_ms
         if entry.epoch >= state.epoch:
@@ -141,9 +142,9 @@ class Machine:
         state.digest = _digest(state.digest, index, payload, answers)
         return Result(tuple(outcomes), tuple(events), budget - at.budget.left)
 
-    def freeze(self) -> Iterator[bytes]:
-        """The whole state as of now, in blocks that later entries do not touch. Another thread may draw
-        them; one freeze at a time."""
+    def freeze(self) -> snapshot.Frozen:
+        """Begin to set the whole state of now aside; no entry may be applied before its last step. Then
+        another thread may draw blocks that later entries do not touch; one freeze at a time."""
         self._frozen = snapshot.Frozen(self.state)
         return self._frozen
 

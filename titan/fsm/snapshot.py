@@ -2,9 +2,9 @@
 
 Format 1: a block is the msgpack of `[section, data]`. First the header, then the blocks of each section,
 last the end with their count, so that a cut snapshot cannot pass for a whole one. Freezing happens
-between two entries and must be quick, so records are encoded as they stand, thousands at a time, by
-msgspec in C, and runs that are over only when their blocks are drawn (`Frozen`). Index fields travel
-along, but `rebuild` derives them afresh and never believes them.
+between two entries, in steps of a few milliseconds: records are encoded as they stand, thousands at a
+time, by msgspec in C, and runs that are over only when their blocks are drawn (`Frozen`). Index fields
+travel along, but `rebuild` derives them afresh and never believes them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from itertools import groupby, islice
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -39,6 +39,7 @@ SNAPSHOT_FORMAT: Final = 1
 _JOBS_PER_BLOCK: Final = 4096  # under a megabyte of usual jobs
 _ROWS_PER_BLOCK: Final = 1024
 _BYTES_PER_BLOCK: Final = 512 * 1024
+_BYTES_PER_STEP: Final = 1 << 20  # about 5 ms of usual jobs
 _ROW_BYTES: Final = 128  # what a row costs besides its value
 
 _encoder = msgspec.msgpack.Encoder()
@@ -80,46 +81,66 @@ class SavedBlock(msgspec.Struct, frozen=True, array_like=True):
     version: PipelineVersion
 
 
-_Other = bytes | SavedBlock | list[Order]  # a block, or what it is made of later
+class Later(msgspec.Struct, frozen=True):
+    """Rows that hardly ever change, or never: encoded when their block is drawn."""
+
+    section: str
+    data: Any
+    rows: int
+
+
+_Part = bytes | Later
 
 
 class Frozen:
-    """A state as it was: an iterator over its blocks, which another thread may draw.
+    """A state as it was. Set aside in steps, between which it must not change; drawn by any thread then.
 
-    What can change at any time is encoded at once. Runs that are over are most of a large state and
-    hardly ever change: they are encoded as the blocks are drawn, and `let_go` gives the living state
-    a copy of one that is about to change.
+    What can change at any time is encoded in the steps. Runs that are over are most of a large state
+    and hardly ever change: they are encoded as the blocks are drawn, and `let_go` gives the living
+    state a copy of one that is about to change.
     """
 
     def __init__(self, state: State) -> None:
-        self._lazy = {run.id: True for run in state.runs.values() if _is_at_rest(state, run)}
-        self._blocks = self._draw(
-            [*_runs(state)], list(_others(state)), _block("header", _header(state))
-        )
+        self._header = _block("header", _header(state))
+        self._to_do = _parts_of(state)
+        self._parts: list[_Part] = []
+        self._lazy: set[RunId] = set()
+        self.is_whole = False
+
+    def step(self) -> bool:
+        """Set a step's worth aside. True when that was the last: the state may change again."""
+        weight = 0
+        for part in self._to_do:
+            self._parts.append(part)
+            weight += len(part) if isinstance(part, bytes) else part.rows * _ROW_BYTES
+            if isinstance(part, Later) and part.section == "runs":
+                self._lazy.update(run.id for run in part.data)
+            if weight >= _BYTES_PER_STEP:
+                return False
+        self.is_whole = True
+        return True
+
+    def at_once(self) -> Self:
+        """All steps in one go."""
+        while not self.step():
+            pass
+        return self
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._blocks
-
-    def __next__(self) -> bytes:
-        return next(self._blocks)
-
-    def _draw(
-        self, runs: list[bytes | list[Run]], others: list[_Other], header: bytes
-    ) -> Iterator[bytes]:
+        self.at_once()
+        yield self._header
         count = 1
-        yield header
-        for part in runs:
-            for block in [part] if isinstance(part, bytes) else _run_blocks(part):
+        for part in self._parts:
+            for block in [part] if isinstance(part, bytes) else _later(part):
                 count += 1
                 yield block
-        for each in others:
-            yield each if isinstance(each, bytes) else _later(each)
-        self._lazy = {}
-        yield _block("end", count + len(others))
+        self._lazy = set()
+        yield _block("end", count)
 
     def let_go(self, state: State, run_id: RunId) -> None:
         """The run is about to change in `state`: from now on `state` has a copy of its own."""
-        if self._lazy.pop(run_id, False) and run_id in state.runs:
+        if run_id in self._lazy and run_id in state.runs:
+            self._lazy.discard(run_id)
             state.runs[run_id] = _copied(state.runs[run_id])
 
 
@@ -134,13 +155,40 @@ def _copied(run: Run) -> Run:
     return msgspec.structs.replace(run, jobs=jobs, services=services, **fresh)
 
 
-def _later(each: SavedBlock | list[Order]) -> bytes:
-    return _block("pipelines" if isinstance(each, SavedBlock) else "orders", each)
+def _later(part: Later) -> Iterator[bytes]:
+    if part.section == "runs":
+        return _run_blocks(part.data)
+    return iter([_block(part.section, part.data)])
 
 
-def _others(state: State) -> Iterator[_Other]:
-    """Everything but the header and the runs."""
-    for section, rows in (
+def _parts_of(state: State) -> Iterator[_Part]:
+    """Everything but the header, in the order of the file."""
+    yield from _runs(state)
+    for section, rows in _tables(state):
+        for part in _parts(rows):
+            yield _block(section, part)
+    yield from _stages(state)
+    for run, boxes in state.mail.items():
+        for job, signals in boxes.items():
+            yield _block("mail", {run: {job: signals}})
+    yield from _saved(state)
+    for kv_part in _parts_by_size(state.kv, size_of=lambda item: len(item.value)):
+        yield _block("kv", kv_part)
+    for part in _parts_by_size(state.histories, size_of=lambda history: history.size):
+        yield _block("histories", part)
+    for ring in state.orders.values():
+        yield Later("orders", list(ring), rows=len(ring))
+    # An older master may get the snapshot while the cluster's version says that it is one of it.
+    dead = iter(state.dead if state.version >= revisions.SINCE else ())
+    while letters := list(islice(dead, _JOBS_PER_BLOCK)):
+        yield _block("dead", letters)
+    for start in range(0, len(state.timers), _ROWS_PER_BLOCK):
+        yield _block("timers", state.timers[start : start + _ROWS_PER_BLOCK])
+
+
+def _tables(state: State) -> tuple[tuple[str, dict[Any, Any]], ...]:
+    """The sections whose rows are small."""
+    return (
         ("attempts", state.attempts),
         ("workers", state.workers),
         ("blobs", state.blobs),
@@ -159,26 +207,7 @@ def _others(state: State) -> Iterator[_Other]:
         ("log_packs", state.log_packs),
         ("schedules", state.schedules),
         ("budgets", state.budgets),
-    ):
-        for part in _parts(rows):
-            yield _block(section, part)
-    yield from _stages(state)
-    for run, boxes in state.mail.items():
-        for job, signals in boxes.items():
-            yield _block("mail", {run: {job: signals}})
-    yield from _saved(state)
-    for kv_part in _parts_by_size(state.kv, size_of=lambda item: len(item.value)):
-        yield _block("kv", kv_part)
-    for part in _parts_by_size(state.histories, size_of=lambda history: history.size):
-        yield _block("histories", part)
-    for ring in state.orders.values():  # orders never change: encoded when they are drawn
-        yield list(ring)
-    # An older master may get the snapshot while the cluster's version says that it is one of it.
-    dead = iter(state.dead if state.version >= revisions.SINCE else ())
-    while letters := list(islice(dead, _JOBS_PER_BLOCK)):
-        yield _block("dead", letters)
-    for start in range(0, len(state.timers), _ROWS_PER_BLOCK):
-        yield _block("timers", state.timers[start : start + _ROWS_PER_BLOCK])
+    )
 
 
 def _block(section: str, data: Any) -> bytes:
@@ -206,11 +235,12 @@ def _header(state: State) -> Header:
     )
 
 
-def _runs(state: State) -> Iterator[bytes | list[Run]]:
+def _runs(state: State) -> Iterator[_Part]:
     """The runs in their order: those that are over as they are, for later, the others encoded."""
     for at_rest, group in groupby(state.runs.values(), key=lambda run: _is_at_rest(state, run)):
         if at_rest:
-            yield list(group)
+            while some := list(islice(group, _ROWS_PER_BLOCK)):
+                yield Later("runs", some, rows=len(some))
         else:
             yield from _run_blocks(group)
 
@@ -248,10 +278,11 @@ def _stages(state: State) -> Iterator[bytes]:
         yield from _jobs("staged", stage.run)
 
 
-def _saved(state: State) -> Iterator[SavedBlock]:
+def _saved(state: State) -> Iterator[Later]:
     for saved in state.pipelines.values():
         for version in saved.versions.values():
-            yield SavedBlock(saved.name, saved.next_version, version)
+            data = SavedBlock(saved.name, saved.next_version, version)
+            yield Later("pipelines", data, rows=1)
 
 
 def _jobs(section: str, run: Run) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from titan.consensus.api import Freeze
 from titan.errors import Fatal
 
 _LENGTH: Final = struct.Struct(">Q")
@@ -19,6 +20,20 @@ def framed(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """The pieces to store."""
     for block in blocks:
         yield _LENGTH.pack(len(block)) + block
+
+
+class FramedFreeze:
+    """A freeze whose blocks are drawn as such pieces."""
+
+    def __init__(self, freeze: Freeze) -> None:
+        self._freeze = freeze
+
+    def step(self) -> bool:
+        """Of the freeze."""
+        return self._freeze.step()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return framed(self._freeze)
 
 
 def unframed(pieces: Iterable[bytes]) -> Iterator[bytes]:

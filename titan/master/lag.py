@@ -10,10 +10,10 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from titan.consensus.api import ReplicatedMachine
+from titan.consensus.api import Freeze, ReplicatedMachine
 from titan.fsm.commands import decode_entry
 from titan.master.replica import AppliedEntry, Replica
 
@@ -60,6 +60,21 @@ class Longest:
     def next_second(self) -> None:
         """A second is over."""
         self._by_second.append(0.0)
+
+
+class _TimedFreeze:
+    def __init__(self, freeze: Freeze, *, did: Callable[[float], None]) -> None:
+        self._freeze = freeze
+        self._did = did
+
+    def step(self) -> bool:
+        started = time.perf_counter()
+        is_last = self._freeze.step()
+        self._did(started)
+        return is_last
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._freeze)
 
 
 class LagMeter(ReplicatedMachine):
@@ -140,12 +155,12 @@ class LagMeter(ReplicatedMachine):
         self.steps_max = max(self.steps_max, applied.result.steps)
         return applied
 
-    def freeze(self) -> Iterator[bytes]:
-        """Freeze by the replica, timed; what is encoded later in a thread does not count."""
-        started = time.perf_counter()
-        blocks = self._replica.freeze()
+    def freeze(self) -> Freeze:
+        """Freeze by the replica, its steps timed; what is encoded later in a thread does not count."""
+        return _TimedFreeze(self._replica.freeze(), did=self._did_freeze)
+
+    def _did_freeze(self, started: float) -> None:
         self.freeze_max_ms = max(self.freeze_max_ms, self._did("freeze", started))
-        return blocks
 
     def restore(self, blocks: Iterable[bytes]) -> None:
         """Restore by the replica, timed."""

@@ -7,7 +7,7 @@ order they were added; they get events as hints and must not raise or block.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -15,7 +15,7 @@ from titan.errors import TimedOut
 from titan.fsm.events import AnyEvent, StateReplaced
 from titan.fsm.machine import Machine, Result
 from titan.fsm.state import State
-from titan.master.blocks import framed, unframed
+from titan.master.blocks import FramedFreeze, unframed
 
 Listener = Callable[[int, Sequence[AnyEvent]], None]
 
@@ -58,9 +58,9 @@ class Replica:
         self._wake(index)
         return AppliedEntry(index, result)
 
-    def freeze(self) -> Iterator[bytes]:
-        """The state as pieces that may be cut anywhere."""
-        return framed(self._machine.freeze())
+    def freeze(self) -> FramedFreeze:
+        """The state of now as pieces that may be cut anywhere."""
+        return FramedFreeze(self._machine.freeze())
 
     def restore(self, blocks: Iterable[bytes]) -> None:
         """Replace the state; listeners hear of that one event and look anew."""
