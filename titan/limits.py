@@ -269,6 +269,9 @@ PEER_WINDOW_BYTES: Final = 4 * MIB  # unacknowledged log or snapshot bytes on th
 APPLY_ROUND_S: Final = (
     0.01  # of applying a backlog at a stretch: a turn of the loop has several rounds
 )
+SNAPSHOT_STEP_BYTES: Final = (
+    MIB  # of a state frozen in one turn of the loop: about 5 ms of usual jobs
+)
 SNAPSHOT_BLOCK_BYTES: Final = 4 * MIB  # one checksummed block of a snapshot file
 SNAPSHOT_CHUNK_BYTES: Final = 256 * KIB  # one piece of a snapshot on its way to a laggard
 SNAPSHOT_GENERATIONS: Final = 2  # the newest may turn out damaged

@@ -94,7 +94,7 @@ def test_a_state_is_set_aside_in_steps_and_must_not_change_before_the_last(
     busy: MachineDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = list(busy.machine.freeze())
-    monkeypatch.setattr(snapshot, "_BYTES_PER_STEP", 1)
+    monkeypatch.setattr(limits, "SNAPSHOT_STEP_BYTES", 1)
     frozen = busy.machine.freeze()
     assert not frozen.step()
     with pytest.raises(AssertionError, match="being frozen"):

@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from titan import limits
 from titan.errors import Fatal
 from titan.fsm import audit, revisions
 from titan.fsm.rebuild import rebuild
@@ -39,7 +40,6 @@ SNAPSHOT_FORMAT: Final = 1
 _JOBS_PER_BLOCK: Final = 4096  # under a megabyte of usual jobs
 _ROWS_PER_BLOCK: Final = 1024
 _BYTES_PER_BLOCK: Final = 512 * 1024
-_BYTES_PER_STEP: Final = 1 << 20  # about 5 ms of usual jobs
 _ROW_BYTES: Final = 128  # what a row costs besides its value
 
 _encoder = msgspec.msgpack.Encoder()
@@ -115,7 +115,7 @@ class Frozen:
             weight += len(part) if isinstance(part, bytes) else part.rows * _ROW_BYTES
             if isinstance(part, Later) and part.section == "runs":
                 self._lazy.update(run.id for run in part.data)
-            if weight >= _BYTES_PER_STEP:
+            if weight >= limits.SNAPSHOT_STEP_BYTES:
                 return False
         self.is_whole = True
         return True
