@@ -296,12 +296,13 @@ class Workload:
         folder = self.world.folder / f"project-{self.rng.randrange(3)}"
         folder.mkdir(exist_ok=True)
         (folder / "data").write_bytes(folder.name.encode() * 2000)
+        began_ms = self.world.committed_ms()
         try:
             digest = Digest(await client.upload_project_folder(folder))
         except TitanError as error:
             self._ended(f"project unknown: {error}", ok=False)
             return
-        self.world.uploads[digest] = None
+        self.world.uploads[digest] = began_ms
         if digest not in self.bundles:
             self.bundles.append(digest)
         self._ended(f"project {digest[:8]} ok", ok=True)
@@ -309,12 +310,13 @@ class Workload:
     async def _upload(self, client: AsyncClient) -> None:
         path = self.world.folder / f"upload-{self.rng.randrange(6)}"
         path.write_bytes(path.name.encode() * self.rng.choice((1, 1000, 60_000)))
+        began_ms = self.world.committed_ms()
         try:
             digest = await client.upload_file(path)
         except TitanError as error:
             self._ended(f"upload unknown: {error}", ok=False)
         else:
-            self.world.uploads[digest] = None
+            self.world.uploads[digest] = began_ms
             self._ended(f"uploaded {digest[:8]}", ok=True)
 
 

@@ -84,7 +84,7 @@ class World:
         self.trace = Trace(sink=sink)
         self.violations: list[str] = []
         self.drains = 0
-        self.uploads: dict[str, None] = {}
+        self.uploads: dict[str, int] = {}  # the committed time before each, in milliseconds
         self.happened_count: Counter[str] = Counter()
         self.guards: Counter[str] = Counter()  # of masters that have died
         self._voters: tuple[str, ...] = ()
@@ -167,6 +167,11 @@ class World:
     def masters(self) -> list[MasterHost]:
         """Those that are in use: members, newcomers, and who does not know yet that it was removed."""
         return [master for master in self.all_masters if master.is_in_use]
+
+    def committed_ms(self) -> int:
+        """The time of the newest entry that any living master has applied."""
+        living = [one.master for one in self.all_masters if one.master is not None]
+        return max((master._replica.state.now_ms for master in living), default=0)
 
     def voters(self) -> list[MasterHost]:
         """Whose votes count, as the newest leader knows it."""
