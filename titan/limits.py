@@ -172,6 +172,8 @@ SUBRUN_JOBS_PER_ENTRY: Final = 2000  # jobs that sub-runs begun by one `AdvanceT
 # --- workers -------------------------------------------------------------------------------
 SLOTS_PER_WORKER_MAX: Final = 4096
 PREFILL_PER_SLOT_MAX: Final = 8  # attempts waiting on the worker for each slot
+RESULTS_WAIT_S: Final = 0.01  # of a busy worker, for others to be told with
+RESULTS_TOGETHER_MAX: Final = 64
 LOG_BLANKS_MAX: Final = 64  # empty log files kept for the next attempts
 LOG_FOLDERS_KNOWN_MAX: Final = 256  # folders of runs on a worker; an empty one that is older goes
 LOG_SILENT_KNOWN_MAX: Final = 4096  # attempts that had no output, for readers that come just then

@@ -114,6 +114,11 @@ class WorkerCore:
         found = self._held(attempt)
         return found.phase if found is not None else None
 
+    @property
+    def has_more_for_each_slot(self) -> bool:
+        """Whether no slot would be free before the leader has been asked."""
+        return len(self._queue) >= self.slots
+
     def is_idle(self) -> bool:
         """Whether nothing is queued or live."""
         return not self._queue and not self._live

@@ -50,6 +50,7 @@ from titan.exec.log_reader import serve_log
 from titan.exec.log_shipping import LogShipper
 from titan.exec.logs import LogStore
 from titan.exec.outbox import Outbox
+from titan.exec.reports import Reports
 from titan.exec.runner import Runner, Surroundings
 from titan.exec.session import Session
 from titan.exec.warden_client import kill_leftovers
@@ -169,6 +170,7 @@ class Worker:
             incarnation=self._incarnation,
         )
         self._session = Session(self, config=config, hello=hello)
+        self._reports = Reports(self._session.send)
         self._links = Links(
             lambda: self._session.masters,
             worker=data.worker,
@@ -224,6 +226,7 @@ class Worker:
     async def _close(self, tasks: list[asyncio.Task[Any]]) -> None:
         self._is_open = False
         self._over.set()
+        self._reports.send_now()
         self._session.close()
         for task in tasks:
             task.cancel()
@@ -274,7 +277,7 @@ class Worker:
             case Report(result):
                 with _disk_trouble("keep a result"):
                     self._outbox.add(result)
-                self._session.send(result)
+                self._reports.add(result, may_wait=self._core.has_more_for_each_slot)
             case Forget(attempts):
                 with _disk_trouble("forget a result"):
                     self._outbox.remove(attempts)
@@ -283,11 +286,13 @@ class Worker:
             case Escalate(attempt):
                 self._runner.kill(attempt)
             case Send(message):
+                self._reports.send_now()
                 self._session.send(message)
             case RefuseLeader(epoch):
                 log.warning("a leader of epoch %d is behind %d", epoch, self._core.epoch_seen)
                 self._session.leave_leader()
             case Stop():
+                self._reports.send_now()
                 self._over.set()
 
     async def _tick(self) -> None:
@@ -351,6 +356,7 @@ class Worker:
 
     def on_registered(self, registered: Registered) -> None:
         """Settle what is held against what the leader knows, then repeat what it may have missed."""
+        self._reports.forget()
         self._feed(registered)
         self._runner.started = list(self._runner.running)
         for result in self._outbox:

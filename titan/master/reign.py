@@ -19,12 +19,14 @@ from titan.fsm.commands import (
     AssignAttempt,
     Command,
     ExpireWorker,
+    FinishAttempt,
     OpenEpoch,
 )
 from titan.fsm.events import AnyEvent, AttemptAssigned, AttemptRevoked, WorkerChanged, WorkerExpired
 from titan.fsm.outcomes import Applied
 from titan.fsm.state import State
 from titan.ids import AttemptId, JobId, RunId, WorkerId
+from titan.limits import RESULTS_WAIT_S
 from titan.master.autoscaler import Autoscaler
 from titan.master.fleet import Fleet, FleetWatch
 from titan.master.proposer import Answer, Proposer, Settled
@@ -43,6 +45,7 @@ log = logging.getLogger(__name__)
 PLAN_LIMIT: Final = (
     256  # assignments proposed at once, 30 ms of work; the rest follows in the next round
 )
+PLAN_WAIT_S: Final = 2 * RESULTS_WAIT_S  # a busy worker tells of the next results by then
 WATCH_PERIOD_S: Final = 0.05  # how often leases, rests and overdue timers are looked at
 TIMER_SLACK_MS: Final = 1  # a timer may fire this late, so that it never fires early
 
@@ -71,6 +74,7 @@ class Reign:
         self._timer_due_ms: int | None = None
         self._advancing = False
         self._plan_scheduled = False
+        self._plan_timer: asyncio.TimerHandle | None = None
         self._expiring: set[WorkerId] = set()
         self.sessions = Sessions(self, masters=masters)
         self.fleet = FleetWatch(address=address, now_ms=now_ms)
@@ -126,8 +130,9 @@ class Reign:
     def _end(self) -> None:
         self.is_on = False
         self._proposer.close_epoch()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._plan_timer):
+            if timer is not None:
+                timer.cancel()
         self.sessions.close()
         log.info("reign of epoch %d ends", self.epoch)
 
@@ -169,12 +174,20 @@ class Reign:
     # --- planning (flow 6) --------------------------------------------------------------------
 
     def _schedule_plan(self) -> None:
-        if not self._plan_scheduled:
+        """Soon; or, when nobody waits for it, with the next results, so that they share an entry."""
+        if self._plan_scheduled or self.planner is None:
+            return
+        if not self.planner.may_wait:
             self._plan_scheduled = True
             self._loop.call_soon(self._plan)
+        elif self._plan_timer is None:
+            self._plan_timer = self._loop.call_later(PLAN_WAIT_S, self._plan)
 
     def _plan(self) -> None:
         self._plan_scheduled = False
+        if self._plan_timer is not None:
+            self._plan_timer.cancel()
+            self._plan_timer = None
         if not self.is_on or self.planner is None:
             return
         for command in self.planner.plan(now_ms=self._now_ms(), limit=PLAN_LIMIT):
@@ -196,6 +209,8 @@ class Reign:
         if self.is_on and self.planner is not None:
             for assignment in foresee(self.state, self.planner, command):
                 self._assign(assignment)
+            if self._plan_timer is not None and isinstance(command, FinishAttempt):
+                self._plan()
 
     def _settle(self, command: AssignAttempt, *, accepted: bool) -> None:
         if self.planner is not None:

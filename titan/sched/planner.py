@@ -189,6 +189,14 @@ class Planner:
         return bool(self._intake) or self._has_more
 
     @property
+    def may_wait(self) -> bool:
+        """Whether planning would only make queues on workers longer that are long enough for a moment."""
+        if self.is_behind or self.queue.best() is not None or (self._may_go_on and self._gave_way):
+            return False
+        freed = [self.fleet.seats[worker] for worker in self.fleet.freed]
+        return bool(freed) and all(seat.has_more_for_each_slot for seat in freed)
+
+    @property
     def wake_at_ms(self) -> int | None:
         """When to plan again although nothing happened: a resting worker is back then."""
         rests = [self.fleet.seats[w].rests_until_ms for w in self.fleet.resting]

@@ -73,6 +73,11 @@ class Seat:
         """Whether it takes no work now; `filters.closed` says why."""
         return self.load == OUT_OF_USE
 
+    @property
+    def has_more_for_each_slot(self) -> bool:
+        """Whether every slot has another attempt to go on with."""
+        return not self.is_closed and self.used >= 2 * self.slots
+
     def take(self, hold: Hold) -> None:
         """Count a hold."""
         self._count(hold, sign=1)
