@@ -47,6 +47,7 @@ class Log:
         self.failures: list[TitanError | Outcome] = []
         self.index = 0
         self.openings = 0
+        self.applies = False
 
     def commit(self, epoch: int, *commands: Command) -> list[Outcome]:
         self.index += 1
@@ -63,12 +64,19 @@ class Log:
     def submit(self, command: Command) -> Answer:
         self.submitted.append(command)
         answer: Answer = asyncio.get_running_loop().create_future()
+        if self.applies:
+            asyncio.get_running_loop().call_soon(self._apply, command, answer)
+            return answer
         failure = self.failures.pop(0) if self.failures else Applied()
         if isinstance(failure, TitanError):
             answer.set_exception(failure)
         else:
             answer.set_result(Settled(self.index, failure))
         return answer
+
+    def _apply(self, command: Command, answer: Answer) -> None:
+        [outcome] = self.commit(self.replica.state.epoch, command)
+        answer.set_result(Settled(self.index, outcome))
 
     def close_epoch(self) -> None:
         pass
@@ -150,6 +158,52 @@ async def test_a_result_is_proposed_together_with_what_it_makes_possible() -> No
     reign.sessions.on_ended(session, AttemptEnded(attempt=AttemptId(1), exit_code=0))
     finish = FinishAttempt(attempt=AttemptId(1), exit_code=0)
     assert log.submitted == [finish, AssignAttempt(run=RUN, job=JobId("b"), worker=WORKER)]
+    await end(task)
+
+
+async def busy_worker(log: Log, reign: Reign) -> Heard:
+    """It runs one short job and has five more, which is more than it needs for a moment."""
+    session = Heard(reign)
+    assert reign.planner is not None
+    reign.planner.durations.observe("n", 10_000)
+    jobs = tuple(JobSpec(id=JobId(f"j{n}"), argv=(b"true",)) for n in range(20))
+    log.applies = True
+    _, join, _ = assignment()
+    log.commit(1, SubmitRun(run=RUN, name="n", jobs=jobs), join)
+    reign.on_session_up(WORKER)
+    await until(lambda: len(session.said) == 6)
+    log.submitted.clear()
+    return session
+
+
+def ended(attempt: int) -> AttemptEnded:
+    return AttemptEnded(attempt=AttemptId(attempt), exit_code=0, duration_us=10_000)
+
+
+def finish(attempt: int) -> FinishAttempt:
+    return FinishAttempt(attempt=AttemptId(attempt), exit_code=0, duration_us=10_000)
+
+
+async def test_what_a_busy_worker_frees_is_planned_with_its_next_result() -> None:
+    log = Log()
+    reign, task = await begin(log, epoch=1)
+    session = await busy_worker(log, reign)
+    reign.sessions.on_ended(session, ended(1))
+    await until(lambda: AttemptId(1) not in reign.state.attempts)
+    assert log.submitted == [finish(1)], "nobody waits for more"
+    reign.sessions.on_ended(session, ended(2))
+    following = AssignAttempt(run=RUN, job=JobId("j6"), worker=WORKER)
+    assert log.submitted == [finish(1), finish(2), following]
+    await end(task)
+
+
+async def test_without_a_next_result_it_is_planned_soon() -> None:
+    log = Log()
+    reign, task = await begin(log, epoch=1)
+    session = await busy_worker(log, reign)
+    reign.sessions.on_ended(session, ended(1))
+    following = AssignAttempt(run=RUN, job=JobId("j6"), worker=WORKER)
+    await until(lambda: log.submitted == [finish(1), following])
     await end(task)
 
 

@@ -204,6 +204,33 @@ def test_short_jobs_wait_on_the_worker_and_not_for_a_round_trip(world: World) ->
     assert world.plan() == []
 
 
+def test_a_place_in_a_long_queue_may_wait_for_others_and_a_free_slot_may_not(world: World) -> None:
+    world.join("a", slots=2)
+    world.learn(us=10_000)
+    run = world.submit(*[job(f"j{n}") for n in range(50)])
+    assert not world.planner.may_wait, "nothing has been placed yet"
+    placed = world.plan()
+    assert not world.planner.may_wait, "nothing to do is no reason to wait"
+    ends = [name for name, _ in placed]
+    while len(ends) > 4:
+        world.end(run, ends.pop(0))
+        assert world.planner.may_wait
+    world.end(run, ends.pop(0))
+    assert not world.planner.may_wait, "one of two slots has nothing after this"
+    assert len(world.plan()) == len(placed) - 3
+
+
+def test_a_job_that_others_would_start_at_once_does_not_wait(world: World) -> None:
+    world.join("a", slots=2)
+    world.learn(us=10_000)
+    run = world.submit(*[job(f"j{n}") for n in range(50)])
+    placed = world.plan()
+    world.end(run, placed[0][0])
+    assert world.planner.may_wait
+    world.join("b")
+    assert not world.planner.may_wait, "another worker has room"
+
+
 def test_the_depth_of_prefilling_is_bounded(world: World) -> None:
     world.join("a", slots=2)
     world.learn(us=10)
