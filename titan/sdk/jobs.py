@@ -168,13 +168,14 @@ class TitanJob:
         if why:
             problems.add(why)
         problems.raise_if_any()
-        self._check_isolation(attrs, problems)
         if file is not None:
             attrs["file"] = file
         digest = bundle if bundle is not None else self.bundle
         if digest:
             attrs["bundle"] = Digest(digest)
-        return JobSpec(**attrs)
+        spec = JobSpec(**attrs)
+        self._check_isolation(spec, problems)
+        return spec
 
     def _attrs(self, problems: Any) -> dict[str, Any]:
         from titan.spec import unavailable
@@ -188,9 +189,10 @@ class TitanJob:
                 self._refuse(problems, name, unavailable.field_refusal(name, given[name]))
         for field, name, default in table:
             value = given[name]
-            is_given = name == "foreach" and value is not None  # an empty list is a list
-            if not is_given and (value is default or value is None or value in (default, [])):
+            if value is default or value is None:
                 continue  # the model has the same defaults
+            if name != "foreach" and value in (default, []):
+                continue  # given, and yet the default; for each of an empty list is something else
             if name == "delay":
                 value = value / 1000  # the table counts in seconds
             try:
@@ -216,17 +218,16 @@ class TitanJob:
         return value
 
     @staticmethod
-    def _check_isolation(attrs: Mapping[str, Any], problems: Any) -> None:
+    def _check_isolation(spec: JobSpec, problems: Any) -> None:
         from titan.spec import conditions, isolation, requirements
-        from titan.spec.model import JobSpec
 
-        spec = JobSpec(**attrs)
         if fault := isolation.problem_of(spec) or conditions.why_not(spec):
             problems.add(fault)
-        try:
-            requirements.check(spec.requirements)
-        except ValueError as why:
-            problems.add(str(why), field="requirements")
+        if spec.requirements:
+            try:
+                requirements.check(spec.requirements)
+            except ValueError as why:
+                problems.add(str(why), field="requirements")
         problems.raise_if_any()
 
     @staticmethod
