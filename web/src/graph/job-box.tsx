@@ -73,7 +73,7 @@ export const JobBox = memo(function JobBox({ id, selected }: { id: string; selec
   return useFar() ? <FarBox id={id} isChosen={selected === true} /> : <NearBox id={id} isChosen={selected === true} />;
 });
 
-/** What can be clicked; `FarBoxes` paints the states of all at once. */
+/** What can be clicked and marked; `FarBoxes` paints the states of all at once. */
 function FarBox({ id, isChosen }: { readonly id: string; readonly isChosen: boolean }) {
   const mark = useContext(SeenContext).marks.get(id);
   return <div className={`node is-far${isChosen ? " is-chosen" : ""}${mark === undefined ? "" : ` will-${mark}`}`} title={id} />;
@@ -102,10 +102,11 @@ interface Placed {
 }
 
 /** All boxes from far away, a path per state: a thousand elements would be gone through for every frame. */
-export function FarBoxes({ nodes }: { readonly nodes: readonly Placed[] }) {
+export function FarBoxes({ nodes, chosen }: { readonly nodes: readonly Placed[]; readonly chosen: string }) {
   const { store, filter } = useContext(SeenContext);
   const jobs = useWorld(store, (world) => world.jobs);
   const paths = useMemo(() => pathsOf(nodes, jobs), [nodes, jobs]);
+  const spot = nodes.find((node) => node.id === chosen)?.position;
   return (
     <svg className="far-boxes" aria-hidden="true">
       {[...paths].map(([state, parts]) => (
@@ -116,6 +117,7 @@ export function FarBoxes({ nodes }: { readonly nodes: readonly Placed[] }) {
           d={parts.join("")}
         />
       ))}
+      {spot !== undefined && <rect className="is-chosen" x={spot.x} y={spot.y} width={NODE_WIDTH} height={NODE_HEIGHT} />}
     </svg>
   );
 }
