@@ -15,7 +15,7 @@ import { memo, useCallback, useEffect, useRef, useState, type MouseEvent, type R
 import { aim, jobAt, ZOOM_MIN } from "./aim";
 import type { Arrow } from "./edits";
 import { FarBoxes, JobBox, MiniBox, useFar } from "./job-box";
-import type { Way } from "./layout";
+import type { Room, Way } from "./layout";
 
 export type JobNode = Node<Record<string, never>, "job">;
 
@@ -50,7 +50,7 @@ export const Flow = memo(function Flow(props: Props) {
 function FlowCanvas({ nodes, edges, isCrowd, isEditing, lines, shape, way, chosen, mayGrow, acts }: Props) {
   const flow = useRef<ReactFlowInstance<JobNode> | null>(null);
   const box = useRef<HTMLDivElement>(null);
-  const width = useRef(0);
+  const size = useRef<Room>({ width: 0, height: 0 });
   const isFar = useFar();
   const [isAimed, setAimed] = useState(false);
   const [isPart, setPart] = useState(false);
@@ -65,11 +65,13 @@ function FlowCanvas({ nodes, edges, isCrowd, isEditing, lines, shape, way, chose
   const showNow = useRef(show);
   showNow.current = show;
   useEffect(() => {
-    // A window that became narrower by the panel shows the whole, or the job that was chosen when there is too much
-    // to be read then.
+    // A canvas that became smaller by the panel shows the whole, or the job that was chosen when there is too much to be
+    // read then. A line of text above it is no reason.
     const resized = new ResizeObserver(() => {
-      if (box.current === null || box.current.clientWidth === width.current) return;
-      width.current = box.current.clientWidth;
+      if (box.current === null) return;
+      const [{ clientWidth: width, clientHeight: height }, before] = [box.current, size.current];
+      if (width === before.width && Math.abs(height - before.height) < before.height / 6) return;
+      size.current = { width, height };
       showNow.current();
     });
     if (box.current !== null) resized.observe(box.current);
@@ -123,7 +125,7 @@ function FlowCanvas({ nodes, edges, isCrowd, isEditing, lines, shape, way, chose
           <FarBoxes nodes={nodes} chosen={isPicture ? chosen : ""} />
         </ViewportPortal>
       ) : (
-        (isPart || nodes.length > 30) && !isPicture && <MiniMap pannable zoomable style={MAP} nodeComponent={MiniBox} />
+        (isPart || nodes.length > 30) && !isPicture && <MiniMap pannable zoomable style={size.current.width < SMALL ? SMALL_MAP : MAP} nodeComponent={MiniBox} />
       )}
     </ReactFlow>
   );
@@ -131,6 +133,8 @@ function FlowCanvas({ nodes, edges, isCrowd, isEditing, lines, shape, way, chose
 
 const NO_NODES: JobNode[] = [];
 const never = () => false; // what is drawn becomes an edge by the run's change, not by React Flow
+const SMALL = 500;
+const SMALL_MAP = { width: 96, height: 64 };
 const MAP = { width: 150, height: 100 };
 const NO_ATTRIBUTION = { hideAttribution: true };
 const NODE_TYPES = { job: JobBox };

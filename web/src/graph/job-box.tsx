@@ -7,7 +7,7 @@ import { Store, useJobOf, useWorld } from "../state/store";
 import { classOf, signOf } from "../ui/states";
 import { NODE_HEIGHT, NODE_WIDTH, type Way } from "./layout";
 
-const FAR = 0.35; // of the natural size
+const FAR = 0.5; // of the natural size: 13 px are 6 on the screen
 
 // Sizes and handles are known: nothing has to be measured before it can be placed.
 const HANDLE = { width: 5, height: 5 };
