@@ -1,9 +1,9 @@
-"""`python -m tests.browser.smooth [--jobs 1000] [--view graph]`: how soon a page shows that jobs ended.
+"""`python -m tests.browser.smooth [--jobs 1000] [--trace FILE]`: how soon a page shows that jobs ended.
 
 On a real cluster in a real browser. Prints one JSON object: milliseconds from a job's end (as the leader
 stamped it) to the frame that shows it and from the piece of the stream to that frame, main thread tasks
 over 50 ms, frames while somebody pans, and what the main thread has used of a processor, which does not
-depend on how busy the machine is.
+depend on how busy the machine is. With `--trace` the longest tasks in processor time as well.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ HOLD_S: Final = 12  # for the page to be there before the first job ends
 OVER_S: Final = 400
 SIZE: Final = {"width": 1280, "height": 800}
 PAN_S: Final = 2.0
+TRACED: Final = ("devtools.timeline", "disabled-by-default-devtools.timeline")
 
 # When a piece of the stream with jobs arrives, and when the frame after it has been painted.
 MEASURE: Final = """
@@ -112,6 +113,30 @@ async def spent(devtools: CDPSession) -> dict[str, float]:
     return {kinds[row["name"]]: row["value"] for row in found["metrics"] if row["name"] in kinds}
 
 
+def longest(trace: dict[str, Any]) -> dict[str, list[float]]:
+    """The five longest tasks of the page's main thread in its own processor time, which another process
+    that wants the same processor does not make longer: while the page opens, and after.
+    """
+    names = {
+        (event["pid"], event["tid"]): event["args"]["name"]
+        for event in trace["traceEvents"]
+        if event.get("ph") == "M" and event["name"] == "thread_name"
+    }
+    tasks = [
+        (event["ts"], event.get("tdur", 0) / 1000)
+        for event in trace["traceEvents"]
+        if event["name"] == "RunTask"
+        and names.get((event["pid"], event["tid"])) == "CrRendererMain"
+    ]
+    began = min(at for at, _ in tasks)
+    opening = [ms for at, ms in tasks if at - began < HOLD_S * 1e6 / 2]
+    finishing = [ms for at, ms in tasks if at - began >= HOLD_S * 1e6 / 2]
+    return {
+        name: [round(ms, 1) for ms in sorted(spans, reverse=True)[:5]]
+        for name, spans in (("opening", opening), ("finishing", finishing))
+    }
+
+
 async def pan(page: Page) -> None:
     """Somebody drags the canvas about."""
     box = await page.locator(".canvas").bounding_box()
@@ -135,9 +160,12 @@ async def watch(page: Page, cluster: Cluster, options: argparse.Namespace) -> di
     if options.profile is not None:
         await devtools.send("Profiler.enable")
         await devtools.send("Profiler.start")
+    browser = page.context.browser
+    if options.trace is not None and browser is not None:
+        await browser.start_tracing(page=page, path=options.trace, categories=list(TRACED))
     began = time.monotonic()
     await page.goto(f"http://{cluster.masters[0].http}/runs/{run}")
-    await page.locator(".react-flow__node").first.wait_for()
+    await page.locator(".react-flow__node, .far-boxes path").first.wait_for()
     ready_s = time.monotonic() - began
     if options.view != "graph":
         await page.get_by_role("tab", name=options.view).click()
@@ -152,6 +180,9 @@ async def watch(page: Page, cluster: Cluster, options: argparse.Namespace) -> di
     if options.profile is not None:
         profile = await devtools.send("Profiler.stop")
         await asyncio.to_thread(options.profile.write_text, json.dumps(profile["profile"]))
+    tasks: dict[str, Any] = {}
+    if options.trace is not None and browser is not None:
+        tasks = {"task_cpu_ms": longest(json.loads(await browser.stop_tracing()))}
     after = await spent(devtools)
     await page.evaluate(FORGET)
     await pan(page)
@@ -165,6 +196,7 @@ async def watch(page: Page, cluster: Cluster, options: argparse.Namespace) -> di
         "opening_cpu_s": {name: round(value, 2) for name, value in opening_cpu.items()},
         "opening_long_tasks_ms": opening["long_tasks_ms"],
         **found,
+        **tasks,
         "main_thread_cpu_s": {name: round(after[name] - before[name], 2) for name in after},
         "pan_frames_ms": panning["frames_ms"],
         "pan_long_tasks_ms": panning["long_tasks_ms"],
@@ -196,6 +228,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--view", choices=("graph", "gantt", "list"), default="graph")
     parser.add_argument(
         "--profile", type=Path, help="write what the page's script did (.cpuprofile)"
+    )
+    parser.add_argument(
+        "--trace", type=Path, help="write what the browser did, thread by thread (for its devtools)"
     )
     parser.add_argument("--shot", type=Path, help="write a picture of the page at the end")
     return parser.parse_args()

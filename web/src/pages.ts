@@ -6,7 +6,9 @@ import { lazy, type ComponentType } from "react";
 
 type Load = () => Promise<unknown>;
 
-const loads: Load[] = [() => import("./build/editor"), () => import("./pages/declaration")];
+const PATIENCE_MS = 1000;
+
+const loads: Load[] = [() => import("./pages/declaration")];
 
 function page<P>(load: () => Promise<ComponentType<P>>) {
   loads.push(load);
@@ -25,9 +27,19 @@ export const DeadLetters = page(() => import("./pages/dead").then((file) => file
 export const Keys = page(() => import("./pages/keys").then((file) => file.Keys));
 export const Events = page(() => import("./pages/events").then((file) => file.Events));
 
+loads.push(() => import("./build/editor")); // by far the largest
+
+/** One after another, so that none of them is in the way of the page that is being looked at. */
 export function fetchRest(): void {
-  const soon = window.requestIdleCallback ?? ((then: () => void) => setTimeout(then, 500));
-  soon(() => {
-    for (const load of loads) load().catch(() => undefined); // asked for again when it is needed
-  });
+  const soon: (then: () => void) => unknown =
+    window.requestIdleCallback === undefined
+      ? (then) => setTimeout(then, 100)
+      : (then) => window.requestIdleCallback(then, { timeout: PATIENCE_MS });
+  const next = (at: number) => {
+    const load = loads[at];
+    if (load === undefined) return;
+    const after = () => soon(() => next(at + 1));
+    load().then(after, after); // what has failed is asked for again when it is needed
+  };
+  soon(() => next(0));
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { aim, CROWD, READABLE } from "../src/graph/aim";
+import { aim, CROWD, jobAt, READABLE } from "../src/graph/aim";
 import { layOut, NODE_WIDTH, wayFor, type Vertex, type Way } from "../src/graph/layout";
 
 function chain(length: number): Vertex[] {
@@ -53,5 +53,15 @@ describe("what is seen first", () => {
     const { viewport, isPart } = aim(placed(fan(CROWD + 100), "LR"), CANVAS, "", "LR");
     expect(isPart).toBe(false);
     expect(viewport.zoom).toBeLessThan(0.2);
+  });
+});
+
+describe("what stands at a spot", () => {
+  it("is the box around it, and nothing between the boxes", () => {
+    const nodes = placed(chain(250), "LR");
+    const at = nodes[7]?.position ?? { x: 0, y: 0 };
+    expect(jobAt(nodes, { x: at.x + 1, y: at.y + 1 })).toBe("j7");
+    expect(jobAt(nodes, { x: at.x + NODE_WIDTH, y: at.y })).toBe("j7");
+    expect(jobAt(nodes, { x: at.x + NODE_WIDTH + 1, y: at.y })).toBe("");
   });
 });

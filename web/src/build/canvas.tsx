@@ -6,6 +6,7 @@ import {
   Background,
   Controls,
   Handle,
+  MiniMap,
   Position,
   ReactFlow,
   SelectionMode,
@@ -16,6 +17,7 @@ import {
   type ReactFlowInstance,
 } from "@xyflow/react";
 import { memo, useEffect, useMemo, useRef, useState, type DragEvent, type ReactNode } from "react";
+import { aim, CROWD } from "../graph/aim";
 import { layOut, NODE_HEIGHT, NODE_WIDTH, type Spot } from "../graph/layout";
 import { Icon, type IconName } from "../ui/icon";
 import { closesCycle, type BuildJob } from "./document";
@@ -65,6 +67,20 @@ export function Canvas(props: Props) {
       })),
     [jobs, placed, chosen, flawed],
   );
+  const box = useRef<HTMLDivElement>(null);
+  const [isPart, setPart] = useState(false);
+  // What is seen first can be read; the button shows the whole. The palette lies over the upper edge.
+  const show = () => {
+    const [instance, own, palette] = [flow.current, box.current, box.current?.querySelector<HTMLElement>(".palette")];
+    if (instance === null || own === null) return;
+    const top = palette == null ? 0 : palette.offsetTop + palette.offsetHeight;
+    const first = wanted.length > CROWD ? (wanted[0]?.id ?? "") : "";
+    const found = aim(wanted, { width: own.clientWidth, height: own.clientHeight - top }, first, "LR");
+    void instance.setViewport({ ...found.viewport, y: found.viewport.y + top });
+    setPart(found.isPart);
+  };
+  const isEmpty = jobs.length === 0;
+  useEffect(show, [isEmpty]);
   const [nodes, setNodes] = useState(wanted);
   useEffect(() => setNodes(wanted), [wanted]);
   const [chosenEdges, setChosenEdges] = useState<ReadonlySet<string>>(new Set());
@@ -104,12 +120,12 @@ export function Canvas(props: Props) {
   const isAllowed = ({ source, target }: Connection | Edge) =>
     source !== target && !closesCycle(jobs, source, target) && !jobs.find((job) => job.id === target)?.parents.includes(source);
   return (
-    <div className="build-canvas" onDragOver={(event) => event.preventDefault()} onDrop={dropped}>
+    <div className="build-canvas" ref={box} onDragOver={(event) => event.preventDefault()} onDrop={dropped}>
       <ReactFlow
         nodes={nodes}
         edges={edges}
         nodeTypes={NODE_TYPES}
-        onInit={(instance) => (flow.current = instance)}
+        onInit={(instance) => ((flow.current = instance), show())}
         onNodesChange={change}
         onEdgesChange={(changes) => {
           const next = new Set(chosenEdges);
@@ -135,16 +151,15 @@ export function Canvas(props: Props) {
         snapToGrid
         snapGrid={[8, 8]}
         connectionRadius={30}
-        fitView
-        fitViewOptions={{ maxZoom: 1, padding: 0.12 }}
         minZoom={0.1}
         proOptions={{ hideAttribution: true }}
       >
         <Background gap={24} />
-        <Controls showInteractive={false} />
+        <Controls showInteractive={false} fitViewOptions={FIT} />
+        {isPart && <MiniMap pannable zoomable style={MAP} />}
       </ReactFlow>
       {props.children}
-      {jobs.length === 0 && (
+      {isEmpty && (
         <p className="build-hint">Drag a task here, or click it in the palette. Draw from the right side of one job to another to connect them.</p>
       )}
     </div>
@@ -170,3 +185,5 @@ const BuildBox = memo(function BuildBox({ data, selected }: { data: BuildNode["d
 });
 
 const NODE_TYPES = { build: BuildBox };
+const FIT = { maxZoom: 1, padding: 0.12 };
+const MAP = { width: 96, height: 64 };

@@ -42,6 +42,14 @@ export function aim(nodes: readonly Placed[], canvas: Room, chosen: string, way:
   return { viewport: around(at, READABLE, canvas), isPart: true };
 }
 
+/** The job whose box is there; "" between the boxes. */
+export function jobAt(nodes: readonly Placed[], spot: Spot): string {
+  const found = nodes.find(
+    ({ position: { x, y } }) => x <= spot.x && spot.x <= x + NODE_WIDTH && y <= spot.y && spot.y <= y + NODE_HEIGHT,
+  );
+  return found?.id ?? "";
+}
+
 /** No farther out than the graph goes; its middle where all of it fits. */
 function within(value: number, least: number, most: number): number {
   return least > most ? (least + most) / 2 : Math.min(most, Math.max(least, value));

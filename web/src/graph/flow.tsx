@@ -5,16 +5,17 @@ import {
   Controls,
   MiniMap,
   ReactFlow,
+  ReactFlowProvider,
   ViewportPortal,
   type Edge,
   type Node,
   type ReactFlowInstance,
 } from "@xyflow/react";
-import { memo, useCallback, useEffect, useRef, useState, type RefObject } from "react";
-import { aim, CROWD, ZOOM_MIN } from "./aim";
+import { memo, useCallback, useEffect, useRef, useState, type MouseEvent, type RefObject } from "react";
+import { aim, jobAt, ZOOM_MIN } from "./aim";
 import type { Arrow } from "./edits";
 import { FarBoxes, JobBox, MiniBox, useFar } from "./job-box";
-import type { Way } from "./layout";
+import type { Room, Way } from "./layout";
 
 export type JobNode = Node<Record<string, never>, "job">;
 
@@ -28,7 +29,9 @@ export interface Acts {
 interface Props {
   readonly nodes: JobNode[];
   readonly edges: Edge[];
-  readonly lines: string; // all edges as one path, besides `edges`
+  readonly isCrowd: boolean; // only what is seen becomes elements, and from far away nothing does
+  readonly isEditing: boolean; // what is about to be changed is marked on the boxes
+  readonly lines: string; // all edges of a crowd as one path, besides `edges`
   readonly shape: unknown; // when it is another one, the run is shown whole again
   readonly way: Way;
   readonly chosen: string;
@@ -36,11 +39,20 @@ interface Props {
   readonly acts: RefObject<Acts>;
 }
 
-export const Flow = memo(function Flow({ nodes, edges, lines, shape, way, chosen, mayGrow, acts }: Props) {
+export const Flow = memo(function Flow(props: Props) {
+  return (
+    <ReactFlowProvider>
+      <FlowCanvas {...props} />
+    </ReactFlowProvider>
+  );
+});
+
+function FlowCanvas({ nodes, edges, isCrowd, isEditing, lines, shape, way, chosen, mayGrow, acts }: Props) {
   const flow = useRef<ReactFlowInstance<JobNode> | null>(null);
   const box = useRef<HTMLDivElement>(null);
-  const width = useRef(0);
-  const count = nodes.length;
+  const size = useRef<Room>({ width: 0, height: 0 });
+  const isFar = useFar();
+  const [isAimed, setAimed] = useState(false);
   const [isPart, setPart] = useState(false);
   const show = useCallback(() => {
     const [instance, own] = [flow.current, box.current];
@@ -48,30 +60,40 @@ export const Flow = memo(function Flow({ nodes, edges, lines, shape, way, chosen
     const found = aim(nodes, { width: own.clientWidth, height: own.clientHeight }, chosen, way);
     setPart(found.isPart);
     void instance.setViewport(found.viewport);
+    setAimed(true);
   }, [nodes, chosen, way]);
   const showNow = useRef(show);
   showNow.current = show;
   useEffect(() => {
-    // A window that became narrower by the panel shows the whole, or the job that was chosen when there is too much
-    // to be read then.
+    // A canvas that became smaller by the panel shows the whole, or the job that was chosen when there is too much to be
+    // read then. A line of text above it is no reason.
     const resized = new ResizeObserver(() => {
-      if (box.current === null || box.current.clientWidth === width.current) return;
-      width.current = box.current.clientWidth;
+      if (box.current === null) return;
+      const [{ clientWidth: width, clientHeight: height }, before] = [box.current, size.current];
+      if (width === before.width && Math.abs(height - before.height) < before.height / 6) return;
+      size.current = { width, height };
       showNow.current();
     });
     if (box.current !== null) resized.observe(box.current);
     return () => resized.disconnect();
   }, []);
   useEffect(() => showNow.current(), [shape]); // a run that grew is seen whole
+  // A crowd from far away is a picture: a thousand elements that cannot be read would be gone through for every change.
+  const isPicture = isCrowd && !isEditing && (isFar || !isAimed);
+  const jobUnder = ({ clientX: x, clientY: y }: MouseEvent) =>
+    isPicture && flow.current !== null ? jobAt(nodes, flow.current.screenToFlowPosition({ x, y })) : "";
   return (
     <ReactFlow
       ref={box}
-      nodes={nodes}
+      nodes={isPicture ? NO_NODES : nodes}
       edges={edges}
       nodeTypes={NODE_TYPES}
       onInit={(instance) => ((flow.current = instance), showNow.current())}
       onNodeClick={(_, node) => acts.current.onChoose(node.id)}
-      onPaneClick={() => acts.current.onChoose("")}
+      onPaneClick={(event) => acts.current.onChoose(jobUnder(event))}
+      onPaneMouseMove={(event) => {
+        if (box.current !== null) box.current.title = jobUnder(event);
+      }}
       onEdgeClick={(_, edge) => acts.current.onArrow?.({ parent: edge.source, child: edge.target })}
       nodesDraggable={false}
       nodesConnectable={mayGrow}
@@ -85,7 +107,7 @@ export const Flow = memo(function Flow({ nodes, edges, lines, shape, way, chosen
       }}
       selectNodesOnDrag={false}
       deleteKeyCode={null}
-      onlyRenderVisibleElements={count > CROWD}
+      onlyRenderVisibleElements={isCrowd}
       minZoom={ZOOM_MIN}
       proOptions={NO_ATTRIBUTION}
     >
@@ -98,28 +120,21 @@ export const Flow = memo(function Flow({ nodes, edges, lines, shape, way, chosen
           </svg>
         </ViewportPortal>
       )}
-      <Far nodes={nodes} />
-      <Overview isWanted={isPart || count > 30} />
+      {isFar ? (
+        <ViewportPortal>
+          <FarBoxes nodes={nodes} chosen={isPicture ? chosen : ""} />
+        </ViewportPortal>
+      ) : (
+        (isPart || nodes.length > 30) && !isPicture && <MiniMap pannable zoomable style={size.current.width < SMALL ? SMALL_MAP : MAP} nodeComponent={MiniBox} />
+      )}
     </ReactFlow>
   );
-});
-
-function Far({ nodes }: { readonly nodes: readonly JobNode[] }) {
-  if (!useFar()) return null;
-  return (
-    <ViewportPortal>
-      <FarBoxes nodes={nodes} />
-    </ViewportPortal>
-  );
 }
 
-/** The small map, where one sees only a part of a large run. */
-function Overview({ isWanted }: { readonly isWanted: boolean }) {
-  const isFar = useFar();
-  return isWanted && !isFar ? <MiniMap pannable zoomable style={MAP} nodeComponent={MiniBox} /> : null;
-}
-
+const NO_NODES: JobNode[] = [];
 const never = () => false; // what is drawn becomes an edge by the run's change, not by React Flow
+const SMALL = 500;
+const SMALL_MAP = { width: 96, height: 64 };
 const MAP = { width: 150, height: 100 };
 const NO_ATTRIBUTION = { hideAttribution: true };
 const NODE_TYPES = { job: JobBox };

@@ -7,7 +7,7 @@ import { Store, useJobOf, useWorld } from "../state/store";
 import { classOf, signOf } from "../ui/states";
 import { NODE_HEIGHT, NODE_WIDTH, type Way } from "./layout";
 
-const FAR = 0.35; // of the natural size
+const FAR = 0.5; // of the natural size: 13 px are 6 on the screen
 
 // Sizes and handles are known: nothing has to be measured before it can be placed.
 const HANDLE = { width: 5, height: 5 };
@@ -73,7 +73,7 @@ export const JobBox = memo(function JobBox({ id, selected }: { id: string; selec
   return useFar() ? <FarBox id={id} isChosen={selected === true} /> : <NearBox id={id} isChosen={selected === true} />;
 });
 
-/** What can be clicked; `FarBoxes` paints the states of all at once. */
+/** What can be clicked and marked; `FarBoxes` paints the states of all at once. */
 function FarBox({ id, isChosen }: { readonly id: string; readonly isChosen: boolean }) {
   const mark = useContext(SeenContext).marks.get(id);
   return <div className={`node is-far${isChosen ? " is-chosen" : ""}${mark === undefined ? "" : ` will-${mark}`}`} title={id} />;
@@ -102,10 +102,11 @@ interface Placed {
 }
 
 /** All boxes from far away, a path per state: a thousand elements would be gone through for every frame. */
-export function FarBoxes({ nodes }: { readonly nodes: readonly Placed[] }) {
+export function FarBoxes({ nodes, chosen }: { readonly nodes: readonly Placed[]; readonly chosen: string }) {
   const { store, filter } = useContext(SeenContext);
   const jobs = useWorld(store, (world) => world.jobs);
   const paths = useMemo(() => pathsOf(nodes, jobs), [nodes, jobs]);
+  const spot = nodes.find((node) => node.id === chosen)?.position;
   return (
     <svg className="far-boxes" aria-hidden="true">
       {[...paths].map(([state, parts]) => (
@@ -116,6 +117,7 @@ export function FarBoxes({ nodes }: { readonly nodes: readonly Placed[] }) {
           d={parts.join("")}
         />
       ))}
+      {spot !== undefined && <rect className="is-chosen" x={spot.x} y={spot.y} width={NODE_WIDTH} height={NODE_HEIGHT} />}
     </svg>
   );
 }

@@ -1,9 +1,9 @@
 // A run as a graph that grows: one node per job, or one per level when there are too many to see.
 
 import type { Edge } from "@xyflow/react";
-import { memo, useLayoutEffect, useMemo, useRef, useState, type RefObject } from "react";
+import { memo, useEffect, useMemo, useRef, useState, type RefObject } from "react";
 import type { JobView } from "../api/types";
-import { useWorld, type Store } from "../state/store";
+import { useWorld, withFrame, type Store } from "../state/store";
 import { sizeOf, type Arrow, type Draft } from "./edits";
 import { CROWD } from "./aim";
 import { Flow, type Acts, type JobNode } from "./flow";
@@ -28,11 +28,21 @@ export function RunGraph({ jobs, onLevel, ...same }: Props) {
   return <JobGraph {...same} />;
 }
 
-const JobGraph = memo(function JobGraph({ store, chosen, filter, draft, past, ...others }: Omit<Props, "jobs" | "onLevel">) {
-  const vertices = useVertices(store, draft, past);
+type JobsProps = Omit<Props, "jobs" | "onLevel">;
+
+const JobGraph = memo(function JobGraph(props: JobsProps) {
   const frame = useRef<HTMLDivElement>(null);
   const room = useRoom(frame);
-  const way = useMemo(() => (room === null ? "LR" : wayFor(vertices, room)), [vertices, room]);
+  return (
+    <div className="graph-room" ref={frame}>
+      {room !== null && <Jobs {...props} room={room} />}
+    </div>
+  );
+});
+
+function Jobs({ store, chosen, filter, draft, past, room, ...others }: JobsProps & { readonly room: Room }) {
+  const vertices = useVertices(store, draft, past);
+  const way = useMemo(() => wayFor(vertices, room), [vertices, room]);
   const seen = useMemo<Seen>(() => ({ store, way, filter, marks: marksOf(draft) }), [store, way, filter, draft]);
   // Nodes and edges depend on the shape alone. A change of state does not pass through React Flow: each box looks
   // at its own job, so that a batch costs what changed, not what there is.
@@ -55,30 +65,39 @@ const JobGraph = memo(function JobGraph({ store, chosen, filter, draft, past, ..
   acts.current = others;
   return (
     <SeenContext.Provider value={seen}>
-      <div className="graph-room" ref={frame}>
-        {room !== null && (
-          <Flow key={way} nodes={nodes} edges={edges} lines={lines} shape={base} way={way} chosen={chosen} mayGrow={others.onGrow !== null} acts={acts} />
-        )}
-      </div>
+      <Flow
+        key={way}
+        nodes={nodes}
+        edges={edges}
+        isCrowd={isCrowd}
+        isEditing={draft !== null}
+        lines={lines}
+        shape={base}
+        way={way}
+        chosen={chosen}
+        mayGrow={others.onGrow !== null}
+        acts={acts}
+      />
     </SeenContext.Provider>
   );
-});
+}
 
 const PANEL = 494; // how wide a job's panel is at most, with the gap before it
 const SIDE_BY_SIDE = 900; // a narrower window has it below
 
 /** What the canvas has once a job's panel is open, whether it is or not: opening it must not turn the graph. Measured
- * when the graph appears and when the window changes, not when something else on the page does. */
+ * when the window changes, not when something else on the page does, and first a frame after the page has appeared:
+ * laying out a large graph is a piece of work of its own. */
 function useRoom(frame: RefObject<HTMLDivElement | null>): Room | null {
   const [room, setRoom] = useState<Room | null>(null);
-  useLayoutEffect(() => {
+  useEffect(() => {
     const measure = () => {
       const [own, all] = [frame.current, frame.current?.closest(".split")];
       if (own === null || own.clientHeight === 0) return;
       const isBeside = window.innerWidth > SIDE_BY_SIDE && all != null;
       setRoom({ width: isBeside ? Math.max(320, all.clientWidth - PANEL) : own.clientWidth, height: own.clientHeight });
     };
-    measure();
+    withFrame(measure);
     window.addEventListener("resize", measure);
     return () => window.removeEventListener("resize", measure);
   }, [frame]);

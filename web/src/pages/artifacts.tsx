@@ -44,7 +44,7 @@ export function Artifacts({ job }: { readonly job: JobView }) {
         <thead>
           <tr>
             <th>file</th>
-            <th>size</th>
+            <th className="number">size</th>
             <th>digest</th>
             <th />
           </tr>

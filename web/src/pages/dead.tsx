@@ -93,8 +93,8 @@ export function DeadLetters() {
               <th>job</th>
               <th>run</th>
               <th>why</th>
-              <th>exit</th>
-              <th>attempts</th>
+              <th className="number spare">exit</th>
+              <th className="number spare">attempts</th>
               <th>died</th>
               <th />
             </tr>
@@ -174,10 +174,10 @@ function Letter({ letter, nowMs, isChosen, isOpen, isBusy, onChoose, onOpen, onR
           {letter.pipeline !== "" && letter.pipeline !== letter.name && <small> of {letter.pipeline}</small>}
         </td>
         <td data-label="why">{letter.reason}</td>
-        <td data-label="exit" className="number">
+        <td data-label="exit" className="number spare">
           {letter.exit_code ?? "–"}
         </td>
-        <td data-label="attempts" className="number">
+        <td data-label="attempts" className="number spare">
           {letter.attempts}
         </td>
         <td data-label="died">

@@ -59,7 +59,7 @@ function Facts({ store }: { readonly store: Store }) {
         <table className="rows events cards-when-narrow">
           <thead>
             <tr>
-              <th>index</th>
+              <th className="number">index</th>
               <th>what</th>
               <th>about</th>
             </tr>

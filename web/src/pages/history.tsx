@@ -43,7 +43,7 @@ export function History({ run, revision, onLook }: Props) {
       <table className="rows">
         <thead>
           <tr>
-            <th>revision</th>
+            <th className="number">revision</th>
             <th>when</th>
             <th>who</th>
             <th>what</th>

@@ -100,8 +100,8 @@ function Attempts({ job, onOpen }: { readonly job: JobView; readonly onOpen: (at
           <th>attempt</th>
           <th>worker</th>
           <th>from</th>
-          <th>took</th>
-          <th>exit</th>
+          <th className="number">took</th>
+          <th className="number">exit</th>
           <th>end</th>
         </tr>
       </thead>

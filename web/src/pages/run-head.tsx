@@ -32,8 +32,9 @@ export function RunHead({ view, act, isEditing, onAdd, onEdit, onStop }: Props) 
       </div>
       <StateBadge state={view.state} />
       <Progress counts={view.jobs} />
-      <span>{dateTime(view.created_ms)}</span>
-      <span>{view.over ? duration(view.ended_ms - view.created_ms) : "live"}</span>
+      <span className="word">
+        {dateTime(view.created_ms)} · {view.over ? duration(view.ended_ms - view.created_ms) : "live"}
+      </span>
       {view.agent_run_id !== "" && (
         <Link href={`/agents?run=${encodeURIComponent(view.agent_run_id)}`}>agent run {view.agent_run_id}</Link>
       )}

@@ -75,9 +75,9 @@ export function RunRows({ runs }: { readonly runs: readonly RunView[] }) {
           <th>run</th>
           <th>state</th>
           <th>progress</th>
-          <th>jobs</th>
+          <th className="number">jobs</th>
           <th>created</th>
-          <th>took</th>
+          <th className="number">took</th>
         </tr>
       </thead>
       <tbody>

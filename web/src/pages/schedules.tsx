@@ -82,7 +82,7 @@ function Row({ scheduled, nowMs }: { readonly scheduled: Scheduled; readonly now
         ) : (
           <>
             <StateBadge state={OUTCOMES[last.outcome] ?? ""} label={last.outcome} />{" "}
-            {last.run === "" ? <When ms={last.at_ms} words={ago(last.at_ms, nowMs)} /> : <Link href={`/runs/${last.run}`}>{ago(last.at_ms, nowMs)}</Link>}
+            {last.run === "" ? <When ms={last.at_ms} words={ago(last.at_ms, nowMs)} /> : <Link className="word" href={`/runs/${last.run}`}>{ago(last.at_ms, nowMs)}</Link>}
           </>
         )}
       </td>

@@ -33,7 +33,7 @@ export function Services() {
               <th>health</th>
               <th>address</th>
               <th>worker</th>
-              <th>restarts</th>
+              <th className="number">restarts</th>
               <th>since</th>
               <th>run</th>
               <th />

@@ -1,11 +1,23 @@
 // Times for people. Committed times are milliseconds since 1970.
 
+// Made once: a page that says the time with every change would spend more on making these than on the rest.
+const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hour12: false });
+const DATE_TIME = new Intl.DateTimeFormat(undefined, {
+  year: "numeric",
+  month: "numeric",
+  day: "numeric",
+  hour: "numeric",
+  minute: "numeric",
+  second: "numeric",
+  hour12: false,
+});
+
 export function clock(ms: number): string {
-  return ms > 0 ? new Date(ms).toLocaleTimeString(undefined, { hour12: false }) : "–";
+  return ms > 0 ? CLOCK.format(ms) : "–";
 }
 
 export function dateTime(ms: number): string {
-  return ms > 0 ? new Date(ms).toLocaleString(undefined, { hour12: false }) : "–";
+  return ms > 0 ? DATE_TIME.format(ms) : "–";
 }
 
 export function duration(ms: number): string {
