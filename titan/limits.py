@@ -171,7 +171,8 @@ SUBRUN_JOBS_PER_ENTRY: Final = 2000  # jobs that sub-runs begun by one `AdvanceT
 
 # --- workers -------------------------------------------------------------------------------
 SLOTS_PER_WORKER_MAX: Final = 4096
-PREFILL_PER_SLOT_MAX: Final = 8  # attempts waiting on the worker for each slot
+PREFILL_PER_SLOT_MAX: Final = 16  # attempts waiting on the worker for each slot
+PREFILL_PLENTY: Final = 6  # so many for each slot: results and what they free may wait for others
 RESULTS_WAIT_S: Final = 0.01  # of a busy worker, for others to be told with
 RESULTS_TOGETHER_MAX: Final = 64
 LOG_BLANKS_MAX: Final = 64  # empty log files kept for the next attempts

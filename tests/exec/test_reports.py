@@ -8,6 +8,7 @@ from tests.exec.support import CoreDriver, order
 from titan import limits
 from titan.exec.reports import Reports
 from titan.ids import AttemptId
+from titan.limits import PREFILL_PLENTY
 from titan.wire.messages import AttemptEnded, Message
 
 
@@ -75,11 +76,11 @@ async def test_what_is_told_in_another_way_is_not_told_again(
     assert leader.heard == []
 
 
-def test_a_worker_has_more_for_each_slot_only_while_no_slot_would_wait() -> None:
+def test_a_worker_has_plenty_only_while_many_attempts_wait_for_each_slot() -> None:
     driver = CoreDriver(slots=2)
-    for number in range(1, 5):
+    for number in range(1, 3 + 2 * PREFILL_PLENTY):
         driver(order(number))
-    assert driver.core.has_more_for_each_slot
+    assert driver.core.has_plenty
     driver.started(1)
     driver.ended(1)
-    assert not driver.core.has_more_for_each_slot, "one of two slots has nothing after this"
+    assert not driver.core.has_plenty

@@ -26,6 +26,7 @@ from titan.fsm.commands import (
 )
 from titan.fsm.outcomes import Applied, Outcome, Rejected
 from titan.ids import AttemptId, JobId, RunId, WorkerId
+from titan.limits import PREFILL_PER_SLOT_MAX
 from titan.master import sessions
 from titan.master.proposer import Answer, Proposer, Settled
 from titan.master.reign import Reign
@@ -162,26 +163,26 @@ async def test_a_result_is_proposed_together_with_what_it_makes_possible() -> No
 
 
 async def busy_worker(log: Log, reign: Reign) -> Heard:
-    """It runs one short job and has five more, which is more than it needs for a moment."""
+    """It runs one short job and has as many more as it can have."""
     session = Heard(reign)
     assert reign.planner is not None
-    reign.planner.durations.observe("n", 10_000)
-    jobs = tuple(JobSpec(id=JobId(f"j{n}"), argv=(b"true",)) for n in range(20))
+    reign.planner.durations.observe("n", 1_000)
+    jobs = tuple(JobSpec(id=JobId(f"j{n}"), argv=(b"true",)) for n in range(40))
     log.applies = True
     _, join, _ = assignment()
     log.commit(1, SubmitRun(run=RUN, name="n", jobs=jobs), join)
     reign.on_session_up(WORKER)
-    await until(lambda: len(session.said) == 6)
+    await until(lambda: len(session.said) == 1 + PREFILL_PER_SLOT_MAX)
     log.submitted.clear()
     return session
 
 
 def ended(attempt: int) -> AttemptEnded:
-    return AttemptEnded(attempt=AttemptId(attempt), exit_code=0, duration_us=10_000)
+    return AttemptEnded(attempt=AttemptId(attempt), exit_code=0, duration_us=1_000)
 
 
 def finish(attempt: int) -> FinishAttempt:
-    return FinishAttempt(attempt=AttemptId(attempt), exit_code=0, duration_us=10_000)
+    return FinishAttempt(attempt=AttemptId(attempt), exit_code=0, duration_us=1_000)
 
 
 async def test_what_a_busy_worker_frees_is_planned_with_its_next_result() -> None:
@@ -192,7 +193,7 @@ async def test_what_a_busy_worker_frees_is_planned_with_its_next_result() -> Non
     await until(lambda: AttemptId(1) not in reign.state.attempts)
     assert log.submitted == [finish(1)], "nobody waits for more"
     reign.sessions.on_ended(session, ended(2))
-    following = AssignAttempt(run=RUN, job=JobId("j6"), worker=WORKER)
+    following = AssignAttempt(run=RUN, job=JobId(f"j{1 + PREFILL_PER_SLOT_MAX}"), worker=WORKER)
     assert log.submitted == [finish(1), finish(2), following]
     await end(task)
 
@@ -202,7 +203,7 @@ async def test_without_a_next_result_it_is_planned_soon() -> None:
     reign, task = await begin(log, epoch=1)
     session = await busy_worker(log, reign)
     reign.sessions.on_ended(session, ended(1))
-    following = AssignAttempt(run=RUN, job=JobId("j6"), worker=WORKER)
+    following = AssignAttempt(run=RUN, job=JobId(f"j{1 + PREFILL_PER_SLOT_MAX}"), worker=WORKER)
     await until(lambda: log.submitted == [finish(1), following])
     await end(task)
 

@@ -32,7 +32,7 @@ from titan.exec.events import (
     TimePassed,
 )
 from titan.ids import AttemptId
-from titan.limits import PREFILL_PER_SLOT_MAX
+from titan.limits import PREFILL_PER_SLOT_MAX, PREFILL_PLENTY
 from titan.wire.messages import (
     AttemptEnded,
     AttemptReleased,
@@ -115,9 +115,9 @@ class WorkerCore:
         return found.phase if found is not None else None
 
     @property
-    def has_more_for_each_slot(self) -> bool:
-        """Whether no slot would be free before the leader has been asked."""
-        return len(self._queue) >= self.slots
+    def has_plenty(self) -> bool:
+        """Whether so many short attempts wait that no slot will be free for a while."""
+        return len(self._queue) >= self.slots * PREFILL_PLENTY
 
     def is_idle(self) -> bool:
         """Whether nothing is queued or live."""

@@ -1,9 +1,9 @@
 """Results on their way to the leader: several in one go while that costs nobody anything.
 
-The masters pay for each entry of the log, not for each result in it. While every slot of this worker has
-another attempt to go on with, a result is told a few milliseconds late, together with those that come in
-the meantime; else at once, since a slot, here or elsewhere, waits for what the leader makes of it. What
-waits here is in the outbox already.
+The masters pay for each entry of the log, not for each result in it. While this worker has plenty of short
+attempts to go on with, a result is told a few milliseconds late, together with those that come in the
+meantime; else at once, since a slot, here or elsewhere, waits for what the leader makes of it. What waits
+here is in the outbox already.
 """
 
 from __future__ import annotations

@@ -277,7 +277,7 @@ class Worker:
             case Report(result):
                 with _disk_trouble("keep a result"):
                     self._outbox.add(result)
-                self._reports.add(result, may_wait=self._core.has_more_for_each_slot)
+                self._reports.add(result, may_wait=self._core.has_plenty)
             case Forget(attempts):
                 with _disk_trouble("forget a result"):
                     self._outbox.remove(attempts)

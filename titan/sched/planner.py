@@ -194,7 +194,7 @@ class Planner:
         if self.is_behind or self.queue.best() is not None or (self._may_go_on and self._gave_way):
             return False
         freed = [self.fleet.seats[worker] for worker in self.fleet.freed]
-        return bool(freed) and all(seat.has_more_for_each_slot for seat in freed)
+        return bool(freed) and all(seat.has_plenty for seat in freed)
 
     @property
     def wake_at_ms(self) -> int | None:

@@ -8,7 +8,7 @@ import msgspec
 
 from titan.fsm.state import Worker
 from titan.ids import AttemptId, JobId, RunId, WorkerId
-from titan.limits import PREFILL_PER_SLOT_MAX
+from titan.limits import PREFILL_PER_SLOT_MAX, PREFILL_PLENTY
 from titan.sched.need import Need
 from titan.sched.queue import Lane
 
@@ -74,9 +74,9 @@ class Seat:
         return self.load == OUT_OF_USE
 
     @property
-    def has_more_for_each_slot(self) -> bool:
-        """Whether every slot has another attempt to go on with."""
-        return not self.is_closed and self.used >= 2 * self.slots
+    def has_plenty(self) -> bool:
+        """Whether so many short attempts wait there that no slot will be free for a while."""
+        return not self.is_closed and self.used >= self.slots * (1 + PREFILL_PLENTY)
 
     def take(self, hold: Hold) -> None:
         """Count a hold."""
