@@ -122,14 +122,22 @@ _BOTH_CLIENTS = (
     "takes a good part of the two cores (client-bound), on both sides alike."
 )
 
+
+def _rate(jobs: int, *, quick: int, **more: Any) -> Mapping[str, Any]:
+    """The figures and sizes of a case that counts jobs per second."""
+    return {
+        "figures": _RATE,
+        "sizes": {"jobs": jobs, **more},
+        "quick": {"jobs": quick, **more},
+    }
+
+
 CASES = (
     Case(
         name="B1",
         work="independent jobs, each a process `true`",
         target="≥ 1.2× Ray, ≥ 2× HyperQueue, ≥ 2.5× Dask and Celery",
-        figures=_RATE,
-        sizes={"jobs": 2000},
-        quick={"jobs": 500},
+        **_rate(2000, quick=500),
         sides=_sides("B1", "jobs", "ray", "hyperqueue", "dask", "celery"),
         note="Ray, Dask and Celery run `subprocess.run` in a worker process that lives on.",
     ),
@@ -137,9 +145,7 @@ CASES = (
         name="B2",
         work="jobs, each a one-line `.py` file in a process of its own",
         target="≥ 4× the best peer",
-        figures=_RATE,
-        sizes={"jobs": 500, "script": SCRIPT},
-        quick={"jobs": 150, "script": SCRIPT},
+        **_rate(500, quick=150, script=SCRIPT),
         sides=_sides("B2", "jobs", "ray", "hyperqueue", "dask", "celery"),
         note="Peers start the Python of their virtual environment; Titan forks a warm one, its default.",
     ),
@@ -147,9 +153,7 @@ CASES = (
         name="B3",
         work="independent functions that do nothing",
         target="≥ 2× Ray",
-        figures=_RATE,
-        sizes={"jobs": 10_000},
-        quick={"jobs": 2000},
+        **_rate(10_000, quick=2000),
         sides=_sides(
             "B3", "functions", "ray", "dask", "celery", "prefect", sizes={"prefect": {"jobs": 300}}
         ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.chromium import chromium, why_not
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import Cluster, running
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -28,14 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     made = Cluster(tmp_path / "cluster", masters=3, workers=2, slots=8)
-    try:
-        await made.start()
-        yield made
-    except AssertionError:
-        made.show_logs()
-        raise
-    finally:
-        await made.stop()
+    async with running(made) as ready:
+        yield ready
 
 
 @pytest.fixture

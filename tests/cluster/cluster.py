@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,23 @@ def kill(member: Member) -> Member:
     assert not member.is_alive
     assert member.exit_code == -signal.SIGKILL, member.exit_code
     return member
+
+
+@asynccontextmanager
+async def running(
+    made: Cluster, *, has_failed: Callable[[], bool] = lambda: False
+) -> AsyncIterator[Cluster]:
+    """The cluster, ready; its logs are shown when it fails, or when its test `has_failed`."""
+    try:
+        await made.start()
+        yield made
+    except AssertionError:
+        made.show_logs()
+        raise
+    finally:
+        if has_failed():
+            made.show_logs()
+        await made.stop()
 
 
 async def wait_until(look: Look, is_enough: Callable[[Any], bool], *, timeout_s: float) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import Cluster, running
 
 FAILED = pytest.StashKey[bool]()
 
@@ -24,29 +24,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
 async def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
     """Three masters and two workers of four slots each, ready."""
     made = Cluster(tmp_path / "cluster", masters=3, workers=2, slots=4)
-    try:
-        await made.start()
-        yield made
-    except AssertionError:
-        made.show_logs()
-        raise
-    finally:
-        if request.node.stash.get(FAILED, False):
-            made.show_logs()
-        await made.stop()
+    async with running(made, has_failed=lambda: request.node.stash.get(FAILED, False)) as ready:
+        yield ready
 
 
 @pytest.fixture
 async def single(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
     """One master and one worker, for tests that need no failover."""
     made = Cluster(tmp_path / "cluster", masters=1, workers=1, slots=2)
-    try:
-        await made.start()
-        yield made
-    except AssertionError:
-        made.show_logs()
-        raise
-    finally:
-        if request.node.stash.get(FAILED, False):
-            made.show_logs()
-        await made.stop()
+    async with running(made, has_failed=lambda: request.node.stash.get(FAILED, False)) as ready:
+        yield ready

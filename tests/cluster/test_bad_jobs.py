@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.cluster.cluster import Cluster
-from tests.cluster.pipelines import write_pipeline
+from tests.cluster.cluster import Cluster, titan
+from tests.cluster.pipelines import deploy, write_pipeline
 from titan.exec.config import WorkerConfig
 from titan.exec.worker import Worker
 from titan.limits import MIB
@@ -98,3 +98,34 @@ async def test_a_worker_whose_clock_is_hours_off_changes_no_result_and_no_timer(
     assert found["again"].attempts == 2
     assert "timed out" in found["long"].reason
     assert "well" in str(log)
+
+
+async def test_a_job_that_was_cancelled_before_it_began_has_an_empty_log(
+    single: Cluster, tmp_path: Path
+) -> None:
+    """It waited on its worker behind others, which had been short so far."""
+    path = tmp_path / "alike.yaml"
+    short = [{"id": f"j{n}", "command": "true"} for n in range(60)]
+    await single.wait_over(await deploy(single, write_pipeline(path, short)), timeout_s=30)
+    long = [{"id": f"j{n}", "command": f"echo {n}; sleep 30"} for n in range(6)]
+    run = await deploy(single, write_pipeline(path, long))
+
+    async def look() -> tuple[int, str]:
+        live = sum(bool(job.live) for job in (await single.jobs(run)).values())
+        return live, str(await single.client.fetch_logs("j0", run))
+
+    await single.wait_until(
+        look, lambda seen: seen[0] > 2 and seen[1], timeout_s=20
+    )  # of two slots
+    await single.client.cancel(run)
+    await single.wait_over(run, timeout_s=20)
+    logs = {name: await single.client.fetch_logs(name, run) for name in await single.jobs(run)}
+    begun = {name: text for name, text in logs.items() if text}
+    assert len(begun) <= 2, logs
+    assert begun["j0"] == "0\n"
+    assert set(logs) == {job["id"] for job in long}
+    waited = next(name for name, text in logs.items() if not text)
+    code, out, err = await titan(
+        "logs", waited, "--run", run, "--masters", ",".join(single.addresses)
+    )
+    assert (code, out) == (0, ""), err

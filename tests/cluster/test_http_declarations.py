@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import aiohttp
@@ -97,10 +98,16 @@ async def _refused(page: Page) -> None:
 
 async def _pays(cluster: Cluster, page: Page) -> None:
     """The budget of the YAML holds, as it does from the command line."""
-    yaml = "name: thrifty\nbudget: {jobs: 1}\njobs: [{id: a, command: 'true'}]\n"
+    budget = {"jobs": 1, "wall_s": 90.5, "on_limit": "queue"}
+    yaml = f"name: thrifty\nbudget: {json.dumps(budget)}\njobs: [{{id: a, command: 'true'}}]\n"
     run = (await page.done("POST", "runs", {"yaml": yaml}))["run"]
     assert (await cluster.wait_over(run, timeout_s=20)).budgets == (run,)
+    assert (await page.done("GET", f"runs/{run}/source"))["pipeline"]["budget"] == budget
+    again = (await page.done("POST", f"runs/{run}/redeploy", {}))["run"]
+    assert (await cluster.wait_over(again, timeout_s=20)).budgets == (again,)
     await page.done("PUT", "pipelines/thrifty", {"yaml": yaml})
+    source = await page.done("GET", "pipelines/thrifty/source")
+    assert source["pipeline"]["budget"] == budget
     saved = await cluster.client.submit_saved_dag("thrifty")
     assert (await cluster.wait_over(saved.id, timeout_s=20)).budgets == (saved.id,)
 

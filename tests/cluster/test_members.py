@@ -156,6 +156,16 @@ async def test_masters_are_added_removed_and_replaced_under_load(cluster: Cluste
         assert len(voters(info)) == 3
         await writers.more()
     assert await writers.all_kept(cluster.client)
+    orders = await cluster.client.audit(kind="master")
+    told = [(one.action, one.object, one.who.partition(" ")[0]) for one in reversed(orders)]
+    assert told[0] == ("master.add", fourth.address, "master"), "it has asked by itself"
+    assert told[-2:] == [
+        ("master.remove", victim.address, "cli"),
+        ("master.add", victim.address, "master"),
+    ]
+    assert ("master.remove", leader.address, "cli") in told, (
+        "the one that it handed over to says so"
+    )
 
 
 async def test_the_leadership_moves_on_request_and_nothing_fails(cluster: Cluster) -> None:
@@ -166,6 +176,9 @@ async def test_the_leadership_moves_on_request_and_nothing_fails(cluster: Cluste
             target = next(m for m in cluster.masters if m is not leader).address
             code, out, err = await titan("cluster", "transfer", target, "--masters", masters)
             assert (code, target in out) == (0, True), err
+            newest, *_ = await cluster.client.audit(kind="master")
+            assert (newest.action, newest.object) == ("leader.transfer", leader.address)
+            assert newest.detail == f"to {target}"
             await writers.more()
     assert await writers.all_kept(cluster.client)
 

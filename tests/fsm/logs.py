@@ -675,6 +675,8 @@ def _retention(dice: Dice) -> Command:
 def _time(state: State, dice: Dice) -> Command:
     if dice.random() < 0.03:
         return _retention(dice)
+    if dice.random() < 0.02:
+        return c.NoteOrder(action="master.add", master=dice.choice("xyz"), detail="d")
     return c.AdvanceTime()
 
 
@@ -771,7 +773,7 @@ def _propose(
 ) -> Proposal:
     command = move(state, dice)
     if not command.client_may:
-        return Proposal(command)
+        return Proposal(command, who=WHO[0] if isinstance(command, c.NoteOrder) else "")
     client = dice.choice(CLIENTS)
     if dice.random() < 0.9:
         requests[client] += 1

@@ -14,6 +14,7 @@ from titan.fsm.commands import (
     CancelRun,
     KvDelete,
     KvPut,
+    NoteOrder,
     PauseSchedule,
     RecordLaunch,
     SavePipeline,
@@ -64,6 +65,14 @@ def test_an_order_is_told_with_who_gave_it_and_to_what(machine: MachineDriver) -
     assert len(told(machine, since_ms=newest.at_ms)) == 3
     assert told(machine, action="run.cancel", before=newest.number) == []
     assert told(machine, limit=1, before=newest.number) == [(ADA, "signal.send", run)]
+
+
+def test_an_order_about_masters_is_told_as_the_leader_notes_it(machine: MachineDriver) -> None:
+    note = NoteOrder(action="leader.transfer", master="m1:9040", detail="to m2:9040")
+    machine.do(note, who=ADA)
+    [order] = read(machine.state, ListOrders(kind="master"))
+    assert (order.who, order.action) == (ADA, "leader.transfer")
+    assert (order.object, order.detail) == ("m1:9040", "to m2:9040")
 
 
 def test_what_the_leader_and_tasks_do_is_not_told(machine: MachineDriver) -> None:

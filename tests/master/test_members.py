@@ -10,6 +10,7 @@ import pytest
 from titan.consensus.api import RaftStatus, Role
 from titan.consensus.membership import REMOVED_REASON, Removed
 from titan.errors import Conflict
+from titan.fsm.commands import NoteOrder
 from titan.master import members
 from titan.master.members import Joining, Members
 from titan.wire.messages import AddMaster, MasterInfo, Message, Ok, Welcome
@@ -95,10 +96,17 @@ async def test_a_newcomer_that_was_removed_leaves_with_that_reason() -> None:
         await joining(Raft(), peers).run()
 
 
+class Notes:
+    """Keeps no note anywhere."""
+
+    def keep(self, order: NoteOrder, *, who: str) -> None:
+        assert order.action == "master.add"
+
+
 def ours(peers: Peers) -> tuple[Members, Raft]:
     raft = Raft()
     raft_status = raft.status
-    leader = Members(raft, peers, address=OURS, cluster_id=lambda: "ours")  # type: ignore[arg-type]
+    leader = Members(raft, peers, notes=Notes(), address=OURS, cluster_id=lambda: "ours")  # type: ignore[arg-type]
     assert raft_status.learners == (NEW,)
     return leader, raft
 

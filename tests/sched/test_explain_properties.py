@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.sched.test_properties import WORKERS, histories, ready_jobs
+from tests.sched.test_properties import WORKERS, end_one, histories, joins, ready_jobs
 from tests.sched.world import World
 from tests.sched.world import job as job_of
 from titan.fsm.commands import CancelJob, JoinWorker, RecordLaunch, SetPool
@@ -107,7 +107,20 @@ def test_the_change_that_is_named_starts_the_job(history: list[Step], picks: lis
         world.plan()
 
 
+def submits(world: World) -> None:
+    world.submit(job_of("j0", resources={"mem": 2}), job_of("j1"), job_of("j2"))
+
+
 @settings(max_examples=100, deadline=None)
+@example(  # "j0" leaves its place to "s", which then goes to a worker that is no use to "j0"
+    history=[
+        submits,
+        end_one(4, 0, 5_000),
+        end_one(0, 0, 5_000),
+        joins(WORKERS[0], ("GENERAL",), 3, 0),
+    ],
+    picks=[],
+)
 @given(histories(us=5_000), st.lists(st.integers(0, 50), max_size=30))
 def test_so_it_does_where_short_jobs_queue_on_workers(
     history: list[Step], picks: list[int]

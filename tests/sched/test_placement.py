@@ -279,6 +279,18 @@ def test_a_waiting_job_is_not_starved_by_short_ones_behind_it(world: World) -> N
     assert len(world.plan()) == 5
 
 
+def test_who_gave_way_has_its_turn_in_the_plan_that_places_the_other(world: World) -> None:
+    world.join("a", memory_mb=9)
+    world.learn()
+    world.submit(job("early"))
+    assert world.plan() == [("early", "a")]
+    world.submit(job("long"), name="slow")
+    world.submit(job("j", resources={"memory_mb": 9}))
+    assert world.plan() == [], "no place is left on 'a' before 'long' has one"
+    world.join("b")
+    assert world.plan() == [("long", "b"), ("j", "a")]
+
+
 def test_wide_jobs_are_not_prefilled(world: World) -> None:
     world.join("a", slots=2)
     world.learn()

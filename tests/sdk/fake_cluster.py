@@ -78,6 +78,7 @@ class FakeCluster:
         self.masters = [FakeMaster(self, f"m-{number}") for number in range(masters)]
         self.leader = 0
         self.fault_rate = fault_rate
+        self.unknown = ""  # a field of questions and views that these masters are too old for
         self.faults: dict[str, int] = {}
         self.entries_bytes_max = 0
         self._random = random.Random(seed)
@@ -106,6 +107,21 @@ class FakeCluster:
         entry = encode_entry(Entry(1, 1, int(time.time() * 1000), (proposal,)))
         self.entries_bytes_max = max(self.entries_bytes_max, len(entry))
         return self.machine.apply(self._index, entry).result.outcomes[0]
+
+    def as_understood(self, query: bytes) -> bytes:
+        """The question without what these masters are too old for."""
+        fields: dict[str, object] = msgspec.msgpack.decode(query)
+        return msgspec.msgpack.encode({k: v for k, v in fields.items() if k != self.unknown})
+
+    def as_told(self, view: object) -> bytes:
+        """The answer without it."""
+        told = msgspec.msgpack.encode(view)
+        if not self.unknown:
+            return told
+        views: list[dict[str, object]] = msgspec.msgpack.decode(told)
+        return msgspec.msgpack.encode(
+            [{k: v for k, v in one.items() if k != self.unknown} for one in views]
+        )
 
     def pass_time(self) -> None:
         """Whatever is due begins."""
@@ -202,8 +218,8 @@ class FakeMaster(Refusing):
                 answer = self._write(message)
             case Read():
                 state = self._cluster.machine.state
-                view = read(state, decode_query(message.query))
-                answer = ReadDone(index=state.index, value=msgspec.msgpack.encode(view))
+                view = read(state, decode_query(self._cluster.as_understood(message.query)))
+                answer = ReadDone(index=state.index, value=self._cluster.as_told(view))
             case _:
                 return super().on_call(connection, message)
         if fault == "cut_after":

@@ -14,7 +14,15 @@ from pathlib import Path
 import pytest
 
 from tests.sdk.fake_cluster import FakeCluster
-from titan.errors import Conflict, InvalidSpec, LimitExceeded, NotFound, TimedOut, UserError
+from titan.errors import (
+    Conflict,
+    InvalidSpec,
+    LimitExceeded,
+    NotFound,
+    TimedOut,
+    Unavailable,
+    UserError,
+)
 from titan.ids import RunId
 from titan.limits import CHUNK_BYTES, ENTRY_BYTES_MAX
 from titan.sdk import AsyncClient, TitanClient, TitanJob, pipeline
@@ -46,6 +54,20 @@ async def test_a_run_is_submitted_followed_and_ends(make_cluster: Make) -> None:
         assert await client.get_job_status(run) == await run.status() == "COMPLETED"
         assert [job.id for job in await run.jobs()] == ["a", "b"]
         assert [one.id for one in await client.list_runs(agent_run_id="agents")] == [run.id]
+
+
+async def test_a_master_that_is_too_old_to_filter_by_labels_is_found_out(
+    make_cluster: Make,
+) -> None:
+    cluster = await make_cluster()
+    async with AsyncClient(cluster.addresses) as client:
+        await client.submit_dag("other", chain("a"))
+        run = await client.submit_dag("mine", chain("a"), labels={"team": "data"})
+        assert [one.id for one in await client.list_runs(labels={"team": "data"})] == [run.id]
+        cluster.unknown = "labels"
+        assert len(await client.list_runs()) == 2
+        with pytest.raises(Unavailable, match="does not know labels"):
+            await client.list_runs(labels={"team": "data"})
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -55,6 +55,14 @@ def test_what_is_written_back_declares_the_same_pipeline(tmp_path: Path) -> None
     assert [job["id"] for job in form["jobs"]] == list("abcgstop"), "gates are not jobs"
 
 
+def test_limits_of_a_budget_are_written_in_seconds(tmp_path: Path) -> None:
+    budget = "{jobs: 0, depth: 2, wall_s: 1.5, cpu_s: 60, units: {tokens: 9}, on_limit: gate}"
+    spec = load(tmp_path, f"budget: {budget}\njobs: [{{id: a, command: 'true'}}]")
+    form = pipeline_form("p", spec.jobs, parameters={}, budget=spec.budget)
+    assert load(tmp_path, json.dumps(form)).budget == spec.budget
+    assert "budget" not in pipeline_form("p", spec.jobs, parameters={})
+
+
 def test_defaults_are_not_written(tmp_path: Path) -> None:
     spec = load(tmp_path, "jobs: [{id: a, command: 'true'}]")
     assert pipeline_form("p", spec.jobs, parameters={})["jobs"] == [{"id": "a", "command": "true"}]

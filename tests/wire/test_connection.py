@@ -161,7 +161,8 @@ async def test_a_request_that_never_began_leaves_nothing_behind(
     question = client.ask(GetCluster())
     await client.call(BlobMissing(digests=()), timeout_s=5)
     there = server[0].connections[0]
-    there._on_call(2**31, GetCluster())  # its task has not run when the connection ends
+    # Its task has not run when the connection ends.
+    there._answering.call(2**31, GetCluster(), handler=server[0])
     client.close()
     there.close()
     with pytest.raises(ConnectionLost):

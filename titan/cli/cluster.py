@@ -16,6 +16,7 @@ from titan.config import DEFAULT_LISTEN, split_address
 from titan.errors import ConnectionLost, Unavailable, UserError
 from titan.fsm.queries import WorkerView
 from titan.limits import BLOB_LEASE_MS_MIN
+from titan.sdk import given
 from titan.sdk.discovery import first_masters
 from titan.wire.messages import (
     AddMaster,
@@ -100,7 +101,7 @@ def _behind(master: MasterInfo, info: ClusterInfo) -> str:
 def add(*, address: str, masters: ask.Masters) -> None:
     """Let the master at ADDRESS in; it was started with --join and counts once it has caught up."""
     split_address(address)
-    tell(masters, AddMaster(address=address))
+    tell(masters, AddMaster(address=address, who=given.who("cli")))
     click.echo(f"{address} is let in and catches up")
 
 
@@ -116,7 +117,7 @@ def remove(*, address: str, masters: ask.Masters) -> None:
       titan node --listen ADDRESS --data NEW --join …
     """
     split_address(address)
-    tell(masters, RemoveMaster(address=address))
+    tell(masters, RemoveMaster(address=address, who=given.who("cli")))
     click.echo(f"{address} was removed")
 
 
@@ -125,7 +126,7 @@ def remove(*, address: str, masters: ask.Masters) -> None:
 @masters_option()
 def transfer(*, address: str, masters: ask.Masters) -> None:
     """Hand the leadership over, to ADDRESS or to whoever has caught up most. Nothing fails meanwhile."""
-    answer = tell(masters, TransferLeadership(address=address))
+    answer = tell(masters, TransferLeadership(address=address, who=given.who("cli")))
     assert isinstance(answer, LeaderNamed)
     click.echo(f"{answer.address} leads")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol, TypeAlias, overload
 
 from titan import limits
-from titan.consensus import segment
+from titan.consensus import segment, segment_files
 from titan.consensus.disk import Disk, File, read_whole
 from titan.consensus.hardstate import HardStateFile
 from titan.errors import Fatal
@@ -22,8 +22,6 @@ from titan.errors import Fatal
 Entry: TypeAlias = tuple[bytes, int, int]  # command, index, term: the library's order
 
 CHANGE: Final = b"\x03"  # kind of an entry that names the members; see `membership.py`
-_PREFIX: Final = "log-"
-_SUFFIX: Final = ".titan"
 
 
 class Watcher(Protocol):
@@ -73,8 +71,7 @@ class Journal:
         """Lock the directory and read everything back. Raises `Fatal` for damage."""
         self._disk.make_dir(self._directory)
         self._take_lock()
-        names = [n for n in self._disk.names(self._directory) if n.startswith(_PREFIX)]
-        paths = [self._directory / n for n in names if n.endswith(_SUFFIX)]
+        paths = segment_files.paths_in(self._disk, self._directory)
         self._hard.open(must_exist=bool(paths))
         for path in paths:
             self._read_segment(path, is_last=path == paths[-1])
@@ -171,22 +168,12 @@ class Journal:
 
     # --- segments --------------------------------------------------------------------------
 
-    def _segment_path(self, number: int) -> Path:
-        return self._directory / f"{_PREFIX}{number:016d}-{self._frame:016d}{_SUFFIX}"
-
     def _start_segment(self) -> None:
-        # Made whole under another name: a segment either exists with its header or not at all.
         self._number += 1
-        self._path = self._segment_path(self._number)
-        temporary = self._path.with_suffix(".tmp")
-        self._disk.unlink(temporary)
-        self._file = self._disk.open(temporary, create=True)
-        self._file.allocate(offset=0, size=limits.SEGMENT_PREALLOCATE_BYTES)
-        header = segment.encode_header(number=self._number, first_frame=self._frame)
-        self._file.pwrite(header, offset=0)
-        self._file.datasync()
-        self._disk.replace(temporary, self._path)
-        self._disk.fsync_dir(self._directory)
+        self._path = segment_files.path_of(
+            self._directory, number=self._number, first_frame=self._frame
+        )
+        self._file = segment_files.create(self._disk, self._path)
         self._end = segment.HEADER_BYTES
         self._allocated = limits.SEGMENT_PREALLOCATE_BYTES
         self._segment_last = 0
@@ -198,7 +185,7 @@ class Journal:
         self._sealed.append(_Sealed(self._path, self._segment_last))
 
     def _read_segment(self, path: Path, *, is_last: bool) -> None:
-        number, first_frame = (int(part) for part in path.stem.removeprefix(_PREFIX).split("-"))
+        number, first_frame = segment_files.numbers_of(path)
         if self._number and (number, first_frame) != (self._number + 1, self._frame):
             raise segment.damage(str(path), offset=0, what="a gap between segments")
         data = read_whole(self._disk, path)

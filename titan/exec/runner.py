@@ -102,24 +102,27 @@ class Runner:
             on_health=on_health,
             on_broken=on_broken,
         )
-        starter = Starter(
-            warden=self._warden,
-            workspaces=workspaces,
-            logs=logs,
-            fences=self._fences,
-            around=surroundings,
-            fill=lambda order, workspace: workspaces.fill(workspace, order.bundle),
-            folder=isolation.private / "calls",
-            remove=workspaces.give_back,
-        )
         self._crews = Crews(
             feed=feed,
             warden=self._warden,
             logs=logs,
-            starter=starter,
+            starter=self._make_starter(isolation.private / "calls"),
             ship=shipper.add,
             files=files,
             wall_clock_ns=surroundings.wall_clock_ns,
+        )
+
+    def _make_starter(self, folder: Path) -> Starter:
+        """What starts processes that serve calls one after the other."""
+        return Starter(
+            warden=self._warden,
+            workspaces=self._workspaces,
+            logs=self._logs,
+            fences=self._fences,
+            around=self._around,
+            fill=lambda order, workspace: self._workspaces.fill(workspace, order.bundle),
+            folder=folder,
+            remove=self._workspaces.give_back,
         )
 
     @property

@@ -49,6 +49,7 @@ from titan.exec.isolation.techniques import Techniques
 from titan.exec.log_reader import serve_log
 from titan.exec.log_shipping import LogShipper
 from titan.exec.logs import LogStore
+from titan.exec.orphans import watch_for_a_leader
 from titan.exec.outbox import Outbox
 from titan.exec.reports import Reports
 from titan.exec.runner import Runner, Surroundings
@@ -117,7 +118,13 @@ class Worker:
                 asyncio.create_task(self._over.wait(), name="worker end"),
             ]
             if self._config.ephemeral:
-                tasks.append(asyncio.create_task(self._watch_for_a_leader(), name="orphan watch"))
+                watch = watch_for_a_leader(
+                    self._session,
+                    self._core,
+                    orphan_ms=self._config.orphan_ms,
+                    leave=lambda: self._feed(LeaveNow(drain=True)),
+                )
+                tasks.append(asyncio.create_task(watch, name="orphan watch"))
             try:
                 if self._asked_to_stop is not None:
                     self._feed(self._asked_to_stop)
@@ -311,22 +318,6 @@ class Worker:
             if due_ms is None and not sizes:
                 self._busy.clear()
                 await self._busy.wait()
-
-    async def _watch_for_a_leader(self) -> None:
-        """An ephemeral worker whose cluster is gone would run, and cost, for ever."""
-        period_s = min(1.0, self._config.orphan_ms / 4000)
-        alone_since_ms: int | None = None
-        while True:
-            await asyncio.sleep(period_s)
-            if self._session.is_registered or not self._core.is_idle():
-                alone_since_ms = None
-                continue
-            alone_since_ms = alone_since_ms or _now_ms()
-            if _now_ms() - alone_since_ms >= self._config.orphan_ms and not self._core.is_leaving:
-                log.warning(
-                    "no leader for %d ms: this ephemeral worker leaves", self._config.orphan_ms
-                )
-                self._feed(LeaveNow(drain=True))
 
     # --- the session's questions --------------------------------------------------------------
 

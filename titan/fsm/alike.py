@@ -54,7 +54,8 @@ class Endings:
         if job.unpaid:
             budgets.job_ended(self._run, job)
         if job.id in self._run.budget_gates:
-            budgets.gate_is_gone(self._turn.state, self._run, job.id)
+            now_ms = self._turn.at.now_ms
+            budgets.gate_is_gone(self._turn.state, self._run, job.id, now_ms=now_ms)
 
     def done(self) -> None:
         """Count and tell."""
@@ -102,7 +103,8 @@ class Reopenings:
         if self._turn.state.checkpoints:
             checkpoints.job_runs_again(self._turn.state, self._run, job)
         if job.unpaid:
-            budgets.job_reopened(self._turn.state, self._run, job)
+            now_ms = self._turn.at.now_ms
+            budgets.job_reopened(self._turn.state, self._run, job, now_ms=now_ms)
 
     def done(self) -> None:
         """Count and tell."""

@@ -1,9 +1,10 @@
 """Who did what: orders that people and their programs have given, and that took effect.
 
-Noted while the order itself is applied, so that nothing more enters the log. Each kind of object has a
-ring of its own: a program that writes keys all day does not push out who drained a worker. What the
-leader proposes and what tasks do is not noted, nor what only programs ask of one another (locks, signals
-taken, parts of submissions). `who` is what the client says of itself: a claim, no proof.
+Noted while the order itself is applied, so that nothing more enters the log; orders about the masters are
+no commands, and the leader proposes a note of each. Each kind of object has a ring of its own: a program
+that writes keys all day does not push out who drained a worker. What else the leader proposes and what
+tasks do is not noted, nor what only programs ask of one another (locks, signals taken, parts of
+submissions). `who` is what the client says of itself: a claim, no proof.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from titan.fsm.commands import (
     DeployServices,
     KvWrite,
     MutateRun,
+    NoteOrder,
     Proposal,
     PublishArtifact,
     RecordLaunch,
@@ -90,6 +92,8 @@ def _action(command: Command) -> str:
         return "schedule.resume"
     if isinstance(command, DecideGate):
         return f"gate.{command.decision}"
+    if isinstance(command, NoteOrder):
+        return command.action
     return str(type(command).__struct_config__.tag)
 
 
@@ -226,6 +230,7 @@ _TELLERS: Final[dict[type[Command], _Teller]] = {
     SavePipeline: lambda cmd, value: ("pipeline", cmd.name, f"version {value}"),
     DeletePipeline: lambda cmd, value: ("pipeline", cmd.name, _many(int(value or 0), "version")),
     SetBudget: lambda cmd, _: ("budget", cmd.budget, ""),
+    NoteOrder: lambda cmd, _: ("master", cmd.master, cmd.detail),
     SetRetention: lambda cmd, _: ("cluster", "retention", _retention(cmd)),
     plans.SetSchedule: _set_schedule,
     plans.DeleteSchedule: lambda cmd, _: ("schedule", cmd.name, ""),

@@ -236,21 +236,21 @@ def debit(state: State, run: Run, new: Iterable[Job]) -> None:
     for budget in budgets:
         budget.spent.jobs += paid
     if run.unpaid:
-        look_soon(state, run)
+        look_soon(state, run, now_ms=state.now_ms)
 
 
-def look_soon(state: State, run: Run) -> None:
+def look_soon(state: State, run: Run, *, now_ms: int) -> None:
     """Let `payments.pay` look at the run in an entry of its own."""
     if not run.pay_due_ms:
-        run.pay_due_ms = state.now_ms
+        run.pay_due_ms = now_ms
         timers.set_timer(state, timers.PAY, run.id, due_ms=run.pay_due_ms)
 
 
-def look_at_all(state: State, budget: RunBudget) -> None:
+def look_at_all(state: State, budget: RunBudget, *, now_ms: int) -> None:
     """The same for every run that waits for this budget, oldest first."""
     for name in budget.runs:
         if state.runs[name].unpaid:
-            look_soon(state, state.runs[name])
+            look_soon(state, state.runs[name], now_ms=now_ms)
 
 
 def job_ended(run: Run, job: Job) -> None:
@@ -258,14 +258,14 @@ def job_ended(run: Run, job: Job) -> None:
     run.unpaid.pop(job.id, None)
 
 
-def job_reopened(state: State, run: Run, job: Job) -> None:
+def job_reopened(state: State, run: Run, job: Job, *, now_ms: int) -> None:
     """It waits again."""
     run.unpaid[job.id] = None
-    look_soon(state, run)
+    look_soon(state, run, now_ms=now_ms)
 
 
-def gate_is_gone(state: State, run: Run, gate: JobId) -> None:
+def gate_is_gone(state: State, run: Run, gate: JobId, *, now_ms: int) -> None:
     """Nobody will decide at this gate: people are asked elsewhere, if somebody still waits."""
     budget = state.budgets.get(run.budget_gates[gate])
     if budget is not None:
-        look_at_all(state, budget)
+        look_at_all(state, budget, now_ms=now_ms)

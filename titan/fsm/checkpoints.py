@@ -44,7 +44,7 @@ def job_is_over(turn: Turn, run: Run, job: Job) -> None:
     state = turn.state
     checkpoint = state.checkpoints.get(run.id, {}).get(job.id)
     if checkpoint is not None:
-        checkpoint.expires_ms = state.now_ms + CHECKPOINT_KEEP_MS
+        checkpoint.expires_ms = turn.at.now_ms + CHECKPOINT_KEEP_MS
         timers.set_timer(state, timers.CHECKPOINT, run.id, job.id, due_ms=checkpoint.expires_ms)
 
 

@@ -40,6 +40,7 @@ from titan.limits import (
     TIMERS_PER_ENTRY_MAX,
 )
 
+_OF_RUNS: Final = (timers.JOB, timers.QUEUE, timers.GATE, timers.CHECKPOINT, timers.ROLLOUT)
 _TIMER_STEPS: Final = 4  # what firing one takes, in edges
 Key = tuple[str, ...]
 
@@ -82,12 +83,13 @@ def _is_parked(state: State, timer: Timer) -> bool:
         unsettled = kin.keeper(state, RunId(timer.key[0]))
         if unsettled is None:
             return False
-    elif timer.kind == timers.ASK:
+    elif timer.kind in (timers.ASK, timers.PAY):
         unsettled = state.unsettled.get(RunId(timer.key[0]))
         if unsettled is None:
             return False
-        unsettled.is_wanted = True  # an answer is about a settled run, and may add jobs to it
-    elif timer.kind in (timers.JOB, timers.QUEUE, timers.GATE, timers.PAY, timers.ROLLOUT):
+        # An answer is about a settled run, and may add jobs to it; nobody pays for jobs that are over.
+        unsettled.is_wanted = True
+    elif timer.kind in _OF_RUNS:
         run = RunId(timer.key[0])
         if timer.kind == timers.ROLLOUT:
             run = state.services[JobId(timer.key[0])].candidate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from titan.errors import Fatal
 from titan.fsm import commands, references
-from titan.fsm.commands import OpenEpoch, RaiseVersion
+from titan.fsm.commands import NoteOrder, OpenEpoch, RaiseVersion
 from titan.fsm.events import EpochOpened
 from titan.fsm.handling import Stamp, Turn, handles
 from titan.fsm.outcomes import Outcome, Rejected
@@ -21,6 +21,12 @@ def open_epoch(state: State, cmd: OpenEpoch, at: Stamp) -> Outcome:
     state.cluster_id = state.cluster_id or cmd.cluster_id
     turn.events.append(EpochOpened(cmd.epoch))
     return turn.done(state.cluster_id)
+
+
+@handles(NoteOrder)
+def note_order(state: State, cmd: NoteOrder, at: Stamp) -> Outcome:  # noqa: ARG001
+    """Changes nothing but the audit, which is kept of every order that applies."""
+    return Turn(state, at).done()
 
 
 @handles(RaiseVersion)

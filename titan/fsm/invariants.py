@@ -206,7 +206,7 @@ def _validate_unsettled(state: State) -> None:
         name = f"run {run_id}, where {settling.about(unsettled)} is under way"
         operation, tellings = unsettled.operation, unsettled.tellings
         assert (operation is None) == bool(tellings), f"{name}: with {len(tellings)} tellings"
-        others = (timers.KIN, timers.ASK) if unsettled.is_wanted else (timers.KIN,)
+        others = (timers.KIN, timers.ASK, timers.PAY) if unsettled.is_wanted else (timers.KIN,)
         kept = [row[2] for row in unsettled.parked if operation or row[2] not in others]
         assert operation is not None or not kept, f"{name}: nothing keeps its timers"
         assert 0 < unsettled.last_ms <= state.now_ms, f"{name}: {unsettled.last_ms} ms"
@@ -393,4 +393,5 @@ def _validate_timers(state: State) -> None:
         assert heap[(place - 1) // 2] <= heap[place], f"timer {heap[place]} is out of heap order"
     seqs = [timer.seq for timer in heap]
     assert len(dict.fromkeys(seqs)) == len(seqs), "two timers share a number"
-    assert max(seqs, default=0) < state.next_timer_seq, "next_timer_seq was drawn already"
+    drawn = [seq & timers.IN_TURN for seq in seqs]
+    assert max(drawn, default=0) < state.next_timer_seq, "next_timer_seq was drawn already"

@@ -49,7 +49,7 @@ def pay(turn: Turn, key: tuple[str, ...]) -> None:
     tell_changed(turn, run, [job.id for job in paid], to=JobState.PENDING)
     turn.at.budget.left -= len(paid)
     if run.unpaid and room > len(paid):
-        budgets.look_soon(state, run)
+        budgets.look_soon(state, run, now_ms=turn.at.now_ms)
     elif run.unpaid:
         _ask(turn, run, covering)
     jobs.refresh_run(turn, run)
@@ -63,7 +63,7 @@ def _refuse(turn: Turn, run: Run) -> None:
     jobs.settle(turn, run, waiting)
     turn.at.budget.left -= len(waiting)
     if run.unpaid:
-        budgets.look_soon(turn.state, run)
+        budgets.look_soon(turn.state, run, now_ms=turn.at.now_ms)
     else:
         run.refused = ""
     jobs.refresh_run(turn, run)
@@ -139,7 +139,7 @@ def gate_closed(turn: Turn, run: Run, gate: Job, answers: Mapping[str, Scalar]) 
         for name in budget.runs:
             if state.runs[name].unpaid:
                 state.runs[name].refused = f"budget {budget.id}: {gate.reason}"
-    budgets.look_at_all(state, budget)
+    budgets.look_at_all(state, budget, now_ms=turn.at.now_ms)
 
 
 def _raise(budget: RunBudget, answers: Mapping[str, Scalar]) -> None:

@@ -8,7 +8,7 @@ A sub-run goes with the run at the top of its family: until then it is not in `o
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, takewhile
 
 import msgspec
 
@@ -105,13 +105,23 @@ def forget(turn: Turn) -> None:
     """The timer fired: forget what is due, up to the bound, and look again later."""
     state = turn.state
     room = FORGET_JOBS_PER_ENTRY
+    first: list[RunId] = []
     while room > 0 and state.over and _due_ms(state) <= state.now_ms:
-        root = state.runs[next(iter(state.over))]
+        first = first or _ended_first(state)
+        root = state.runs[first.pop()]
         if _is_called(state, root):
             break  # a moment later all of them go together
         room -= _forget_family(turn, root, room=room)
     state.forget_due_ms = 0
     _look_again(turn)
+
+
+def _ended_first(state: State) -> list[RunId]:
+    """The runs that ended first, the next to go last. Which of those of one millisecond was through
+    before the others depends on how many entries each took: so their names decide."""
+    ended_ms = state.runs[next(iter(state.over))].ended_ms
+    alike = takewhile(lambda name: state.runs[name].ended_ms == ended_ms, state.over)
+    return sorted(alike, reverse=True)
 
 
 def _is_called(state: State, root: Run) -> bool:

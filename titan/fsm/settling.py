@@ -15,6 +15,9 @@ Two kinds, so that the end is always what an unbounded budget would have led to 
   alone at its run, from a settled start to a settled end. What the run looked like halfway has no meaning
   that people or commands could build on.
 
+One thing depends on the budget all the same: of several runs that wait for what one budget of jobs has left
+(`payments.py`), one that is not settled is paid after those that are.
+
 Whatever needs the run settled is refused with `settling`, an answer for the leader alone: it holds the
 command back and proposes it again when the run is settled. Of a lock inside the log and a queue of
 commands inside the state, the first needs no second kind of outcome and no order of its own.

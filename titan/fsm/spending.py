@@ -34,7 +34,7 @@ def set_budget(state: State, cmd: SetBudget, at: Stamp) -> Outcome:
     known.limit = changed(before, cmd.limit)
     if known.limit.wall_ms != before.wall_ms:
         budgets.set_wall(state, known)
-    budgets.look_at_all(state, known)
+    budgets.look_at_all(state, known, now_ms=state.now_ms)
     return turn.done("changed")
 
 

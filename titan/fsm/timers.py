@@ -34,6 +34,13 @@ PAY: Final = "pay"  # jobs of a run wait for a budget that may have room; key: t
 BUDGET: Final = "budget"  # the wall time of a budget ends; key: the budget
 LAUNCH: Final = "launch"  # a launched worker has not come; key: the launch
 
+# Of timers that are due at one instant, those with the lower number go first. How many entries it takes to
+# carry out what sets them must not decide that, so some always go after all others:
+_LATE: Final = {
+    PAY: 1 << 60,
+    KIN: 1 << 61,
+}  # first jobs end, then what waits is paid, then runs end
+IN_TURN: Final = (1 << 60) - 1  # the part of a number that tells the turn in which it was drawn
 _PUSH_COST: Final = 8  # pushing one costs about as much as passing so many when all are heaped anew
 _SWEEP_MIN: Final = 1024  # below it a sweep saves nothing
 
@@ -42,7 +49,8 @@ def set_timer(state: State, kind: str, *key: str, due_ms: int) -> None:
     """Add a timer. The record it is about must already name `due_ms`."""
     if len(state.timers) >= state.timers_sweep_at:
         sweep(state)
-    heapq.heappush(state.timers, Timer(due_ms, state.next_timer_seq, kind, key))
+    seq = state.next_timer_seq | _LATE.get(kind, 0)
+    heapq.heappush(state.timers, Timer(due_ms, seq, kind, key))
     state.next_timer_seq += 1
 
 

@@ -33,6 +33,7 @@ from titan.master.blobs import BlobKeeper
 from titan.master.fleet import Fleet
 from titan.master.logs import LogReader
 from titan.master.members import Members
+from titan.master.order_notes import UNDECLARED
 from titan.master.peers import Peers
 from titan.master.proposer import Answer, Proposer, Settled
 from titan.master.replica import Replica
@@ -73,7 +74,6 @@ from titan.wire.messages import (
 from titan.wire.promise import Promise
 
 READ_TIMEOUT_S: Final = 5.0
-UNDECLARED: Final = "unknown"  # a client that says nothing of itself
 FLEET_SINCE: Final = 2  # the version of the cluster from which on every master knows the question
 UPLOADS_SINCE: Final = 2  # the version of the cluster from which on every master takes uploads
 

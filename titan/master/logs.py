@@ -124,6 +124,12 @@ class LogReader:
             async for piece in source:
                 await channel.send(piece)
             last = await source.result(None)
+        except NotFound:
+            if _was_cancelled(self._job(message), attempt):
+                return LogEnd(
+                    attempt=attempt, size=0
+                )  # before it began: no worker says how that ended
+            raise
         except BaseException:
             source.cancel()
             raise
@@ -142,6 +148,10 @@ def _has_printed_nothing(job: Job, attempt: AttemptId) -> bool:
     """Whether the attempt has told its end, and that it has written no output."""
     found = next((one for one in job.history if one.attempt == attempt), None)
     return found is not None and not found.log_bytes and found.cause not in _UNTOLD
+
+
+def _was_cancelled(job: Job, attempt: AttemptId) -> bool:
+    return any(one.attempt == attempt and one.cause == "cancelled" for one in job.history)
 
 
 def _worker_of(job: Job, attempt: AttemptId) -> WorkerId:

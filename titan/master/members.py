@@ -13,7 +13,9 @@ from typing import Final
 from titan.consensus.api import Raft
 from titan.consensus.membership import REMOVED_REASON, removed
 from titan.errors import Conflict, NotLeader, ProtocolError, TitanError, Unavailable
+from titan.fsm.commands import NoteOrder
 from titan.limits import CHUNK_BYTES
+from titan.master.order_notes import OrderNotes
 from titan.master.peers import Peers
 from titan.wire.channel import Stream
 from titan.wire.messages import (
@@ -40,10 +42,17 @@ class Members:
     """What a leader does to the list of masters."""
 
     def __init__(
-        self, raft: Raft, peers: Peers, *, address: str, cluster_id: Callable[[], str]
+        self,
+        raft: Raft,
+        peers: Peers,
+        *,
+        notes: OrderNotes,
+        address: str,
+        cluster_id: Callable[[], str],
     ) -> None:
         self._raft = raft
         self._peers = peers
+        self._notes = notes
         self._address = address
         self._cluster_id = cluster_id
 
@@ -76,6 +85,7 @@ class Members:
         await self._raft.add_member(
             message.address, member_id=welcome.id, timeout_s=CHANGE_TIMEOUT_S
         )
+        self._notes.keep(NoteOrder(action="master.add", master=message.address), who=message.who)
         return Ok()
 
     def _is_foreign(self, welcome: Welcome, address: str) -> bool:
@@ -96,12 +106,18 @@ class Members:
                 raise Conflict(f"{self._address} is the only voter", reason="last_member")
             raise NotLeader(leader=await self._raft.transfer(None, timeout_s=TRANSFER_TIMEOUT_S))
         await self._raft.remove_member(message.address, timeout_s=CHANGE_TIMEOUT_S)
+        # Nobody waits for the note: the removed master, which may be passing the answer on, ends at once.
+        self._notes.keep(NoteOrder(action="master.remove", master=message.address), who=message.who)
         return Ok()
 
     async def transfer(self, message: TransferLeadership) -> LeaderNamed:
         """Hand the leadership over, to anybody or to one."""
         if message.address == self._address:
             return LeaderNamed(address=self._address)
+        if not message.address or message.address in self._raft.status.voters:
+            to = f"to {message.address or 'whoever has caught up most'}"
+            note = NoteOrder(action="leader.transfer", master=self._address, detail=to)
+            await self._notes.keep_first(note, who=message.who)
         return LeaderNamed(
             address=await self._raft.transfer(message.address or None, timeout_s=TRANSFER_TIMEOUT_S)
         )
@@ -152,10 +168,11 @@ class Joining:
         """Ask each of the masters in turn. Raises a refusal that no patience mends."""
         if self._address in (*self._raft.status.voters, *self._raft.status.learners):
             await asyncio.sleep(NAMED_PATIENCE_S)  # its log names it: a leader will say what holds
+        asked = AddMaster(address=self._address, who=f"master {self._address}")
         while not self.is_over:
             for master in self._masters:
                 try:
-                    await self._peers.ask_as_client(master, AddMaster(address=self._address))
+                    await self._peers.ask_as_client(master, asked)
                 except Unavailable as error:
                     self.last_refusal = str(error)
                 except Conflict as error:

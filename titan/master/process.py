@@ -36,6 +36,7 @@ from titan.master.kept_logs import KeptLogs, LogPacker
 from titan.master.lag import LagMeter
 from titan.master.logs import LogReader
 from titan.master.members import Joining, Members, hand_over
+from titan.master.order_notes import OrderNotes
 from titan.master.peers import Peers, hello_of_master
 from titan.master.proposer import Proposer
 from titan.master.providers.local import LocalProvider, end_launched, launched_home
@@ -150,6 +151,7 @@ class Master:
         members = Members(
             self._raft,
             self._peers,
+            notes=OrderNotes(self._replica, self._proposer),
             address=self._config.listen,
             cluster_id=lambda: self._identity.cluster_id,
         )

@@ -53,7 +53,7 @@ class Placement:
         self._ports = ports
         self._lane: Lane | None = None  # what the pool's members were set aside for
         self._pool: Pool | None = None
-        self.gave_way = False  # whether the last look left a place to a more urgent job
+        self.gave_way: dict[int, Lane] = {}  # to which lanes the last look left a place, by number
 
     def choose(
         self, lane: Lane, head: Ready, *, typical_us: int | None, near: Sequence[WorkerId] = ()
@@ -62,7 +62,7 @@ class Placement:
 
         One of `near` gets it when it has a free slot: the job's files are there.
         """
-        self.gave_way = False
+        self.gave_way = {}
         if lane.is_of_services:
             return self._choose_for_service(lane, head)
         if lane.prefers:
@@ -109,7 +109,7 @@ class Placement:
 
     def has_place(self, seat: Seat, lane: Lane, head: Ready, *, typical_us: int | None) -> bool:
         """Whether this worker, known to be usable and capable, can have the job now."""
-        self.gave_way = False
+        self.gave_way = {}
         need = lane.need
         if filters.lacks_room(seat, need):
             return False
@@ -148,6 +148,6 @@ class Placement:
         for room in rooms:
             for other in room.values():
                 if self._queue.head(other) < head and not filters.too_small(seat, other.need):
-                    self.gave_way = True
+                    self.gave_way[other.number] = other
                     return True
         return False

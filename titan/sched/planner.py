@@ -59,8 +59,6 @@ class Planner:
         self._intake = Intake()
         self._set_aside: dict[RunId, list[JobId]] = {}  # jobs of runs that have to be settled first
         self._has_more = False
-        self._gave_way: dict[int, Lane] = {}  # parked for the sake of a more urgent job, by number
-        self._may_go_on = False  # one such job has been placed or withdrawn
         self._now_ms = 0
         self._reactions: dict[type[Event], Callable[[Any], None]] = {
             JobReady: self._on_job,
@@ -218,7 +216,6 @@ class Planner:
             return None
         if settling.is_closed(self._state, head.run):
             self.queue.discard(head.seq)
-            self._may_go_on = True
             self._set_aside.setdefault(head.run, []).append(head.job)
             return None
         return run, job
@@ -233,10 +230,8 @@ class Planner:
             seat = self._placement.anyone(lane)  # the proposal will show that there is no such port
         if seat is None:
             lane.park(self._placement.waiting_room(lane), head=head)
-            if self._placement.gave_way:
-                self._gave_way[lane.number] = lane
+            lane.give_way(self._placement.gave_way.values())
             return None
-        self._may_go_on = True
         self.queue.discard(head.seq)
         hold = Hold((head.run, head.job), lane.need, is_short(typical_us), lane.prefers == seat.id)
         return self._propose(seat, hold)
@@ -266,17 +261,13 @@ class Planner:
                     if self._has_place(seat, lane):
                         self.queue.wake(lane)
 
-        if self._may_go_on:
-            gave_way, self._gave_way, self._may_go_on = self._gave_way, {}, False
-            for lane in gave_way.values():
-                if lane.size:
-                    self.queue.wake(lane)
-
     def _has_place(self, seat: Seat, lane: Lane) -> bool:
         head = self.queue.head(lane)
         found = self._placement.has_place(seat, lane, head, typical_us=self._typical_us(head.run))
-        if self._placement.gave_way:
-            self._gave_way[lane.number] = lane
+        if (
+            not found and lane.parked_in is not None
+        ):  # not woken meanwhile with one that it gave way to
+            lane.give_way(self._placement.gave_way.values())
         return found
 
     def _typical_us(self, run: RunId) -> int | None:
@@ -327,7 +318,6 @@ class Planner:
         if known is None:
             return
         self.queue.discard(job.seq)
-        self._may_go_on = True
         self._look_again(known[1])
 
     def _look_again(self, lane: Lane) -> None:

@@ -8,6 +8,7 @@ the queue still knows it. Order between runs is submission order within a priori
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 from typing import Final
 
 from titan.fsm.state import Demand
@@ -23,8 +24,8 @@ class Lane:
     """Ready jobs that ask for exactly the same thing, so what one cannot have none can."""
 
     __slots__ = (
-        "entered", "key", "line", "need", "number", "parked_in", "parked_with", "port", "prefers",
-        "size",
+        "ahead", "behind", "entered", "key", "line", "need", "number", "parked_in", "parked_with",
+        "port", "prefers", "size",
     )  # fmt: skip
 
     def __init__(self, key: LaneKey, *, need: Need, number: int) -> None:
@@ -38,6 +39,8 @@ class Lane:
         self.size = 0  # live entries
         self.parked_in: dict[int, Lane] | None = None  # the waiting room, while parked
         self.parked_with: Ready | None = None  # the head that found no room
+        self.ahead: dict[int, Lane] = {}  # parked lanes to which it left a place, by number
+        self.behind: dict[int, Lane] = {}  # those that did so for this one
 
     @property
     def is_of_services(self) -> bool:
@@ -50,6 +53,9 @@ class Lane:
             return False
         del self.parked_in[self.number]
         self.parked_in = None
+        for other in self.ahead.values():
+            del other.behind[self.number]
+        self.ahead = {}
         return True
 
     def park(self, room: dict[int, Lane], *, head: Ready) -> None:
@@ -57,6 +63,12 @@ class Lane:
         self.parked_with = head
         self.parked_in = room
         room[self.number] = self
+
+    def give_way(self, others: Iterable[Lane]) -> None:
+        """While parked: wake as well when one of these, parked with more urgent heads, does."""
+        for other in others:
+            self.ahead[other.number] = other
+            other.behind[self.number] = self
 
 
 class ReadyQueue:
@@ -101,6 +113,8 @@ class ReadyQueue:
             return
         lane = known[1]
         lane.size -= 1
+        if lane.behind:
+            self._let_go_on(lane)  # the job may have been the one to which they left a place
         if lane.size == 0:
             self._close(lane)
         elif lane.line.length > 2 * lane.size + 64:
@@ -137,9 +151,20 @@ class ReadyQueue:
         return [(other, lane.key) for other, lane in self._where.values() if other < entry]
 
     def wake(self, lane: Lane) -> None:
-        """Let a parked lane compete again."""
+        """Let a parked lane compete again, and those that gave way to it: each in its turn."""
         if lane.wake():
             self._enter(lane)
+            if lane.behind:
+                self._let_go_on(lane)
+
+    def _let_go_on(self, lane: Lane) -> None:
+        """Wake the lanes that gave way to this one, those that gave way to them, and so on."""
+        woken = [lane]
+        while woken:
+            for other in list(woken.pop().behind.values()):
+                if other.wake():
+                    self._enter(other)
+                    woken.append(other)
 
     def has_shape(self, shape: Shape) -> bool:
         """Whether any queued job has this shape."""

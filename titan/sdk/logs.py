@@ -45,7 +45,8 @@ class LogsApi(ViewsApi):
         since: Moment | None = None,
         until: Moment | None = None,
     ) -> str:
-        """All that the newest attempt of a job has written; "" when it has not started yet.
+        """All that the newest attempt of a job has written; "" when it has not started yet, or was
+        cancelled before that.
 
         Without `run`: of the newest run that has the job. `grep`: only lines that hold this text.
         `since`, `until`: only what was written in between, as seconds since 1970 or `datetime`; short

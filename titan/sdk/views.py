@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
 import msgspec
 
-from titan.errors import TimedOut
+from titan.errors import TimedOut, Unavailable, UserError
 from titan.fsm.queries import (
     GetJob,
     GetRun,
@@ -22,6 +22,7 @@ from titan.fsm.queries import (
 from titan.ids import JobId, RunId, is_run_id, strip_v1_prefix
 from titan.limits import LIST_PAGE_MAX
 from titan.sdk.core import Core
+from titan.spec.labels import has_labels, read_filters
 from titan.wire.messages import RunUpdate, WatchRun, decode
 
 
@@ -61,7 +62,8 @@ class ViewsApi(Core):
         labels: Mapping[str, str | None] | Iterable[str] = (),
     ) -> list[RunView]:
         """Runs, newest first. `labels` that they all have: `{"team": "data"}`, None for any value; or
-        `["team=data", "nightly"]`. Raises `UserError` for what cannot be one."""
+        `["team=data", "nightly"]`. Raises `UserError` for what cannot be one, and `Unavailable` when a
+        master that is older than labels has answered."""
         wanted = _filters(labels)
         found: list[RunView] = []
         while len(found) < limit:
@@ -75,6 +77,7 @@ class ViewsApi(Core):
                 labels=wanted,
             )
             page = await self._read(query, list[RunView])
+            _check_filtered(page, wanted)
             found += page
             if len(page) < size:
                 break
@@ -136,6 +139,20 @@ def _filters(labels: Mapping[str, str | None] | Iterable[str]) -> tuple[str, ...
         given = labels.items()
         return tuple(key if value is None else f"{key}={value}" for key, value in given)
     return (labels,) if isinstance(labels, str) else tuple(labels)
+
+
+def _check_filtered(runs: Sequence[RunView], filters: tuple[str, ...]) -> None:
+    """A master that does not know labels passes them over, and answers all runs."""
+    if filters and runs:
+        try:
+            wanted = read_filters(filters)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        if not all(has_labels(run.labels, wanted) for run in runs):
+            raise Unavailable(
+                "a master that does not know labels yet has answered with other runs too",
+                hint="finish the upgrade of the masters",
+            )
 
 
 def _decode_results(data: bytes) -> list[ResultView]:

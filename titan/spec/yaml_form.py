@@ -13,6 +13,7 @@ import msgspec
 
 from titan.errors import UserError
 from titan.ids import Digest, JobId
+from titan.spec.budgets import BudgetSpec
 from titan.spec.fields import JOB_FIELDS
 from titan.spec.model import JobSpec
 from titan.spec.service import HealthSpec, RestartSpec
@@ -39,6 +40,7 @@ def pipeline_form(
     *,
     parameters: Mapping[str, Any],
     labels: Mapping[str, str] | None = None,
+    budget: BudgetSpec | None = None,
 ) -> dict[str, Any]:
     """A whole pipeline as a mapping of YAML fields: jobs with the gates after them as one."""
     form: dict[str, Any] = {"name": name}
@@ -46,6 +48,8 @@ def pipeline_form(
         form["parameters"] = msgspec.to_builtins(parameters)
     if labels:
         form["labels"] = dict(labels)
+    if budget is not None:
+        form["budget"] = _in_seconds(budget, BudgetSpec(), suffix="_s")
     put = {job.id: job for job in jobs if job.gate_of}  # by `hitl_message`; loading puts them again
     after = {gate.gate_of: gate for gate in put.values()}
     form["jobs"] = [
@@ -114,13 +118,17 @@ def _restart(restart: RestartSpec) -> dict[str, Any]:
     return _in_seconds(restart, RestartSpec())
 
 
-def _in_seconds(given: msgspec.Struct, plain: msgspec.Struct) -> dict[str, Any]:
+def _in_seconds(
+    given: msgspec.Struct, plain: msgspec.Struct, *, suffix: str = ""
+) -> dict[str, Any]:
     """What is not as by default, with milliseconds as people write them."""
     form: dict[str, Any] = {}
     for attr in given.__struct_fields__:
         value = getattr(given, attr)
         if value != getattr(plain, attr):
-            form[attr.removesuffix("_ms")] = _seconds(value) if attr.endswith("_ms") else value
+            is_time = attr.endswith("_ms")
+            name = attr.removesuffix("_ms") + suffix if is_time else attr
+            form[name] = _seconds(value) if is_time else value
     return form
 
 

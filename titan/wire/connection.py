@@ -1,7 +1,7 @@
 """One multiplexed connection: calls, channels and notes over a single socket.
 
-Owns the socket, the pending calls and the tasks that serve the other side's requests. Never decides
-what a message means: that is the `Handler`'s. `endpoint.py` makes connections (`dial`, `listen`).
+Owns the socket and the pending calls; the other side's requests are served by `answering.py`. Never
+decides what a message means: that is the `Handler`'s. `endpoint.py` makes connections (`dial`, `listen`).
 Frames of one loop turn leave in one write; a peer that does not read is cut off at a bound; a silent
 one is pinged and then given up.
 """
@@ -9,10 +9,8 @@ one is pinged and then given up.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-from collections.abc import Awaitable
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import msgspec
 
@@ -23,11 +21,8 @@ from titan.errors import (
     TitanError,
     Unavailable,
 )
-from titan.limits import (
-    CALLS_PER_CONNECTION_MAX,
-    CHANNELS_PER_CONNECTION_MAX,
-    SEND_BUFFER_BYTES_MAX,
-)
+from titan.limits import CHANNELS_PER_CONNECTION_MAX, SEND_BUFFER_BYTES_MAX
+from titan.wire.answering import Answering
 from titan.wire.channel import Channel
 from titan.wire.deadlines import Deadlines
 from titan.wire.faults import decode_error, encode_error
@@ -57,8 +52,7 @@ class Connection(asyncio.Protocol):
         self._calls: dict[int, asyncio.Future[Message]] = {}
         self._deadlines = Deadlines(self._loop, refusal=self._too_late)
         self._opened: dict[int, Channel] = {}  # ours
-        self._serving: dict[int, tuple[Channel, asyncio.Task[None]]] = {}  # theirs
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._answering = Answering(self)
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
         self._flush_scheduled = False
@@ -177,11 +171,10 @@ class Connection(asyncio.Protocol):
         for reply in tuple(self._calls.values()):
             if not reply.done():
                 reply.set_exception(error)
-        for channel in (*self._opened.values(), *(pair[0] for pair in self._serving.values())):
+        for channel in self._opened.values():
             channel.fail(error)
         self._opened.clear()
-        for task in self._tasks:
-            task.cancel()
+        self._answering.close(error)
         if self._handler is not None:
             self._handler.on_closed(self)
 
@@ -302,13 +295,13 @@ class Connection(asyncio.Protocol):
             case Kind.REPLY:
                 self._on_reply(frame.id, decode(frame.payload))
             case Kind.CALL:
-                self._on_call(frame.id, decode(frame.payload))
+                self._answering.call(frame.id, decode(frame.payload), handler=self._handler)
             case Kind.NOTE:
                 self._handler.on_note(self, decode(frame.payload))
             case Kind.ERROR:
                 self._on_error(frame.id, decode_error(frame.payload))
             case Kind.OPEN:
-                self._on_open(frame.id, decode(frame.payload))
+                self._answering.open(frame.id, decode(frame.payload), handler=self._handler)
             case Kind.PING:
                 self.send_frame(Kind.PONG, 0)
             case Kind.PONG:
@@ -332,43 +325,8 @@ class Connection(asyncio.Protocol):
         elif (channel := self._opened.pop(ident, None)) is not None:
             channel.fail(error)
 
-    def _on_call(self, ident: int, message: Message) -> None:
-        assert self._handler is not None
-        if len(self._tasks) >= CALLS_PER_CONNECTION_MAX:
-            self._send_error(ident, Unavailable("too many requests at once on one connection"))
-            return
-        try:
-            answer = self._handler.on_call(self, message)
-        except TitanError as error:
-            self._send_error(ident, error)
-            return
-        if isinstance(answer, Message):
-            self._send_reply(ident, answer)
-        elif isinstance(answer, asyncio.Future):
-            answer.add_done_callback(lambda done: self._settle(ident, done))
-        else:
-            self._spawn(ident, answer, name=f"call {type(message).__name__}")
-
-    def _settle(self, ident: int, done: asyncio.Future[Any]) -> None:
-        if done.cancelled():
-            self._send_error(ident, Unavailable("the request was abandoned"))
-        elif (error := done.exception()) is not None:
-            self._send_error(ident, error)
-        else:
-            self._send_reply(ident, done.result())
-
-    def _on_open(self, ident: int, message: Message) -> None:
-        assert self._handler is not None
-        if ident in self._serving or len(self._serving) >= CHANNELS_PER_CONNECTION_MAX:
-            raise ProtocolError("too many open channels, or one id used twice")
-        channel = Channel(self, ident, is_opener=False)
-        work = self._handler.on_channel(self, message, channel)
-        task = self._spawn(ident, work, name=f"channel {type(message).__name__}")
-        self._serving[ident] = (channel, task)
-        task.add_done_callback(lambda _: self._serving.pop(ident, None))
-
     def _on_channel_frame(self, frame: Frame) -> None:
-        served = self._serving.get(frame.id)
+        served = self._answering.serving.get(frame.id)
         channel = served[0] if served else self._opened.get(frame.id)
         if channel is None:
             return  # ended while the frame was on its way
@@ -387,32 +345,6 @@ class Connection(asyncio.Protocol):
     def forget_channel(self, ident: int) -> bool:
         """Stop tracking a channel of ours; whether it was still open."""
         return self._opened.pop(ident, None) is not None and not self.is_closed
-
-    def _spawn(self, ident: int, work: Awaitable[Message], *, name: str) -> asyncio.Task[None]:
-        task = self._loop.create_task(self._serve(ident, work), name=f"{name} from {self.remote}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        if inspect.iscoroutine(work):
-            # A task that is cancelled before its first step never touches what it was to await.
-            task.add_done_callback(lambda _: work.close())
-        return task
-
-    async def _serve(self, ident: int, work: Awaitable[Message]) -> None:
-        try:
-            self._send_reply(ident, await work)
-        except Exception as error:  # the asker must hear of it, whatever it is
-            self._send_error(ident, error)
-
-    def _send_reply(self, ident: int, message: Message) -> None:
-        if not self.is_closed:
-            self.send_frame(Kind.REPLY, ident, encode(message))
-
-    def _send_error(self, ident: int, error: BaseException) -> None:
-        if not isinstance(error, TitanError):
-            log.error("a request from %s failed", self.remote, exc_info=error)
-            error = TitanError(f"internal error: {type(error).__name__}")
-        if not self.is_closed:
-            self.send_frame(Kind.ERROR, ident, encode_error(error))
 
     def refuse(self, error: TitanError) -> None:
         """Answer the greeting with an error and end the connection once it is written."""

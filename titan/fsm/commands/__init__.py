@@ -34,6 +34,7 @@ from titan.fsm.commands.checkpoints import (
 )
 from titan.fsm.commands.cluster import (
     AdvanceTime,
+    NoteOrder,
     OpenEpoch,
     RaiseVersion,
     SetRetention,
@@ -150,6 +151,7 @@ __all__ = [
     "KvSetRemove",
     "KvWrite",
     "MutateRun",
+    "NoteOrder",
     "OpenEpoch",
     "PackLogs",
     "PauseSchedule",
@@ -253,6 +255,7 @@ AnyCommand = (
     | RenewBlobs
     | PackLogs
     | OpenEpoch
+    | NoteOrder
     | RaiseVersion
     | AdvanceTime
 )

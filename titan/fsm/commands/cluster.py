@@ -21,6 +21,16 @@ class RaiseVersion(Command, frozen=True, kw_only=True, tag="cluster.version"):
     version: int
 
 
+class NoteOrder(Command, frozen=True, kw_only=True, tag="order.note"):
+    """The leader has carried out an order that is no command, about the masters: kept for the audit."""
+
+    since: ClassVar[int] = 2
+
+    action: str
+    master: str  # its address
+    detail: str = ""
+
+
 class SetRetention(ClientCommand, frozen=True, kw_only=True, tag="retention.set"):
     """Change how long what has ended is kept; None leaves it. Handler: `retention.py`."""
 

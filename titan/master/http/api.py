@@ -61,6 +61,11 @@ class Api:
         return mine
 
     @property
+    def who(self) -> str:
+        """Who asks, for the audit."""
+        return self._who
+
+    @property
     def state(self) -> State:
         """This master's state now. Read it, never keep it."""
         return self._replica.state

@@ -98,19 +98,20 @@ def masters_of(info: ClusterInfo) -> Masters:
 
 async def add_master(api: Api, call: Call) -> Masters:
     """Let in a master that was started with --join."""
-    await _govern(api, AddMaster(address=call.body.address), Ok)
+    await _govern(api, AddMaster(address=call.body.address, who=api.who), Ok)
     return await get_cluster(api, call)
 
 
 async def remove_master(api: Api, call: Call) -> Masters:
     """Remove a master for good."""
-    await _govern(api, RemoveMaster(address=call.path["address"]), Ok)
+    await _govern(api, RemoveMaster(address=call.path["address"], who=api.who), Ok)
     return await get_cluster(api, call)
 
 
 async def transfer(api: Api, call: Call) -> Named:
     """Hand the leadership over."""
-    done = await _govern(api, TransferLeadership(address=call.body.address), LeaderNamed)
+    order = TransferLeadership(address=call.body.address, who=api.who)
+    done = await _govern(api, order, LeaderNamed)
     assert isinstance(done, LeaderNamed)
     return Named(done.address)
 

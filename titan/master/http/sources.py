@@ -25,6 +25,7 @@ from titan.master.http.declarations import Submitted
 from titan.master.http.pipelines import VersionQuery
 from titan.master.http.runs import ReadQuery
 from titan.master.http.table import Call, Endpoint
+from titan.spec.budgets import BudgetSpec
 from titan.spec.model import JobSpec
 from titan.spec.yaml_form import bundles_of, pipeline_form
 
@@ -63,6 +64,7 @@ async def redeploy(api: Api, call: Call) -> Submitted:
         parameters=dict(run.parameters),
         agent_run_id=run.agent_run_id,
         owner=call.body.owner,
+        budget=_budget(api, run),
         labels=dict(run.labels),
     )
     created, index = await submitting.submit(api, order, key=call.idempotency_key)
@@ -73,7 +75,13 @@ async def get_source(api: Api, call: Call) -> Source:
     """The pipeline that the run is of now, jobs that were added to it included."""
     run = _run(api, call)
     jobs = _specs(run)
-    form = pipeline_form(run.name, jobs, parameters=run.parameters, labels=run.labels)
+    form = pipeline_form(
+        run.name,
+        jobs,
+        parameters=run.parameters,
+        labels=run.labels,
+        budget=_budget(api, run),
+    )
     return await _source(api, form, jobs, bundle=run.bundle)
 
 
@@ -81,7 +89,13 @@ async def get_saved_source(api: Api, call: Call) -> Source:
     """A saved pipeline, to be edited."""
     query: VersionQuery = call.query
     view: PipelineView = api.read(GetPipeline(name=call.path["name"], version=query.version))
-    form = pipeline_form(view.name, view.jobs, parameters=view.inputs, labels=view.labels)
+    form = pipeline_form(
+        view.name,
+        view.jobs,
+        parameters=view.inputs,
+        labels=view.labels,
+        budget=api.state.pipelines[view.name].versions[view.version].budget,
+    )
     return await _source(api, form, view.jobs, bundle=view.bundle)
 
 
@@ -99,6 +113,12 @@ def _run(api: Api, call: Call) -> Run:
     if run is None:
         raise NotFound(f"there is no run {call.path['run']}")
     return run
+
+
+def _budget(api: Api, run: Run) -> BudgetSpec | None:
+    """The run's own, with the limits that it has now."""
+    budget = api.state.budgets.get(run.id)
+    return budget.limit if budget is not None and run.id in run.budgets else None
 
 
 def _specs(run: Run) -> tuple[JobSpec, ...]:

@@ -21,18 +21,21 @@ class AddMaster(Message, frozen=True, kw_only=True, tag="master.add"):
     """Call → `Ok` once a master that was started with --join is let in to learn; idempotent."""
 
     address: str
+    who: str = ""  # who orders it, as declared
 
 
 class RemoveMaster(Message, frozen=True, kw_only=True, tag="master.remove"):
     """Call → `Ok` once the removal is committed; the leader hands over before it is removed."""
 
     address: str
+    who: str = ""
 
 
 class TransferLeadership(Message, frozen=True, kw_only=True, tag="leader.transfer"):
     """Call → `LeaderNamed`. To `address`, or to whoever has caught up most when it is ""."""
 
     address: str = ""
+    who: str = ""
 
 
 class LeaderNamed(Message, frozen=True, kw_only=True, tag="leader.named"):
