@@ -189,7 +189,7 @@ class Planner:
     @property
     def may_wait(self) -> bool:
         """Whether planning would only make queues on workers longer that are long enough for a moment."""
-        if self.is_behind or self.queue.best() is not None or (self._may_go_on and self._gave_way):
+        if self.is_behind or self.queue.best() is not None:
             return False
         freed = [self.fleet.seats[worker] for worker in self.fleet.freed]
         return bool(freed) and all(seat.has_plenty for seat in freed)
