@@ -78,6 +78,18 @@ class Attempt:
         """When time alone changes something about it."""
         return self.escalate_ms if self.doom else self.deadline_ms
 
+    @property
+    def doom_text(self) -> str:
+        """Why it is being killed, for people; "" when the cause says it all."""
+        match self.doom:
+            case "timeout":
+                return f"it ran longer than {self.order.spec.timeout_ms} ms"
+            case "output_limit":
+                limit_mb = self.order.spec.limits.get("output_mb")
+                own = f"its limit of {limit_mb} MiB" if limit_mb else "this worker keeps"
+                return f"it printed more than {own}"
+        return ""
+
     def fault(self, what: str) -> CoreFault:
         """An error about this attempt, with everything that happened to it."""
         past = "; ".join(f"{at_ms} {step}" for at_ms, step in self.history)

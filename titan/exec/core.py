@@ -236,7 +236,7 @@ class WorkerCore:
             attempt=attempt.id,
             exit_code=code,
             cause=cause,
-            detail=event.detail or _describe(attempt),
+            detail=event.detail or attempt.doom_text,
             duration_us=event.duration_us,
             cpu_us=event.cpu_us,
             log_bytes=event.log_bytes,
@@ -388,14 +388,3 @@ class WorkerCore:
                 raise attempt.fault("it is being killed without a deadline")
         if self._out:
             raise CoreFault("instructions were left behind")
-
-
-def _describe(attempt: Attempt) -> str:
-    match attempt.doom:
-        case "timeout":
-            return f"it ran longer than {attempt.order.spec.timeout_ms} ms"
-        case "output_limit":
-            limit_mb = attempt.order.spec.limits.get("output_mb")
-            own = f"its limit of {limit_mb} MiB" if limit_mb else "this worker keeps"
-            return f"it printed more than {own}"
-    return ""

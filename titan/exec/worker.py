@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
 import time
 from collections import deque
@@ -388,19 +387,3 @@ def _disk_trouble(what: str) -> Iterator[None]:
 
 def _now_ms() -> int:
     return time.monotonic_ns() // 1_000_000
-
-
-async def run_until_signal(config: WorkerConfig) -> None:
-    """Run a worker as a process does: SIGTERM and SIGINT stop it, ending what runs; SIGUSR1 drains it."""
-    worker = Worker(config)
-    loop = asyncio.get_running_loop()
-    stopping: set[asyncio.Task[None]] = set()
-
-    def stop(*, drain: bool) -> None:
-        stopping.add(asyncio.create_task(worker.stop(drain=drain), name="worker stop"))
-
-    loop.add_signal_handler(signal.SIGTERM, lambda: stop(drain=False))
-    loop.add_signal_handler(signal.SIGINT, lambda: stop(drain=False))
-    loop.add_signal_handler(signal.SIGUSR1, lambda: stop(drain=True))
-    await worker.run()
-    await asyncio.gather(*stopping)
