@@ -8,7 +8,7 @@ import pytest
 from tests.fsm.driver import MachineDriver, chain, job
 from titan import limits
 from titan.errors import Fatal
-from titan.fsm import snapshot
+from titan.fsm import frozen
 from titan.fsm.commands import (
     AcquireLock,
     CancelJob,
@@ -110,7 +110,7 @@ def test_a_state_is_set_aside_in_steps_and_must_not_change_before_the_last(
 def test_a_long_run_spreads_over_several_blocks(
     machine: MachineDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshot, "_JOBS_PER_BLOCK", 3)
+    monkeypatch.setattr(frozen, "_JOBS_PER_BLOCK", 3)
     machine.submit([job("first")])
     machine.submit(chain(*[f"j{i}" for i in range(10)]))
     machine.submit([job("last")])
@@ -154,13 +154,13 @@ def test_cut_reordered_or_damaged_blocks_are_no_state(busy: MachineDriver) -> No
 def test_a_snapshot_from_a_newer_version_is_refused(
     busy: MachineDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshot, "SNAPSHOT_FORMAT", 2)
+    monkeypatch.setattr(frozen, "SNAPSHOT_FORMAT", 2)
     blocks = list(busy.machine.freeze())
     monkeypatch.undo()
     with pytest.raises(Fatal, match="too old"):
         busy.machine.restore(blocks)
     with pytest.raises(Fatal, match="a section 'dreams'"):
-        busy.machine.restore([snapshot._block("dreams", [])])
+        busy.machine.restore([frozen._block("dreams", [])])
 
 
 def test_stale_timers_do_not_pile_up(machine: MachineDriver) -> None:

@@ -57,6 +57,7 @@ from titan.fsm.commands import (
     decode_entry,
 )
 from titan.fsm.events import AnyEvent, TimerSet
+from titan.fsm.frozen import Frozen
 from titan.fsm.handling import HANDLERS, UNBOUNDED, Budget, Stamp
 from titan.fsm.outcomes import Applied, Outcome, Rejected
 from titan.fsm.sessions import encode_outcome, recall, remember
@@ -104,7 +105,7 @@ class Machine:
 
     def __init__(self) -> None:
         self.state = State()
-        self._frozen: snapshot.Frozen | None = None
+        self._frozen: Frozen | None = None
 
     @property
     def digest(self) -> bytes:
@@ -142,10 +143,10 @@ class Machine:
         state.digest = _digest(state.digest, index, payload, answers)
         return Result(tuple(outcomes), tuple(events), budget - at.budget.left)
 
-    def freeze(self) -> snapshot.Frozen:
+    def freeze(self) -> Frozen:
         """Begin to set the whole state of now aside; no entry may be applied before its last step. Then
         another thread may draw blocks that later entries do not touch; one freeze at a time."""
-        self._frozen = snapshot.Frozen(self.state)
+        self._frozen = Frozen(self.state)
         return self._frozen
 
     def restore(self, blocks: Iterable[bytes]) -> None:
