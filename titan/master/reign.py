@@ -42,9 +42,7 @@ from titan.wire.messages import Retract
 
 log = logging.getLogger(__name__)
 
-PLAN_LIMIT: Final = (
-    256  # assignments proposed at once, 30 ms of work; the rest follows in the next round
-)
+PLAN_LIMIT: Final = 128  # assignments proposed at once, 15 ms; the rest follows in the next turn
 PLAN_WAIT_S: Final = 2 * RESULTS_WAIT_S  # a busy worker tells of the next results by then
 WATCH_PERIOD_S: Final = 0.05  # how often leases, rests and overdue timers are looked at
 TIMER_SLACK_MS: Final = 1  # a timer may fire this late, so that it never fires early
