@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import msgspec
 import pytest
 
@@ -105,6 +107,13 @@ def test_a_state_is_set_aside_in_steps_and_must_not_change_before_the_last(
     assert steps >= len(expected) - 2, "a step took more than one block"
     busy.do(KvSetAdd(key="s", member="new"))
     assert list(frozen) == expected
+
+
+def test_what_has_been_drawn_of_a_frozen_state_is_let_go_of(busy: MachineDriver) -> None:
+    frozen = busy.machine.freeze().at_once()
+    [*_] = frozen
+    held = [each for each in gc.get_referents(frozen.__dict__) if isinstance(each, list | set)]
+    assert [len(each) for each in held] == [0, 0]
 
 
 def test_a_long_run_spreads_over_several_blocks(

@@ -73,10 +73,13 @@ class Frozen:
         return self
 
     def __iter__(self) -> Iterator[bytes]:
+        """The blocks, once: what has been drawn is let go of."""
         self.at_once()
         yield self._header
         count = 1
-        for part in self._parts:
+        self._parts.reverse()
+        while self._parts:
+            part = self._parts.pop()
             for block in [part] if isinstance(part, bytes) else _later(part):
                 count += 1
                 yield block
