@@ -120,6 +120,23 @@ def test_a_job_has_exactly_one_thing_to_run(tmp_path: Path) -> None:
             TitanJob("a", **wrong)  # type: ignore[arg-type]
 
 
+def test_a_job_that_was_changed_after_it_was_made_is_declared_as_it_is_now() -> None:
+    job = TitanJob("a", command=["true", "x"], env={"A": "1"}, parents=["p"])
+    same = TitanJob("b", command=["true", "x"], parents=["p"])
+    assert same.to_spec() is same.to_spec(), "read again although nothing has changed"
+    job.env["A"] = "2"  # type: ignore[index]
+    assert job.to_spec().env == {"A": "2"}
+    same.command.append("y")  # type: ignore[union-attr]
+    same.parents.append("q")
+    same.priority = 7
+    spec = same.to_spec(bundle="0" * 64)
+    assert (spec.argv, spec.depends_on, spec.priority) == ((b"true", b"x", b"y"), ("p", "q"), 7)
+    assert spec.bundle == "0" * 64
+    same.trigger = "sometimes"
+    with pytest.raises(InvalidSpec, match="trigger"):
+        same.to_spec()
+
+
 def test_a_missing_file_and_an_unknown_field_are_found_at_construction() -> None:
     with pytest.raises(FileNotFoundError, match=r"nope\.py"):
         TitanJob("a", "nope.py")

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from titan.sdk.unchanged import is_as_kept, kept
+
 if TYPE_CHECKING:
     from titan.spec.fields import Field
     from titan.spec.model import JobSpec
@@ -139,7 +141,9 @@ class TitanJob:
         self.version = version
         self.parameters = parameters
         self._check_file()
-        self.to_spec()
+        spec = self._read()
+        before = None if isinstance(requirements, str | os.PathLike) else kept(vars(self).values())
+        self._spec = spec, before  # jobs are made once and submitted as they are, 100,000 at a time
 
     def __repr__(self) -> str:
         return f"TitanJob({self.id!r})"
@@ -156,6 +160,23 @@ class TitanJob:
 
         Raises `InvalidSpec` with everything that is wrong with this job.
         """
+        spec, before = self._spec
+        if before is None or not is_as_kept(before, vars(self).values()):
+            spec = self._read()
+        if file is None and bundle is None:
+            return spec
+        from msgspec.structs import replace
+
+        from titan.ids import Digest
+
+        return replace(
+            spec,
+            file=spec.file if file is None else file,
+            bundle=spec.bundle if bundle is None else Digest(bundle),
+        )
+
+    def _read(self) -> JobSpec:
+        """The declaration as it stands."""
         from titan.ids import Digest
         from titan.spec import gates
         from titan.spec.model import JobSpec
@@ -168,11 +189,8 @@ class TitanJob:
         if why:
             problems.add(why)
         problems.raise_if_any()
-        if file is not None:
-            attrs["file"] = file
-        digest = bundle if bundle is not None else self.bundle
-        if digest:
-            attrs["bundle"] = Digest(digest)
+        if self.bundle:
+            attrs["bundle"] = Digest(self.bundle)
         spec = JobSpec(**attrs)
         self._check_isolation(spec, problems)
         return spec
