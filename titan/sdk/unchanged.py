@@ -19,9 +19,7 @@ def kept(values: Iterable[Any]) -> Kept | None:
         if kind not in _PLAIN:
             if kind not in (list, tuple) or any(type(one) not in _PLAIN for one in value):
                 return None
-            if kind is list:
-                value = value.copy()
-        found.append(value)
+        found.append(value.copy() if kind is list else value)
     return tuple(found)
 
 
