@@ -15,11 +15,12 @@ def kept(values: Iterable[Any]) -> Kept | None:
     """The values as they are now, to be compared; None when one of them could change unseen."""
     found = []
     for value in values:
-        kind = type(value)
-        if kind not in _PLAIN:
-            if kind not in (list, tuple) or any(type(one) not in _PLAIN for one in value):
-                return None
-        found.append(value.copy() if kind is list else value)
+        if type(value) in _PLAIN:
+            found.append(value)
+        elif type(value) in (list, tuple) and all(type(one) in _PLAIN for one in value):
+            found.append(value.copy() if isinstance(value, list) else value)
+        else:
+            return None
     return tuple(found)
 
 
