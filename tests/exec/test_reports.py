@@ -71,7 +71,9 @@ async def test_what_is_told_in_another_way_is_not_told_again(
     reports = Reports(leader)
     reports.add(ended(1), may_wait=True)
     reports.forget()
-    await asyncio.sleep(0.01)
+    later = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.0, later.set)  # after what was to send it
+    await later.wait()
     reports.send_now()
     assert leader.heard == []
 

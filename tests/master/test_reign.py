@@ -27,6 +27,7 @@ from titan.fsm.commands import (
 from titan.fsm.outcomes import Applied, Outcome, Rejected
 from titan.ids import AttemptId, JobId, RunId, WorkerId
 from titan.limits import PREFILL_PER_SLOT_MAX
+from titan.master import reign as reign_module
 from titan.master import sessions
 from titan.master.proposer import Answer, Proposer, Settled
 from titan.master.reign import Reign
@@ -185,7 +186,10 @@ def finish(attempt: int) -> FinishAttempt:
     return FinishAttempt(attempt=AttemptId(attempt), exit_code=0, duration_us=1_000)
 
 
-async def test_what_a_busy_worker_frees_is_planned_with_its_next_result() -> None:
+async def test_what_a_busy_worker_frees_is_planned_with_its_next_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reign_module, "PLAN_WAIT_S", 60.0)  # however slow the machine is
     log = Log()
     reign, task = await begin(log, epoch=1)
     session = await busy_worker(log, reign)
